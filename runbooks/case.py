@@ -1,0 +1,39 @@
+"""A case: everything done about one resource for the findings one runbook covers."""
+
+from __future__ import annotations
+
+import hashlib
+
+from runbooks.model import Model
+
+
+class CaseKey(Model):
+    """What makes a case the same case: at most one is open for a key at any time."""
+
+    runbook: str
+    account: str
+    region: str
+    resource_type: str
+    resource_id: str
+
+    @property
+    def id(self) -> str:
+        """Short, stable name of the case, derived from its key: `case-` and twelve hex digits."""
+        text = "\n".join((self.runbook, self.account, self.region, self.resource_type, self.resource_id))
+        return f"case-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    def __str__(self) -> str:
+        return f"{self.resource_id} ({self.account}, {self.region})"
+
+
+def case_stream(case_id: str) -> str:
+    """The ledger stream of a case."""
+    return f"case/{case_id}"
+
+
+def response_stream(response_id: str) -> str:
+    """The ledger stream of a response."""
+    return f"response/{response_id}"
+
+
+SYSTEM_STREAM = "system"

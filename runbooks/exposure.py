@@ -1,0 +1,150 @@
+"""Exposure: the ways by which the internet reaches an instance, from groups, routes, addresses and network ACLs."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from runbooks.instance import AclEntry, InstanceFacts, Interface, Rule, Subnet
+from runbooks.model import Model
+
+EPHEMERAL_PORTS = (1024, 65535)
+"""Where answers go (Amazon VPC user guide, network ACLs: ephemeral ports)."""
+
+
+class InternetPath(Model):
+    """A way from the internet to a port of the instance."""
+
+    interface: str
+    address: str
+    gateway: str
+    """The internet gateway, or the internet-facing load balancer."""
+    group: str
+    protocol: str
+    from_port: int | None
+    to_port: int | None
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.gateway} -> {self.address} {self.ports} ({self.group} on {self.interface})"
+
+    @property
+    def ports(self) -> str:
+        if self.from_port is None or self.protocol == "-1":
+            return "every port" if self.protocol == "-1" else f"every {self.protocol} port"
+        span = str(self.from_port) if self.from_port == self.to_port else f"{self.from_port}-{self.to_port}"
+        return f"{self.protocol}/{span}"
+
+
+def paths_from_internet(facts: InstanceFacts) -> tuple[InternetPath, ...]:
+    """Every way in: public address, route to an internet gateway, group rule and network ACL all agree.
+
+    A rule counts when its source is the internet at large (wider than /8 for IPv4, /16 for IPv6); a single
+    office address is no exposure. Registration behind an internet-facing load balancer is a way in of its own.
+    """
+    if facts.instance is None:
+        return ()
+    direct = (path for interface in facts.instance.interfaces for path in _direct(facts, interface))
+    return (*direct, *_balanced(facts))
+
+
+def _direct(facts: InstanceFacts, interface: Interface) -> Iterator[InternetPath]:
+    subnet = facts.subnet(interface.subnet)
+    if subnet is None:
+        return
+    for address, gateway in _public_addresses(interface, subnet):
+        version = ipaddress.ip_address(address).version
+        for group_id in interface.groups:
+            group = facts.group(group_id)
+            for rule in group.ingress if group else ():
+                if from_internet(rule.peer, version) and acl_admits(subnet, rule):
+                    yield InternetPath(
+                        interface=interface.id,
+                        address=address,
+                        gateway=gateway,
+                        group=group_id,
+                        protocol=rule.protocol,
+                        from_port=rule.from_port,
+                        to_port=rule.to_port,
+                        source=rule.peer,
+                    )
+
+
+def _public_addresses(interface: Interface, subnet: Subnet) -> Iterator[tuple[str, str]]:
+    if interface.public_address and subnet.internet_gateway:
+        yield interface.public_address, subnet.internet_gateway
+    if subnet.internet_gateway_ipv6:
+        for address in interface.ipv6_addresses:
+            yield address, subnet.internet_gateway_ipv6
+
+
+def _balanced(facts: InstanceFacts) -> Iterator[InternetPath]:
+    if facts.instance is None:
+        return
+    for target in facts.instance.targets:
+        if target.internet_facing and target.load_balancer:
+            yield InternetPath(
+                interface=facts.instance.interfaces[0].id if facts.instance.interfaces else facts.instance.id,
+                address=facts.instance.id,
+                gateway=target.load_balancer,
+                group=target.target_group,
+                protocol="tcp",
+                from_port=target.port,
+                to_port=target.port,
+                source="0.0.0.0/0",
+            )
+
+
+def from_internet(peer: str, version: int) -> bool:
+    """Whether a rule's peer means the internet at large, for this IP version."""
+    if "/" not in peer:
+        return False
+    network = ipaddress.ip_network(peer, strict=False)
+    return network.version == version and network.prefixlen < (8 if version == 4 else 16)
+
+
+def acl_admits(subnet: Subnet, rule: Rule) -> bool:
+    """Whether the subnet's network ACL lets the internet reach some port of the rule, and lets the answer out."""
+    if rule.protocol not in ("tcp", "udp", "6", "17", "-1"):
+        return _acl_allows(subnet, rule.peer, rule.protocol, None, egress=False)
+    incoming = any(
+        _acl_allows(subnet, rule.peer, rule.protocol, port, egress=False) for port in _ports_to_try(subnet, rule)
+    )
+    answers = any(_acl_allows(subnet, rule.peer, rule.protocol, port, egress=True) for port in EPHEMERAL_PORTS)
+    return incoming and answers
+
+
+def _ports_to_try(subnet: Subnet, rule: Rule) -> set[int]:
+    """The ports at which an answer of the ACL can change within the rule's range."""
+    low, high = (rule.from_port or 0), (65535 if rule.to_port is None else rule.to_port)
+    edges = {low, high}
+    for entry in subnet.acl:
+        if not entry.egress and entry.from_port is not None and entry.to_port is not None:
+            edges |= {entry.from_port - 1, entry.from_port, entry.to_port, entry.to_port + 1}
+    return {port for port in edges if low <= port <= high}
+
+
+def _acl_allows(subnet: Subnet, peer: str, protocol: str, port: int | None, *, egress: bool) -> bool:
+    for entry in sorted(subnet.acl, key=lambda each: each.number):
+        if entry.egress == egress and _matches(entry, peer, protocol, port):
+            return entry.allow
+    # No entry at all means the ACL was not read; a real one always ends in a deny, which is read like any other.
+    return not subnet.acl
+
+
+PROTOCOL_NUMBERS = {"tcp": "6", "udp": "17", "icmp": "1", "icmpv6": "58"}
+
+
+def _matches(entry: AclEntry, peer: str, protocol: str, port: int | None) -> bool:
+    network, source = ipaddress.ip_network(entry.cidr, strict=False), ipaddress.ip_network(peer, strict=False)
+    if network.version != source.version:
+        return False
+    # A narrower deny does not shut the internet out; a narrower allow still lets some of it in.
+    if not (network.prefixlen <= source.prefixlen or entry.allow):
+        return False
+    numbers = {PROTOCOL_NUMBERS.get(entry.protocol, entry.protocol), PROTOCOL_NUMBERS.get(protocol, protocol)}
+    if "-1" not in numbers and len(numbers) > 1:
+        return False
+    if port is None or entry.from_port is None or entry.to_port is None:
+        return True
+    return entry.from_port <= port <= entry.to_port

@@ -1,0 +1,151 @@
+"""The state of a response, folded from its entries alone: what a run reads before it does anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from runbooks.plan import Phase, Plan
+from runbooks.records import (
+    ApprovalAsked,
+    Decision,
+    Intent,
+    Outcome,
+    PhaseEnded,
+    PlanMade,
+    Record,
+    ResponseEnded,
+    ResponseStarted,
+    RunStarted,
+    Waiting,
+)
+from runbooks.steps import AnyStep
+
+FINISHED = ("done", "already-done", "failed", "drifted", "refused")
+SUCCEEDED = ("done", "already-done")
+
+
+@dataclass(frozen=True)
+class Dated:
+    """A record with the time of its entry."""
+
+    at: datetime
+    record: Record
+
+
+@dataclass
+class ResponseHistory:
+    """What has happened in a response so far. Built by `fold`; read only."""
+
+    started: ResponseStarted | None = None
+    entries: list[Dated] = field(default_factory=list[Dated])
+    plans: dict[str, Plan] = field(default_factory=dict[str, Plan])
+    questions: dict[str, list[ApprovalAsked]] = field(default_factory=dict[str, list[ApprovalAsked]])
+    decisions: dict[str, Decision] = field(default_factory=dict[str, Decision])
+    """Plan digest -> the decision that settled it: approved, rejected or expired."""
+    refused: dict[str, list[Decision]] = field(default_factory=dict[str, list[Decision]])
+    intents: dict[str, Intent] = field(default_factory=dict[str, Intent])
+    outcomes: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
+    """Operation -> its last outcome."""
+    times: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    """Operation -> when its last outcome was written."""
+    phases: dict[Phase, PhaseEnded] = field(default_factory=dict[Phase, PhaseEnded])
+    runs: list[RunStarted] = field(default_factory=list[RunStarted])
+    waiting: Waiting | None = None
+    waiting_since: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    ended: ResponseEnded | None = None
+
+    def plan(self, phase: Phase) -> Plan | None:
+        """The newest plan of a phase."""
+        plans = [plan for plan in self.plans.values() if plan.phase is phase]
+        return max(plans, key=lambda plan: plan.revision) if plans else None
+
+    def next_revision(self, phase: Phase) -> int:
+        plan = self.plan(phase)
+        return plan.revision + 1 if plan else 1
+
+    def phase_ended(self, phase: Phase) -> PhaseEnded | None:
+        """How the newest plan of the phase ended; None while a newer one is open."""
+        ended, plan = self.phases.get(phase), self.plan(phase)
+        if ended is None or (plan is not None and ended.digest not in (None, plan.digest)):
+            return None
+        return ended
+
+    def next_question(self, digest: str) -> int:
+        """The attempt under which a plan is asked about next: the open question's, or one more than the last answered."""
+        asked, answered = self.questions.get(digest, []), self.refused.get(digest, [])
+        return max(len(answered) + 1, 1) if len(asked) <= len(answered) else len(asked)
+
+    def open_question(self, digest: str) -> ApprovalAsked | None:
+        answered = {decision.attempt for decision in self.refused.get(digest, [])}
+        if digest in self.decisions:
+            return None
+        return next((each for each in reversed(self.questions.get(digest, [])) if each.attempt not in answered), None)
+
+    def outcome(self, plan: Plan, step: AnyStep) -> Outcome | None:
+        return self.outcomes.get(plan.operation(step))
+
+    def step_outcomes(self, plan: Plan) -> dict[str, Outcome]:
+        """Step key -> outcome, for the steps of the plan that have one."""
+        found = ((step.key, self.outcome(plan, step)) for step in plan.steps)
+        return {key: outcome for key, outcome in found if outcome is not None}
+
+    def spent(self, digest: str) -> bool:
+        """Whether the plan's first change has been made, which spends its approval."""
+        return any(intent.digest == digest for intent in self.intents.values())
+
+    def last_change(self, *phases: Phase) -> datetime | None:
+        """When the last outcome of these phases' steps was written."""
+        digests = {digest for digest, plan in self.plans.items() if plan.phase in phases}
+        moments = [self.times[operation] for operation, outcome in self.outcomes.items() if outcome.digest in digests]
+        return max(moments, default=None)
+
+    @property
+    def contained(self) -> bool:
+        """Whether some interface, group or target is still changed by a contain plan and not put back."""
+        plan, released = self.plan(Phase.CONTAIN), self.phase_ended(Phase.RELEASE)
+        if plan is None or (released is not None and released.result == "done"):
+            return False
+        return any(outcome.status in SUCCEEDED for outcome in self.step_outcomes(plan).values())
+
+
+def fold(entries: Iterable[Dated]) -> ResponseHistory:
+    """The state that these entries, in order, add up to."""
+    history = ResponseHistory()
+    for dated in entries:
+        history.entries.append(dated)
+        _take(history, dated)
+    return history
+
+
+def _take(history: ResponseHistory, dated: Dated) -> None:
+    match dated.record:
+        case ResponseStarted() as started:
+            history.started = started
+        case RunStarted() as run:
+            history.runs.append(run)
+            history.waiting = None
+        case PlanMade() as made:
+            history.plans[made.digest] = made.plan
+        case ApprovalAsked() as asked:
+            history.questions.setdefault(asked.digest, []).append(asked)
+        case Decision(answer="invalid") as refused:
+            history.refused.setdefault(refused.digest, []).append(refused)
+        case Decision() as decision:
+            history.decisions.setdefault(decision.digest, decision)
+        case Intent() as intent:
+            history.intents.setdefault(intent.operation, intent)
+        case Outcome() as outcome:
+            history.outcomes[outcome.operation] = outcome
+            history.times[outcome.operation] = dated.at
+        case Waiting() as waiting:
+            history.waiting = waiting
+            history.waiting_since.setdefault(waiting.phase, dated.at)
+        case PhaseEnded() as ended:
+            history.phases[ended.phase] = ended
+            history.waiting_since.pop(ended.phase, None)
+        case ResponseEnded() as response:
+            history.ended = response
+        case _:
+            pass

@@ -1,0 +1,75 @@
+"""A plan: an ordered tuple of steps, as data. Its digest is what a person approves and what the executor checks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import groupby
+
+import rfc8785
+
+from runbooks.model import Model
+from runbooks.steps import AnyStep
+from runbooks.steps.base import operation_id
+
+
+class Phase(StrEnum):
+    """The phases of a response that change the world; each has a plan of its own."""
+
+    CONTAIN = "contain"
+    REMEDIATE = "remediate"
+    VERIFY = "verify"
+    RELEASE = "release"
+
+
+class ApprovalRule(Model):
+    """Whose yes a plan needs."""
+
+    required: bool = True
+    approvers: tuple[str, ...] = ()
+    """Who may answer; empty means anyone who can reach the form."""
+    expires_minutes: int = 60
+    """Counted from the question to the plan's first change."""
+    covered_by: str | None = None
+    """Digest of the approved plan that already said this plan may run (release when fixed)."""
+
+
+class Plan(Model):
+    """What will be done in one phase of one response. Never changed: new facts make a new plan."""
+
+    response: str
+    runbook: str
+    runbook_digest: str
+    phase: Phase
+    revision: int
+    """1 for the response's first plan of this phase; a later plan of the same phase counts up."""
+    cases: tuple[str, ...]
+    steps: tuple[AnyStep, ...]
+    reasons: tuple[str, ...]
+    not_covered: tuple[str, ...] = ()
+    """What this plan does not protect against, in words."""
+    cannot_be_put_back: tuple[str, ...] = ()
+    releases_when_fixed: bool = False
+    """Contain plans: whether approving it also approves the release once the verdict is `fixed`."""
+    approval: ApprovalRule
+    previous: str | None = None
+    """Digest of the plan that this one takes the place of."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the plan's RFC 8785 canonical JSON, as 64 hex digits."""
+        return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json"))).hexdigest()
+
+    @property
+    def short_digest(self) -> str:
+        return self.digest[:12]
+
+    def operation(self, step: AnyStep) -> str:
+        """The operation id of one of its steps."""
+        return operation_id(self.digest, step.key)
+
+    def stages(self) -> Iterator[tuple[AnyStep, ...]]:
+        """Runs of consecutive steps of one kind: what is looked at and done together."""
+        for _, steps in groupby(self.steps, key=lambda step: (step.kind, step.undoes)):
+            yield tuple(steps)

@@ -1,0 +1,229 @@
+"""The contain plan: out of rotation, evidence protected, snapshots requested, then the network cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from runbooks.definition import Runbook, Signal
+from runbooks.errors import LimitExceeded, Refused
+from runbooks.instance import Instance
+from runbooks.plan import Phase, Plan
+from runbooks.quarantine import egress_rules
+from runbooks.steps import (
+    AnyStep,
+    CreateSnapshots,
+    DeregisterTarget,
+    DetachFromAutoScaling,
+    EnsureQuarantineGroup,
+    SetDeleteOnTermination,
+    SetInstanceAttribute,
+    StopInstance,
+    SwapSecurityGroups,
+    Target,
+)
+from runbooks.triage import Assessment
+
+ALWAYS_UNCOVERED = (
+    "connections that are already established may live on: tracked flows survive a change of security groups",
+    "credentials the instance has already been issued stay valid until they expire",
+    "DNS through the VPC resolver, the metadata service and time are not filtered by security groups",
+    "flows through NAT gateways, network load balancers and PrivateLink that are already tracked",
+)
+
+
+def plan_containment(
+    response: str,
+    runbook: Runbook,
+    assessments: Sequence[Assessment],
+    *,
+    revision: int = 1,
+    previous: str | None = None,
+) -> Plan:
+    """One plan that contains every assessed case that calls for it.
+
+    Raises:
+        LimitExceeded: the plan would touch more cases or interfaces than the runbook allows.
+        Refused: the runbook cuts connections while a path from the internet exists.
+    """
+    chosen = [each for each in assessments if each.triage.contain and each.facts.resource.instance]
+    _within_limits(runbook, chosen)
+    steps = (*_quarantine_groups(runbook, chosen), *_in_order(runbook, chosen))
+    suspected = any(Signal.COMPROMISE_SUSPECTED in each.triage.signals for each in chosen)
+    return Plan(
+        response=response,
+        runbook=runbook.name,
+        runbook_digest=runbook.digest,
+        phase=Phase.CONTAIN,
+        revision=revision,
+        cases=tuple(each.case for each in chosen),
+        steps=steps,
+        reasons=tuple(dict.fromkeys(reason for each in chosen for reason in each.triage.reasons)),
+        not_covered=_not_covered(runbook, chosen),
+        cannot_be_put_back=tuple(_cannot_be_put_back(runbook, chosen)),
+        releases_when_fixed=runbook.release.when_fixed == "by-itself" and not suspected,
+        approval=runbook.contain.approval.rule(),
+        previous=previous,
+    )
+
+
+def _within_limits(runbook: Runbook, chosen: Sequence[Assessment]) -> None:
+    if len(chosen) > runbook.limits.maximum_cases:
+        raise LimitExceeded(f"{len(chosen)} cases to contain, and {runbook.name} allows {runbook.limits.maximum_cases}")
+    for each in chosen:
+        instance = _instance(each)
+        if len(instance.interfaces) > runbook.limits.maximum_interfaces:
+            raise LimitExceeded(
+                f"{instance.id} has {len(instance.interfaces)} interfaces, and {runbook.name} allows "
+                f"{runbook.limits.maximum_interfaces}"
+            )
+        if runbook.contain.cut_connections and each.triage.paths:
+            raise Refused(
+                f"{runbook.name} cuts connections by way of an open group, which would open {instance.id} to the "
+                f"internet for a moment ({each.triage.paths[0]}); set contain.cut_connections to false",
+                code="open-to-the-internet",
+            )
+
+
+def _quarantine_groups(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterator[AnyStep]:
+    """One group for each VPC, serving every case in it."""
+    by_vpc: dict[tuple[str, str, str], list[Assessment]] = {}
+    for each in chosen:
+        instance = _instance(each)
+        for vpc in dict.fromkeys(interface.vpc for interface in instance.interfaces):
+            by_vpc.setdefault((instance.account, instance.region, vpc), []).append(each)
+    choice = runbook.contain.quarantine
+    for (account, region, vpc), members in by_vpc.items():
+        yield EnsureQuarantineGroup(
+            target=Target(account=account, region=region, type="security-group", id=f"{vpc}/{choice.group_name}"),
+            cases=tuple(each.case for each in members),
+            vpc=vpc,
+            name=choice.group_name,
+            egress=egress_rules(members[0].facts.resource, choice),
+        )
+
+
+def _in_order(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterator[AnyStep]:
+    """Kind by kind over all cases, so that what is alike is looked at and done together."""
+    for steps_of in (_out_of_rotation, _protect, _snapshot, _isolate, _stop):
+        for each in chosen:
+            yield from steps_of(runbook, each)
+
+
+def _out_of_rotation(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
+    instance = _instance(each)
+    group = instance.auto_scaling
+    if group is not None:
+        decrement = runbook.contain.replacement_capacity == "none" and group.desired > group.minimum
+        yield DetachFromAutoScaling(
+            target=_target(instance),
+            cases=(each.case,),
+            group=group.group,
+            decrement=decrement,
+            room_to_return=decrement or group.desired < group.maximum,
+        )
+    for registration in instance.targets:
+        yield DeregisterTarget(
+            target=_target(instance),
+            cases=(each.case,),
+            target_group=registration.target_group,
+            port=registration.port,
+        )
+
+
+def _protect(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
+    if not runbook.contain.protect_evidence:
+        return
+    instance = _instance(each)
+    # A spot instance takes no termination protection (EC2 user guide, change termination protection).
+    if not instance.termination_protection and instance.lifecycle != "spot":
+        yield SetInstanceAttribute(
+            target=_target(instance),
+            cases=(each.case,),
+            attribute="disableApiTermination",
+            expects=False,
+            leaves=True,
+        )
+    if instance.shutdown_behavior != "stop" and instance.lifecycle != "spot":
+        yield SetInstanceAttribute(
+            target=_target(instance),
+            cases=(each.case,),
+            attribute="instanceInitiatedShutdownBehavior",
+            expects=instance.shutdown_behavior,
+            leaves="stop",
+        )
+    before = {volume.device: volume.delete_on_termination for volume in instance.volumes}
+    if any(before.values()):
+        yield SetDeleteOnTermination(
+            target=_target(instance),
+            cases=(each.case,),
+            expects=before,
+            leaves=dict.fromkeys(before, False),
+        )
+
+
+def _snapshot(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
+    instance = _instance(each)
+    if runbook.contain.snapshots and instance.volumes:
+        volumes = tuple(volume.id for volume in instance.volumes)
+        yield CreateSnapshots(target=_target(instance), cases=(each.case,), volumes=volumes)
+
+
+def _isolate(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
+    instance = _instance(each)
+    choice = runbook.contain
+    for interface in instance.interfaces:
+        yield SwapSecurityGroups(
+            target=_target(instance, "network-interface", interface.id),
+            cases=(each.case,),
+            vpc=interface.vpc,
+            expects=interface.groups,
+            leaves=(f"@{choice.quarantine.group_name}",),
+            via=f"@{choice.quarantine.group_name}-open" if choice.cut_connections else None,
+        )
+
+
+def _stop(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
+    instance = _instance(each)
+    if runbook.contain.stop and instance.state == "running":
+        yield StopInstance(target=_target(instance), cases=(each.case,))
+
+
+def _not_covered(runbook: Runbook, chosen: Sequence[Assessment]) -> tuple[str, ...]:
+    established = () if runbook.contain.stop else ALWAYS_UNCOVERED
+    others: list[str] = []
+    for each in chosen:
+        group = _instance(each).auto_scaling
+        if group is not None and runbook.contain.replacement_capacity == "launch":
+            others.append(
+                f"{group.group} launches a replacement from {group.image or 'its template'}: it will be as vulnerable "
+                "until the group's AMI is patched"
+            )
+    return (*established, *dict.fromkeys(others))
+
+
+def _cannot_be_put_back(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterator[str]:
+    for each in chosen:
+        instance = _instance(each)
+        group = instance.auto_scaling
+        if group is not None:
+            if group.protected_from_scale_in:
+                yield f"{instance.id} loses its scale-in protection when it leaves {group.group}"
+            if runbook.contain.replacement_capacity == "launch" and group.desired >= group.maximum:
+                yield f"{group.group} is at its maximum of {group.maximum}: {instance.id} cannot be attached again"
+            elif runbook.contain.replacement_capacity == "launch":
+                yield f"{group.group} keeps the replacement: attached again, its desired capacity is one higher"
+        if runbook.contain.stop:
+            for interface in instance.interfaces:
+                if interface.public_address and not interface.elastic:
+                    yield f"{instance.id} gets another public address than {interface.public_address} after the stop"
+
+
+def _instance(each: Assessment) -> Instance:
+    instance = each.facts.resource.instance
+    if instance is None:
+        raise Refused(f"{each.case} has no instance to contain", code="instance-gone")
+    return instance
+
+
+def _target(instance: Instance, kind: str = "instance", identifier: str | None = None) -> Target:
+    return Target(account=instance.account, region=instance.region, type=kind, id=identifier or instance.id)

@@ -1,0 +1,246 @@
+"""The remediate plan: patch the packages of the findings in place, or replace the instances from a patched AMI."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Sequence
+
+import yaml
+
+from runbooks.definition import Runbook
+from runbooks.errors import Refused
+from runbooks.finding import VulnerablePackage
+from runbooks.instance import Instance
+from runbooks.packages import override_id, scheme_for
+from runbooks.plan import Phase, Plan
+from runbooks.steps import (
+    AnyStep,
+    CreateLaunchTemplateVersion,
+    LaunchReplacement,
+    PatchPackages,
+    RefreshInstances,
+    Target,
+    WriteOverrideList,
+)
+from runbooks.triage import Assessment
+
+COMMAND_SIZE = 50
+"""Instances of one command (SendCommand takes at most 50 ids)."""
+
+
+def plan_remediation(
+    response: str,
+    runbook: Runbook,
+    assessments: Sequence[Assessment],
+    *,
+    bucket: str,
+    contained: bool,
+    revision: int = 1,
+    previous: str | None = None,
+) -> Plan:
+    """One plan that remediates every assessed case that can be.
+
+    Args:
+        bucket: the S3 bucket for lists of packages, with `{account}` and `{region}` filled in for each.
+        contained: whether the instances are under quarantine while this runs.
+
+    Raises:
+        Refused: nothing in it can be remediated by this system.
+    """
+    patched = [each for each in assessments if each.triage.remediation == "patch"]
+    replaced = [each for each in assessments if each.triage.remediation == "replace"]
+    steps = (*_patch(response, runbook, patched, bucket, revision), *_replace(runbook, replaced))
+    if not steps:
+        raise Refused("nothing can be remediated without a person", code="person")
+    return Plan(
+        response=response,
+        runbook=runbook.name,
+        runbook_digest=runbook.digest,
+        phase=Phase.REMEDIATE,
+        revision=revision,
+        cases=tuple(each.case for each in (*patched, *replaced)),
+        steps=steps,
+        reasons=tuple(dict.fromkeys(each.triage.reasons[-1] for each in (*patched, *replaced))),
+        not_covered=tuple(_not_covered(runbook, patched, replaced, contained)),
+        cannot_be_put_back=("a package update is not downgraded; the snapshots are the way back",) if patched else (),
+        approval=runbook.remediate.approval.rule(),
+        previous=previous,
+    )
+
+
+def _patch(
+    response: str,
+    runbook: Runbook,
+    patched: Sequence[Assessment],
+    bucket: str,
+    revision: int,
+) -> Iterator[AnyStep]:
+    lists: list[AnyStep] = []
+    commands: list[AnyStep] = []
+    for (account, region), members in _by_place(patched).items():
+        for packages, alike in _by_packages(members).items():
+            content = override_list(packages)
+            object_key = f"override-lists/{hashlib.sha256(content.encode()).hexdigest()[:32]}.yaml"
+            where = bucket.format(account=account, region=region)
+            lists.append(
+                WriteOverrideList(
+                    target=Target(account=account, region=region, type="object", id=f"{where}/{object_key}"),
+                    cases=tuple(each.case for each in alike),
+                    bucket=where,
+                    object_key=object_key,
+                    content=content,
+                )
+            )
+            for start in range(0, len(alike), COMMAND_SIZE):
+                chunk = alike[start : start + COMMAND_SIZE]
+                commands.append(
+                    _command(response, runbook, chunk, packages, f"s3://{where}/{object_key}", revision, start)
+                )
+    yield from (*lists, *commands)
+
+
+def _command(
+    response: str,
+    runbook: Runbook,
+    chunk: Sequence[Assessment],
+    packages: tuple[str, ...],
+    override: str,
+    revision: int,
+    start: int,
+) -> PatchPackages:
+    instances = [_instance(each) for each in chunk]
+    first = instances[0]
+    name = first.id if len(instances) == 1 else f"{first.id}+{len(instances) - 1}"
+    return PatchPackages(
+        target=Target(account=first.account, region=first.region, type="instance", id=name),
+        cases=tuple(each.case for each in chunk),
+        instances=tuple(instance.id for instance in instances),
+        case_of={instance.id: each.case for instance, each in zip(instances, chunk, strict=True)},
+        packages=packages,
+        document=runbook.remediate.document,
+        override_list=override,
+        reboot=runbook.remediate.reboot,
+        # Derived, so that planning the same again gives the same plan; one for each revision and command.
+        snapshot_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{response}/{revision}/{override}/{start}")),
+        delivery_timeout_seconds=runbook.remediate.delivery_timeout_seconds,
+    )
+
+
+def override_list(packages: tuple[str, ...]) -> str:
+    """The InstallOverrideList for these `name.architecture` ids: any later version that the repository has."""
+    return yaml.safe_dump(
+        {"patches": [{"id": package, "title": "*"} for package in packages]}, sort_keys=False, width=1000
+    )
+
+
+def packages_to_patch(each: Assessment) -> tuple[str, ...]:
+    """The `name.architecture` ids of the case's packages that are not fixed yet, sorted; empty when one has no name."""
+    names: set[str] = set()
+    for package in each.triage.packages:
+        if package.state == "fixed":
+            continue
+        scheme = scheme_for(each.facts.resource.platform, package.manager)
+        found = VulnerablePackage(name=package.name, version="", arch=package.architecture, manager=package.manager)
+        name = override_id(found, scheme) if scheme else None
+        if name is None:
+            return ()
+        names.add(name)
+    return tuple(sorted(names))
+
+
+def _replace(runbook: Runbook, replaced: Sequence[Assessment]) -> Iterator[AnyStep]:
+    groups: dict[tuple[str, str, str], list[Assessment]] = {}
+    for each in replaced:
+        instance = _instance(each)
+        if instance.auto_scaling is None or instance.auto_scaling.launch_template is None:
+            yield _launch(each)
+        else:
+            groups.setdefault((instance.account, instance.region, instance.auto_scaling.group), []).append(each)
+    for members in groups.values():
+        yield from _refresh(runbook, members)
+
+
+def _launch(each: Assessment) -> LaunchReplacement:
+    instance, image = _instance(each), each.facts.resource.replacement_image
+    if image is None or not instance.interfaces:
+        raise Refused(f"{instance.id} cannot be replaced: no patched AMI or no interface is known", code="person")
+    first = instance.interfaces[0]
+    return LaunchReplacement(
+        target=Target(account=instance.account, region=instance.region, type="instance", id=instance.id),
+        cases=(each.case,),
+        image=image,
+        instance_type=instance.type,
+        subnet=first.subnet,
+        groups=first.groups,
+        profile=instance.profile,
+        # AWS keeps the aws: prefix for itself.
+        tags={key: value for key, value in instance.tags.items() if not key.startswith("aws:")},
+    )
+
+
+def _refresh(runbook: Runbook, members: Sequence[Assessment]) -> Iterator[AnyStep]:
+    instance, image = _instance(members[0]), members[0].facts.resource.replacement_image
+    group = instance.auto_scaling
+    if group is None or group.launch_template is None or group.launch_template_version is None or image is None:
+        raise Refused(
+            f"the group of {instance.id} cannot be refreshed: its launch template is not known", code="person"
+        )
+    cases = tuple(each.case for each in members)
+    yield CreateLaunchTemplateVersion(
+        target=Target(
+            account=instance.account, region=instance.region, type="launch-template", id=group.launch_template
+        ),
+        cases=cases,
+        source_version=group.launch_template_version,
+        image=image,
+    )
+    yield RefreshInstances(
+        target=Target(account=instance.account, region=instance.region, type="auto-scaling-group", id=group.group),
+        cases=cases,
+        launch_template=group.launch_template,
+        version="@operation",
+        previous_version=group.launch_template_version,
+        image=image,
+        minimum_healthy_percentage=runbook.remediate.minimum_healthy_percentage,
+        checkpoints=runbook.remediate.checkpoints,
+        checkpoint_delay_seconds=runbook.remediate.checkpoint_delay_seconds,
+    )
+
+
+def _not_covered(
+    runbook: Runbook, patched: Sequence[Assessment], replaced: Sequence[Assessment], contained: bool
+) -> Iterator[str]:
+    if patched and runbook.remediate.reboot == "NoReboot":
+        yield "a running process keeps the old code until it is restarted: this plan does not reboot"
+    if patched and runbook.remediate.reboot == "RebootIfNeeded":
+        yield "the instance reboots when anything was installed, whether that package needs it or not"
+    if replaced:
+        yield "data on the old instance's own volumes does not move to its successor"
+    if replaced and contained:
+        yield "the contained instance stays as it is, as evidence; a person ends it"
+
+
+def _by_place(assessments: Sequence[Assessment]) -> dict[tuple[str, str], list[Assessment]]:
+    places: dict[tuple[str, str], list[Assessment]] = {}
+    for each in assessments:
+        instance = _instance(each)
+        places.setdefault((instance.account, instance.region), []).append(each)
+    return places
+
+
+def _by_packages(assessments: Sequence[Assessment]) -> dict[tuple[str, ...], list[Assessment]]:
+    """Cases whose remediation is the same action with the same parameters share one command."""
+    alike: dict[tuple[str, ...], list[Assessment]] = {}
+    for each in assessments:
+        packages = packages_to_patch(each)
+        if packages:
+            alike.setdefault(packages, []).append(each)
+    return alike
+
+
+def _instance(each: Assessment) -> Instance:
+    instance = each.facts.resource.instance
+    if instance is None:
+        raise Refused(f"{each.case} has no instance to remediate", code="instance-gone")
+    return instance

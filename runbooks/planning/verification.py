@@ -1,0 +1,44 @@
+"""The verify plan: ask for a fresh inventory, so that Inspector looks again soon. It changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from runbooks.definition import Runbook
+from runbooks.plan import ApprovalRule, Phase, Plan
+from runbooks.steps import AnyStep, CollectInventory, Target
+from runbooks.triage import Assessment
+
+
+def plan_verification(
+    response: str,
+    runbook: Runbook,
+    assessments: Sequence[Assessment],
+    associations: Mapping[str, str],
+    *,
+    revision: int = 1,
+) -> Plan:
+    """One association run for each account and region of the cases. It needs no approval: it only reads."""
+    steps: list[AnyStep] = []
+    for place, association in associations.items():
+        account, region = place.split("/")
+        served = tuple(each.case for each in assessments if _place(each) == place)
+        if served:
+            target = Target(account=account, region=region, type="association", id=association)
+            steps.append(CollectInventory(target=target, cases=served, association=association))
+    return Plan(
+        response=response,
+        runbook=runbook.name,
+        runbook_digest=runbook.digest,
+        phase=Phase.VERIFY,
+        revision=revision,
+        cases=tuple(each.case for each in assessments),
+        steps=tuple(steps),
+        reasons=("Inspector evaluates an instance when its inventory is collected; this hurries that",),
+        approval=ApprovalRule(required=False),
+    )
+
+
+def _place(each: Assessment) -> str | None:
+    instance = each.facts.resource.instance
+    return f"{instance.account}/{instance.region}" if instance else None

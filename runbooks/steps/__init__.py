@@ -1,0 +1,67 @@
+"""Every change this system knows how to make to the world, as data. `AnyStep` is the closed union of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from runbooks.steps.base import Role, Step, Target
+from runbooks.steps.containment import (
+    AttachToAutoScaling,
+    CreateSnapshots,
+    DeregisterTarget,
+    DetachFromAutoScaling,
+    EnsureQuarantineGroup,
+    RegisterTarget,
+    SetDeleteOnTermination,
+    SetInstanceAttribute,
+    StartInstance,
+    StopInstance,
+    SwapSecurityGroups,
+)
+from runbooks.steps.patching import CollectInventory, PatchPackages, WriteOverrideList
+from runbooks.steps.replacement import CreateLaunchTemplateVersion, LaunchReplacement, RefreshInstances
+
+AnyStep = Annotated[
+    EnsureQuarantineGroup
+    | DetachFromAutoScaling
+    | AttachToAutoScaling
+    | DeregisterTarget
+    | RegisterTarget
+    | SetInstanceAttribute
+    | SetDeleteOnTermination
+    | CreateSnapshots
+    | SwapSecurityGroups
+    | StopInstance
+    | StartInstance
+    | WriteOverrideList
+    | PatchPackages
+    | CollectInventory
+    | CreateLaunchTemplateVersion
+    | RefreshInstances
+    | LaunchReplacement,
+    Field(discriminator="kind"),
+]
+
+STEP_KINDS: tuple[type[Step], ...] = (
+    EnsureQuarantineGroup,
+    DetachFromAutoScaling,
+    AttachToAutoScaling,
+    DeregisterTarget,
+    RegisterTarget,
+    SetInstanceAttribute,
+    SetDeleteOnTermination,
+    CreateSnapshots,
+    SwapSecurityGroups,
+    StopInstance,
+    StartInstance,
+    WriteOverrideList,
+    PatchPackages,
+    CollectInventory,
+    CreateLaunchTemplateVersion,
+    RefreshInstances,
+    LaunchReplacement,
+)
+
+__all__ = ["STEP_KINDS", "AnyStep", "Role", "Step", "Target", *(kind.__name__ for kind in STEP_KINDS)]

@@ -1,0 +1,82 @@
+"""A step: one change to the world, with what it expects, what it leaves, its undo and the permissions it needs."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import ClassVar
+
+from runbooks.model import Model
+
+
+class Role(StrEnum):
+    """The AWS role a step acts under. Reading has a role of its own."""
+
+    READ = "read"
+    CONTAIN = "contain"
+    PATCH = "patch"
+    RESTORE = "restore"
+
+
+class Target(Model):
+    """The one thing a step changes. Account and region are always part of its name."""
+
+    account: str
+    region: str
+    type: str
+    """instance, network-interface, security-group, auto-scaling-group, target-group, object, association, launch-template."""
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.account}/{self.region}/{self.id}"
+
+
+class Step(Model):
+    """One change to the world. Subclasses add the state expected before and the state left after."""
+
+    calls: ClassVar[tuple[str, ...]]
+    """The mutating AWS calls behind it, as `service:Operation`."""
+    permissions: ClassVar[tuple[str, ...]]
+    """IAM actions that looking and acting need."""
+    role: ClassVar[Role]
+    essential: ClassVar[bool] = True
+    """Whether a case falls out of the plan when this step fails. Evidence never delays isolation."""
+    finishes_later: ClassVar[bool] = False
+    """Whether the call only starts the change, and its end is to be looked for."""
+    undo_reason: ClassVar[str] = ""
+    """Why there is no undo, where `undo` gives None; the approver reads it."""
+
+    target: Target
+    cases: tuple[str, ...]
+    """The ids of the cases this step serves."""
+    undoes: bool = False
+    """Whether this step puts back what another one changed: such a step may always run."""
+
+    @property
+    def key(self) -> str:
+        """Unique in its plan: what it does and to what."""
+        kind: str = getattr(self, "kind")  # noqa: B009 - every subclass has the discriminator, the base has not
+        return f"{kind}:{self.target.id}"
+
+    @property
+    def acting_role(self) -> Role:
+        """The role this very step acts under: putting back has one of its own."""
+        return Role.RESTORE if self.undoes else self.role
+
+    @property
+    def undo(self) -> Step | None:
+        """The step that puts back what was there, or None with the class's `undo_reason`."""
+        return None
+
+    def describe(self) -> str:
+        """The step in words, for the one who approves it."""
+        raise NotImplementedError
+
+    def expectation(self) -> str:
+        """What it expects to find, in words."""
+        raise NotImplementedError
+
+
+def operation_id(plan_digest: str, step_key: str) -> str:
+    """The name of one act for ever: tags, comments and client tokens carry it, so that the act can be found again."""
+    return "rb-" + hashlib.sha256(f"{plan_digest}/{step_key}".encode()).hexdigest()[:24]

@@ -1,0 +1,303 @@
+"""The steps that contain an instance, and those that put it back."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from runbooks.instance import Rule
+from runbooks.steps.base import Role, Step
+
+OPERATION_TAG = "remediation-runbooks:operation"
+"""The tag that marks what an act made, with the act's operation id."""
+
+
+class EnsureQuarantineGroup(Step):
+    """Make sure that the VPC has the quarantine group, with exactly the plan's rules."""
+
+    kind: Literal["ensure-quarantine-group"] = "ensure-quarantine-group"
+    calls: ClassVar = (
+        "ec2:CreateSecurityGroup",
+        "ec2:RevokeSecurityGroupEgress",
+        "ec2:AuthorizeSecurityGroupEgress",
+    )
+    permissions: ClassVar = (
+        "ec2:DescribeSecurityGroups",
+        "ec2:CreateSecurityGroup",
+        "ec2:CreateTags",
+        "ec2:RevokeSecurityGroupEgress",
+        "ec2:AuthorizeSecurityGroupEgress",
+    )
+    role: ClassVar = Role.CONTAIN
+    undo_reason: ClassVar = (
+        "the group is empty of members after the release and serves the next containment in this VPC"
+    )
+
+    vpc: str
+    name: str
+    egress: tuple[Rule, ...]
+    """The only traffic that a quarantined interface may start; there is never an ingress rule."""
+
+    def describe(self) -> str:
+        ways = ", ".join(f"{rule.protocol}/{rule.from_port} to {rule.peer}" for rule in self.egress) or "no way out"
+        return f"Have security group {self.name} in {self.vpc}: nothing comes in; out: {ways}"
+
+    def expectation(self) -> str:
+        return "no group of this name in the VPC, or one with exactly these rules"
+
+
+class DetachFromAutoScaling(Step):
+    """Take the instance out of its Auto Scaling group before its health check can terminate it."""
+
+    kind: Literal["detach-from-auto-scaling-group"] = "detach-from-auto-scaling-group"
+    calls: ClassVar = ("autoscaling:DetachInstances",)
+    permissions: ClassVar = ("autoscaling:DescribeAutoScalingInstances", "autoscaling:DetachInstances")
+    role: ClassVar = Role.CONTAIN
+    essential: ClassVar = False
+
+    group: str
+    decrement: bool
+    """True: desired capacity falls by one. False: the group launches a replacement at once."""
+    room_to_return: bool
+    """Whether the group's maximum leaves room to attach the instance again."""
+
+    @property
+    def undo(self) -> Step | None:
+        return AttachToAutoScaling(target=self.target, cases=self.cases, group=self.group, undoes=True)
+
+    def describe(self) -> str:
+        then = "its desired capacity falls by one" if self.decrement else "the group launches a replacement"
+        return f"Detach {self.target.id} from Auto Scaling group {self.group}; {then}"
+
+    def expectation(self) -> str:
+        return f"the instance is in service in {self.group}"
+
+
+class AttachToAutoScaling(Step):
+    """Put the instance back into its Auto Scaling group."""
+
+    kind: Literal["attach-to-auto-scaling-group"] = "attach-to-auto-scaling-group"
+    calls: ClassVar = ("autoscaling:AttachInstances",)
+    permissions: ClassVar = (
+        "autoscaling:DescribeAutoScalingInstances",
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:AttachInstances",
+    )
+    role: ClassVar = Role.RESTORE
+    undo_reason: ClassVar = "it is itself an undo"
+
+    group: str
+
+    def describe(self) -> str:
+        return f"Attach {self.target.id} to Auto Scaling group {self.group} again; its desired capacity rises by one"
+
+    def expectation(self) -> str:
+        return f"the instance is in no Auto Scaling group and {self.group} is below its maximum"
+
+
+class DeregisterTarget(Step):
+    """Take the instance out of a load balancer's target group."""
+
+    kind: Literal["deregister-target"] = "deregister-target"
+    calls: ClassVar = ("elasticloadbalancing:DeregisterTargets",)
+    permissions: ClassVar = (
+        "elasticloadbalancing:DescribeTargetHealth",
+        "elasticloadbalancing:DeregisterTargets",
+    )
+    role: ClassVar = Role.CONTAIN
+    essential: ClassVar = False
+
+    target_group: str
+    port: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.target.id}:{short_arn(self.target_group)}:{self.port}"
+
+    @property
+    def undo(self) -> Step | None:
+        return RegisterTarget(
+            target=self.target, cases=self.cases, target_group=self.target_group, port=self.port, undoes=True
+        )
+
+    def describe(self) -> str:
+        return f"Deregister {self.target.id}:{self.port} from target group {short_arn(self.target_group)}"
+
+    def expectation(self) -> str:
+        return "the instance is registered with this port"
+
+
+class RegisterTarget(Step):
+    """Put the instance back into a target group."""
+
+    kind: Literal["register-target"] = "register-target"
+    calls: ClassVar = ("elasticloadbalancing:RegisterTargets",)
+    permissions: ClassVar = ("elasticloadbalancing:DescribeTargetHealth", "elasticloadbalancing:RegisterTargets")
+    role: ClassVar = Role.RESTORE
+    undo_reason: ClassVar = "it is itself an undo"
+
+    target_group: str
+    port: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.target.id}:{short_arn(self.target_group)}:{self.port}"
+
+    def describe(self) -> str:
+        return f"Register {self.target.id}:{self.port} with target group {short_arn(self.target_group)} again"
+
+    def expectation(self) -> str:
+        return "the instance is not registered, or still draining"
+
+
+class SetInstanceAttribute(Step):
+    """Set one attribute of the instance that protects it as evidence."""
+
+    kind: Literal["set-instance-attribute"] = "set-instance-attribute"
+    calls: ClassVar = ("ec2:ModifyInstanceAttribute",)
+    permissions: ClassVar = ("ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute")
+    role: ClassVar = Role.CONTAIN
+    essential: ClassVar = False
+
+    attribute: Literal["disableApiTermination", "instanceInitiatedShutdownBehavior"]
+    expects: bool | str
+    leaves: bool | str
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.target.id}:{self.attribute}"
+
+    @property
+    def undo(self) -> Step | None:
+        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": True})
+
+    def describe(self) -> str:
+        return f"Set {self.attribute} of {self.target.id} to {in_words(self.leaves)}"
+
+    def expectation(self) -> str:
+        return f"{self.attribute} is {in_words(self.expects)}"
+
+
+class SetDeleteOnTermination(Step):
+    """Say for each volume whether it goes when the instance is terminated."""
+
+    kind: Literal["set-delete-on-termination"] = "set-delete-on-termination"
+    calls: ClassVar = ("ec2:ModifyInstanceAttribute",)
+    permissions: ClassVar = ("ec2:DescribeInstances", "ec2:ModifyInstanceAttribute")
+    role: ClassVar = Role.CONTAIN
+    essential: ClassVar = False
+
+    expects: dict[str, bool]
+    """Device name -> DeleteOnTermination."""
+    leaves: dict[str, bool]
+
+    @property
+    def undo(self) -> Step | None:
+        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": True})
+
+    def describe(self) -> str:
+        each = ", ".join(f"{device}: {'deleted' if gone else 'kept'}" for device, gone in self.leaves.items())
+        return f"Volumes of {self.target.id} when it is terminated: {each}"
+
+    def expectation(self) -> str:
+        return ", ".join(f"{device}: {'deleted' if gone else 'kept'}" for device, gone in self.expects.items())
+
+
+class CreateSnapshots(Step):
+    """Request snapshots of all volumes, crash-consistent together; their completion is not waited for."""
+
+    kind: Literal["create-snapshots"] = "create-snapshots"
+    calls: ClassVar = ("ec2:CreateSnapshots",)
+    permissions: ClassVar = ("ec2:DescribeSnapshots", "ec2:CreateSnapshots", "ec2:CreateTags")
+    role: ClassVar = Role.CONTAIN
+    essential: ClassVar = False
+    undo_reason: ClassVar = "snapshots are evidence; a person deletes them when the case no longer needs them"
+
+    volumes: tuple[str, ...]
+
+    def describe(self) -> str:
+        return f"Snapshot the {len(self.volumes)} volume(s) of {self.target.id} as evidence: {', '.join(self.volumes)}"
+
+    def expectation(self) -> str:
+        return "no snapshots of this operation yet"
+
+
+class SwapSecurityGroups(Step):
+    """Replace the ordered security groups of one interface."""
+
+    kind: Literal["swap-security-groups"] = "swap-security-groups"
+    calls: ClassVar = ("ec2:ModifyNetworkInterfaceAttribute",)
+    permissions: ClassVar = ("ec2:DescribeNetworkInterfaces", "ec2:ModifyNetworkInterfaceAttribute")
+    role: ClassVar = Role.CONTAIN
+
+    vpc: str
+    expects: tuple[str, ...]
+    """Group ids, in order. `@name` stands for the group of that name in the interface's VPC."""
+    leaves: tuple[str, ...]
+    via: str | None = None
+    """An open group to pass through, so that tracked connections become untracked and are cut; never rested on."""
+
+    @property
+    def undo(self) -> Step | None:
+        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "via": None, "undoes": True})
+
+    def describe(self) -> str:
+        passing = f" by way of {self.via}" if self.via else ""
+        return (
+            f"Interface {self.target.id}: security groups {listed(self.expects)} become {listed(self.leaves)}{passing}"
+        )
+
+    def expectation(self) -> str:
+        return f"groups {listed(self.expects)}, in this order"
+
+
+class StopInstance(Step):
+    """Stop the instance. Memory is lost; an address that is not elastic is lost."""
+
+    kind: Literal["stop-instance"] = "stop-instance"
+    calls: ClassVar = ("ec2:StopInstances",)
+    permissions: ClassVar = ("ec2:DescribeInstances", "ec2:StopInstances")
+    role: ClassVar = Role.CONTAIN
+    finishes_later: ClassVar = True
+
+    @property
+    def undo(self) -> Step | None:
+        return StartInstance(target=self.target, cases=self.cases, undoes=True)
+
+    def describe(self) -> str:
+        return f"Stop {self.target.id}"
+
+    def expectation(self) -> str:
+        return "the instance is running"
+
+
+class StartInstance(Step):
+    """Start a stopped instance."""
+
+    kind: Literal["start-instance"] = "start-instance"
+    calls: ClassVar = ("ec2:StartInstances",)
+    permissions: ClassVar = ("ec2:DescribeInstances", "ec2:StartInstances")
+    role: ClassVar = Role.RESTORE
+    finishes_later: ClassVar = True
+    undo_reason: ClassVar = "it is itself an undo"
+
+    def describe(self) -> str:
+        return f"Start {self.target.id}"
+
+    def expectation(self) -> str:
+        return "the instance is stopped"
+
+
+def short_arn(arn: str) -> str:
+    """The name part of an ARN, for reading: `targetgroup/web/0123` -> `web`."""
+    parts = arn.split(":")[-1].split("/")
+    return parts[1] if len(parts) > 1 else parts[0]
+
+
+def listed(groups: tuple[str, ...]) -> str:
+    return "[" + ", ".join(group.removeprefix("@") for group in groups) + "]"
+
+
+def in_words(value: bool | str) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return value

@@ -1,0 +1,202 @@
+"""The one way every change goes: authority, look, write down, act, write down.
+
+For each stage of a plan (its consecutive steps of one kind):
+1. the ledger says that this plan, by this digest, was approved, and has not expired before its first change;
+2. the live state is read, and compared with what each step expects: already as wanted is done, otherwise changed is
+   drift, and its case falls out while the others go on;
+3. the intents are committed, with the state that was found;
+4. the calls leave, each sent once, the lease checked immediately before by the session's guard;
+5. the outcomes are committed.
+
+Killed anywhere, it is called again and starts at 2: what was done is found, and is not done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from runbooks.errors import AnswerLost, NotApproved, Outside, Throttled
+from runbooks.history import FINISHED, ResponseHistory
+from runbooks.plan import Plan
+from runbooks.records import Outcome
+from runbooks.steps import AnyStep
+from tasks.gateways.actions.base import Action, Look
+from tasks.journal import Journal
+
+CHUNK = 50
+"""Targets between one look and the acts that follow it."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a stage stands: finished, or what is waited for."""
+
+    outcomes: Mapping[str, Outcome]
+    """Step key -> outcome."""
+    waiting: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.waiting is None
+
+
+class Executor:
+    """Carries out approved plans, stage by stage."""
+
+    def __init__(self, journal: Journal, actions: Mapping[str, Action], now: datetime) -> None:
+        self._journal = journal
+        self._actions = actions
+        self._now = now
+
+    def carry_out(self, plan: Plan, stage: Sequence[AnyStep]) -> Progress:
+        """Bring one stage as far as it goes now. Calling it again is always safe.
+
+        Raises:
+            NotApproved: the ledger holds no valid approval of this very plan.
+            LeaseLost: another run has taken the response over.
+        """
+        history = self._journal.history()
+        authorise(history, plan, self._now)
+        waiting: list[str] = []
+        for start in range(0, len(stage), CHUNK):
+            chunk = [step for step in stage[start : start + CHUNK] if self._open(history, plan, step)]
+            if chunk:
+                waiting += self._chunk(history, plan, chunk)
+        outcomes = self._journal.history().step_outcomes(plan)
+        return Progress(
+            outcomes={step.key: outcomes[step.key] for step in stage if step.key in outcomes},
+            waiting="; ".join(waiting) or None,
+        )
+
+    def _open(self, history: ResponseHistory, plan: Plan, step: AnyStep) -> bool:
+        outcome = history.outcome(plan, step)
+        if outcome is not None:
+            return outcome.status not in FINISHED
+        if step.undoes:
+            return True
+        fallen = fallen_out(history, plan)
+        if not set(step.cases) <= set(fallen):
+            return True
+        self._end(plan, step, "refused", "; ".join(dict.fromkeys(fallen[case] for case in step.cases)))
+        return False
+
+    def _chunk(self, history: ResponseHistory, plan: Plan, steps: Sequence[AnyStep]) -> list[str]:
+        """Look at these steps, act on those that are as expected; gives what is waited for."""
+        action = self._actions[steps[0].kind]
+        operations = {step.key: plan.operation(step) for step in plan.steps}
+        try:
+            looks = action.look(steps, operations)
+        except (Throttled, AnswerLost) as error:
+            return [f"AWS did not answer ({error.code}); looking again"]
+        waiting, acting = [], []
+        for step in steps:
+            look = looks[step.key]
+            if look.status in ("as-expected", "half-done"):
+                acting.append((step, look))
+            elif reason := self._settle(history, plan, step, look):
+                waiting.append(reason)
+        self._journal.write(
+            *(
+                self._journal.intend(operations[step.key], step.kind, step.key, look.found, plan.digest)
+                for step, look in acting
+            )
+        )
+        return waiting + [reason for step, _ in acting if (reason := self._act(action, plan, step))]
+
+    def _settle(self, history: ResponseHistory, plan: Plan, step: AnyStep, look: Look) -> str | None:
+        """Record what the look alone tells: done, failed, drifted, or still going on."""
+        match look.status:
+            case "as-left":
+                mine = plan.operation(step) in history.intents
+                self._end(plan, step, "done" if mine else "already-done", look.detail, look)
+            case "failed" | "drifted":
+                self._end(plan, step, look.status, look.detail, look)
+            case _:
+                known = history.outcome(plan, step)
+                if known is None or known.result != look.result or known.cases != look.cases:
+                    self._end(plan, step, "in-progress", look.detail, look)
+                return f"{step.describe()}: {look.detail}" if look.detail else step.describe()
+        return None
+
+    def _act(self, action: Action, plan: Plan, step: AnyStep) -> str | None:
+        try:
+            result = action.act(step, plan.operation(step))
+        except (Throttled, AnswerLost) as error:
+            # The effect is unknown, or was refused for now: no outcome, so the next call looks first.
+            return f"{step.describe()}: AWS did not answer ({error.code}); looking again"
+        except Outside as error:
+            self._end(plan, step, "failed", f"{error.code}: {error.detail}")
+            return None
+        status = "in-progress" if step.finishes_later else "done"
+        self._end(plan, step, status, "", Look(status="as-left", result=dict(result)))
+        return step.describe() if step.finishes_later else None
+
+    def _end(
+        self,
+        plan: Plan,
+        step: AnyStep,
+        status: Literal["done", "already-done", "in-progress", "failed", "drifted", "refused"],
+        detail: str,
+        look: Look | None = None,
+    ) -> None:
+        self._journal.write(
+            Outcome(
+                operation=plan.operation(step),
+                action=step.kind,
+                subject=step.key,
+                digest=plan.digest,
+                status=status,
+                detail=detail,
+                result=look.result if look else {},
+                cases=look.cases if look else {},
+            )
+        )
+
+
+def authorise(history: ResponseHistory, plan: Plan, now: datetime) -> None:
+    """Check that the ledger holds a valid approval of this very plan.
+
+    Raises:
+        NotApproved: there is none, it is for another plan, it was not in time, or what it rests on was not approved.
+    """
+    digest = plan.digest
+    if history.plans.get(digest) != plan:
+        raise NotApproved(f"the ledger has no plan of digest {plan.short_digest}: nothing runs that was not shown")
+    decision = history.decisions.get(digest)
+    if decision is None or decision.answer != "approved":
+        raise NotApproved(f"plan {plan.short_digest} is not approved")
+    if decision.channel == "plan":
+        _rests_on(history, plan)
+    elif not history.spent(digest):
+        deadline = max((asked.expires_at for asked in history.questions.get(digest, [])), default=None)
+        if deadline is None or now > deadline:
+            raise NotApproved(f"the approval of plan {plan.short_digest} expired before its first change", code="expired")
+
+
+def _rests_on(history: ResponseHistory, plan: Plan) -> None:
+    """A plan that nobody was asked about: its runbook asks for no approval, or an approved plan said so."""
+    if plan.approval.required:
+        raise NotApproved(f"plan {plan.short_digest} needs a person's yes")
+    covering = plan.approval.covered_by
+    if covering is None:
+        return
+    said, decision = history.plans.get(covering), history.decisions.get(covering)
+    if said is None or not said.releases_when_fixed or decision is None or decision.answer != "approved":
+        raise NotApproved(f"plan {plan.short_digest} rests on {covering[:12]}, which was not approved to release by itself")
+
+
+def fallen_out(history: ResponseHistory, plan: Plan) -> dict[str, str]:
+    """Case -> why it fell out of the plan: an essential step of it failed, drifted or was refused."""
+    fallen: dict[str, str] = {}
+    for step in plan.steps:
+        outcome = history.outcome(plan, step)
+        if outcome is None or not step.essential or step.undoes:
+            continue
+        for case in step.cases:
+            status = outcome.cases.get(case, outcome.status)
+            if status in ("failed", "drifted", "refused"):
+                fallen.setdefault(case, f"{step.describe()}: {outcome.detail or status}")
+    return fallen

@@ -1,0 +1,84 @@
+"""The journal of one run: what a response's ledger says, and the one way to write an act down before doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from runbooks.case import response_stream
+from runbooks.history import Dated, ResponseHistory, fold
+from runbooks.records import Intent, Outcome, Record
+from runbooks.steps.base import operation_id
+from tasks.gateways.ledger import Lease, Ledger
+
+
+class Journal:
+    """One run's access to its response in the ledger. Nothing is written without a lease that still holds."""
+
+    def __init__(self, ledger: Ledger, response: str, lease: Lease) -> None:
+        self.ledger = ledger
+        self.response = response
+        self.lease = lease
+
+    def history(self) -> ResponseHistory:
+        return read_history(self.ledger, self.response)
+
+    def write(self, *records: Record) -> None:
+        """Append to the response's stream; refused with LeaseLost once another run has taken over."""
+        self.ledger.check(self.lease)
+        self.ledger.append(response_stream(self.response), *records)
+
+    def intend(
+        self, operation: str, action: str, subject: str, original: Mapping[str, Any], digest: str | None = None
+    ) -> Intent:
+        return Intent(
+            operation=operation,
+            action=action,
+            subject=subject,
+            digest=digest,
+            epoch=self.lease.epoch,
+            original=dict(original),
+        )
+
+    def once(
+        self,
+        action: str,
+        subject: str,
+        *,
+        find: Callable[[str], Mapping[str, Any] | None],
+        act: Callable[[str], Mapping[str, Any]],
+    ) -> dict[str, Any]:
+        """Do something outside AWS (a message, a ticket) once for ever, and give what it made.
+
+        An intent without an outcome means that an earlier run may have done it: it is looked for before it is done.
+        """
+        operation = operation_id(self.response, f"{action}/{subject}")
+        history = self.history()
+        outcome = history.outcomes.get(operation)
+        if outcome is not None and outcome.status in ("done", "already-done"):
+            return outcome.result
+        if operation in history.intents and (found := find(operation)) is not None:
+            self._done(operation, action, subject, "already-done", found)
+            return dict(found)
+        self.write(self.intend(operation, action, subject, {}))
+        made = act(operation)
+        self._done(operation, action, subject, "done", made)
+        return dict(made)
+
+    def _done(
+        self,
+        operation: str,
+        action: str,
+        subject: str,
+        status: Literal["done", "already-done"],
+        result: Mapping[str, Any],
+    ) -> None:
+        self.write(
+            Outcome(operation=operation, action=action, subject=subject, status=status, result=dict(result))
+        )
+
+
+def read_history(ledger: Ledger, response: str) -> ResponseHistory:
+    """The state of a response, from its entries alone."""
+    entries = ledger.entries(response_stream(response))
+    return fold(Dated(at=entry.at, record=record) for entry in entries if (record := entry.record()) is not None)

@@ -1,0 +1,113 @@
+"""Settings: the only reader of the environment. Every one is described, bounded and checked at start-up."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runbooks.errors import InvalidSetting
+
+PREFIX = "RUNBOOKS_"
+
+
+class Settings(BaseSettings):
+    """Read from environment variables named `RUNBOOKS_` and the field's name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path("var"), description="Folder for the ledger and what commands write.")
+    ledger_url: str = Field(
+        default="", description="SQLAlchemy URL of the ledger. Empty: SQLite in the home folder; or postgresql+psycopg://..."
+    )
+    library: str = Field(
+        default="", description="Folders with runbooks of your own, separated by ':'; the shipped library comes first."
+    )
+    role_arn: str = Field(
+        default="arn:{partition}:iam::{account}:role/remediation-runbooks-{role}",
+        description="Template of the roles to assume: {partition}, {account}, {role} (read, contain, patch, restore).",
+    )
+    external_id: str | None = Field(default=None, description="External id for assuming the roles.")
+    package_bucket: str = Field(
+        default="remediation-runbooks-{account}-{region}",
+        description="S3 bucket for lists of packages: {account}, {region}. The instances' profile must be able to read it.",
+    )
+    slack_token: SecretStr | None = Field(default=None, description="Slack bot token. Empty: no Slack messages.")
+    slack_channel: str = Field(default="#security-operations", description="The SOC's Slack channel.")
+    slack_url: str = Field(default="https://slack.com/api/", description="Slack Web API address, ending in a slash.")
+    jira_server: str | None = Field(default=None, description="Jira address. Empty: no tickets.")
+    jira_user: str | None = Field(default=None, description="Jira user (e-mail) for basic authentication with the token.")
+    jira_token: SecretStr | None = Field(default=None, description="Jira API token.")
+    jira_project: str = Field(default="SEC", pattern=r"^[A-Z][A-Z0-9_]{1,9}$", description="Jira project key.")
+    jira_issue_type: str = Field(default="Task", min_length=1, description="Issue type of tickets.")
+    webhook_key: SecretStr | None = Field(
+        default=None, description="API key that EventBridge sends in x-api-key. The receiver does not start without one."
+    )
+    receiver_host: str = Field(default="127.0.0.1", description="Address the receiver listens on.")
+    receiver_port: Annotated[int, Field(ge=1, le=65535)] = Field(default=8080, description="Port the receiver listens on.")
+    ui_url: str = Field(default="", description="Address of the Prefect UI, for links. Empty: from PREFECT_API_URL.")
+    lease_seconds: Annotated[int, Field(ge=10, le=300)] = Field(
+        default=30, description="How long a run may be silent before it counts as dead."
+    )
+    settle_seconds: Annotated[int, Field(ge=25, le=600)] = Field(
+        default=26, description="How long a take-over waits after the lease lapsed; more than any AWS call may take (25 s)."
+    )
+    start_seconds: Annotated[int, Field(ge=20, le=600)] = Field(
+        default=90, description="How long a flow run may take from its creation to its first line before it is replaced."
+    )
+    short_wait_seconds: Annotated[int, Field(ge=0, le=30)] = Field(
+        default=8, description="How long a run waits in place before it ends and is woken by the sweep."
+    )
+    sweep_seconds: Annotated[float, Field(ge=0.2, le=300)] = Field(default=2, description="Pause between two sweeps.")
+    maximum_look_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
+        default=3600, description="Upper bound for the runbooks' time between two looks; a sandbox sets it low."
+    )
+
+    @field_validator("slack_url", "ui_url", "jira_server")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
+
+    @field_validator("role_arn")
+    @classmethod
+    def _names_account_and_role(cls, value: str) -> str:
+        if "{account}" not in value or "{role}" not in value:
+            raise ValueError("must contain {account} and {role}")
+        return value
+
+    @property
+    def ledger(self) -> str:
+        """The ledger's URL, the default filled in."""
+        return self.ledger_url or f"sqlite:///{self.home.resolve() / 'ledger.db'}"
+
+    @property
+    def library_folders(self) -> tuple[Path, ...]:
+        return tuple(Path(part) for part in self.library.split(":") if part)
+
+    @property
+    def console(self) -> str:
+        """The address of the Prefect UI, without a slash at the end."""
+        return (self.ui_url or os.environ.get("PREFECT_API_URL", "").removesuffix("/api")).rstrip("/")
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        InvalidSetting: one or more are out of bounds; the message names each, never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = (
+            f"{PREFIX}{'_'.join(str(part) for part in each['loc']).upper()}: {each['msg']}"
+            for each in error.errors(include_url=False, include_input=False)
+        )
+        raise InvalidSetting("; ".join(problems)) from None
