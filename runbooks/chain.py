@@ -89,7 +89,7 @@ def seal(stream: str, sequence: int, at: datetime, record: Record, previous: str
     """The entry for `record` behind the entry whose hash is `previous`.
 
     Raises:
-        BadInput: The record holds what canonical JSON cannot (a number beyond 2^53, NaN, half a surrogate pair).
+        BadInput: The record holds what canonical JSON cannot (an integer of 2^53 or more, half a surrogate pair).
     """
     moment = at.astimezone(UTC)
     body = read_body(canonical(record.model_dump(mode="json")))

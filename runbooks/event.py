@@ -138,7 +138,7 @@ def _from_event(event: Members) -> Delivery:
         unknown = (Aside.UNKNOWN_KIND if source == _FINDING_EVENT[0] else Aside.UNSUPPORTED_SOURCE, "event")
         code, kind = _EVENTS.get((source, detail_type), unknown)
         reason = f"{detail_type[:80]!r} from {source[:80]!r}: only {_FINDING_EVENT[1]!r} events are acted upon"
-        held = _aside(code, kind, reason, {**detail, **event, "awsAccountId": detail.get("awsAccountId")})
+        held = _aside(code, kind, reason, {**detail, **event})
     return _holding(held).model_copy(
         update={"event_id": _text(event.get("id")), "event_time": _time(event.get("time"))}
     )
@@ -169,8 +169,9 @@ def _one(value: object, path: str) -> Finding | SetAside:
 
 def _named(members: Members) -> tuple[Aside, str] | None:
     """Code and kind of an object that is known not to be a finding in Inspector's own form."""
-    if ":finding/ondemand/" in str(members.get("findingArn")):
-        return Aside.UNSUPPORTED_SOURCE, "inspector-on-demand-finding"
+    if "findingArn" in members:
+        on_demand = ":finding/ondemand/" in str(members["findingArn"])
+        return (Aside.UNSUPPORTED_SOURCE, "inspector-on-demand-finding") if on_demand else None
     if _is_dead_letter(members):
         return Aside.WRAPPED, "dead-letter-message"
     return next(((code, kind) for names, code, kind in _OBJECTS if names <= members.keys()), None)

@@ -200,7 +200,8 @@ def _with_times(members: Members, form: Callable[[datetime], str]) -> Members:
 
     def written(name: str, value: object) -> object:
         if isinstance(value, dict):
-            return _with_times(cast(Members, value), form)
+            members = cast(Members, value)
+            return members if name == "tags" else _with_times(members, form)  # a tag may be named like a time
         if isinstance(value, list):
             return [written("", entry) for entry in cast(list[object], value)]
         if not isinstance(value, datetime) and name not in _TIMES:

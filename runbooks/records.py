@@ -42,6 +42,8 @@ class CaseTriaged(Model):
 class CaseVerdict(Model):
     kind: Literal["case-verdict"] = "case-verdict"
     response: str
+    remediation: str | None
+    """Digest of the remediate plan it judges; None for a look on demand."""
     verdict: Verdict
 
 
@@ -154,7 +156,7 @@ class Waiting(Model):
 class PhaseEnded(Model):
     kind: Literal["phase-ended"] = "phase-ended"
     phase: Phase
-    result: Literal["done", "not-needed", "rejected", "expired", "failed", "partial"]
+    result: Literal["done", "partial", "not-needed", "rejected", "expired", "failed", "drifted"]
     digest: str | None = None
     detail: str = ""
 

@@ -97,15 +97,18 @@ def entries_of(value: object) -> list[object]:
 def _inside(part: object, path: str) -> Iterator[tuple[object, str]]:
     for name, inner in members_of(part).items():
         yield name, path
-        yield inner, member_path(path, str(name))
+        yield inner, member_path(path, name)
     for index, inner in enumerate(entries_of(part)):
         yield inner, member_path(path, index)
 
 
 def _fault(part: object) -> str | None:
     match part:
-        case None | bool() | dict() | list() | datetime():
+        case None | bool() | list() | datetime():
             return None
+        case dict():
+            names = cast(dict[object, object], part)
+            return None if all(isinstance(name, str) for name in names) else "a member whose name is not a text"
         case str():
             return _text_fault(part)
         case int():

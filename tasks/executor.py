@@ -71,6 +71,14 @@ class Executor:
             waiting="; ".join(waiting) or None,
         )
 
+    def give_up(self, plan: Plan, stage: Sequence[AnyStep]) -> None:
+        """End what is still going on as failed: it has taken longer than the runbook allows."""
+        history = self._journal.history()
+        for step in stage:
+            outcome = history.outcome(plan, step)
+            if outcome is not None and outcome.status == "in-progress":
+                self._end(plan, step, "failed", "it did not end in the time that the runbook allows")
+
     def _open(self, history: ResponseHistory, plan: Plan, step: AnyStep) -> bool:
         outcome = history.outcome(plan, step)
         if outcome is not None:
@@ -173,7 +181,9 @@ def authorise(history: ResponseHistory, plan: Plan, now: datetime) -> None:
     elif not history.spent(digest):
         deadline = max((asked.expires_at for asked in history.questions.get(digest, [])), default=None)
         if deadline is None or now > deadline:
-            raise NotApproved(f"the approval of plan {plan.short_digest} expired before its first change", code="expired")
+            raise NotApproved(
+                f"the approval of plan {plan.short_digest} expired before its first change", code="expired"
+            )
 
 
 def _rests_on(history: ResponseHistory, plan: Plan) -> None:
@@ -185,7 +195,9 @@ def _rests_on(history: ResponseHistory, plan: Plan) -> None:
         return
     said, decision = history.plans.get(covering), history.decisions.get(covering)
     if said is None or not said.releases_when_fixed or decision is None or decision.answer != "approved":
-        raise NotApproved(f"plan {plan.short_digest} rests on {covering[:12]}, which was not approved to release by itself")
+        raise NotApproved(
+            f"plan {plan.short_digest} rests on {covering[:12]}, which was not approved to release by itself"
+        )
 
 
 def fallen_out(history: ResponseHistory, plan: Plan) -> dict[str, str]:

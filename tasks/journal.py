@@ -73,9 +73,7 @@ class Journal:
         status: Literal["done", "already-done"],
         result: Mapping[str, Any],
     ) -> None:
-        self.write(
-            Outcome(operation=operation, action=action, subject=subject, status=status, result=dict(result))
-        )
+        self.write(Outcome(operation=operation, action=action, subject=subject, status=status, result=dict(result)))
 
 
 def read_history(ledger: Ledger, response: str) -> ResponseHistory:

@@ -22,7 +22,8 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path("var"), description="Folder for the ledger and what commands write.")
     ledger_url: str = Field(
-        default="", description="SQLAlchemy URL of the ledger. Empty: SQLite in the home folder; or postgresql+psycopg://..."
+        default="",
+        description="SQLAlchemy URL of the ledger. Empty: SQLite in the home folder; or postgresql+psycopg://...",
     )
     library: str = Field(
         default="", description="Folders with runbooks of your own, separated by ':'; the shipped library comes first."
@@ -40,24 +41,31 @@ class Settings(BaseSettings):
     slack_channel: str = Field(default="#security-operations", description="The SOC's Slack channel.")
     slack_url: str = Field(default="https://slack.com/api/", description="Slack Web API address, ending in a slash.")
     jira_server: str | None = Field(default=None, description="Jira address. Empty: no tickets.")
-    jira_user: str | None = Field(default=None, description="Jira user (e-mail) for basic authentication with the token.")
+    jira_user: str | None = Field(
+        default=None, description="Jira user (e-mail) for basic authentication with the token."
+    )
     jira_token: SecretStr | None = Field(default=None, description="Jira API token.")
     jira_project: str = Field(default="SEC", pattern=r"^[A-Z][A-Z0-9_]{1,9}$", description="Jira project key.")
     jira_issue_type: str = Field(default="Task", min_length=1, description="Issue type of tickets.")
     webhook_key: SecretStr | None = Field(
-        default=None, description="API key that EventBridge sends in x-api-key. The receiver does not start without one."
+        default=None,
+        description="API key that EventBridge sends in x-api-key. The receiver does not start without one.",
     )
     receiver_host: str = Field(default="127.0.0.1", description="Address the receiver listens on.")
-    receiver_port: Annotated[int, Field(ge=1, le=65535)] = Field(default=8080, description="Port the receiver listens on.")
+    receiver_port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        default=8080, description="Port the receiver listens on."
+    )
     ui_url: str = Field(default="", description="Address of the Prefect UI, for links. Empty: from PREFECT_API_URL.")
     lease_seconds: Annotated[int, Field(ge=10, le=300)] = Field(
         default=30, description="How long a run may be silent before it counts as dead."
     )
     settle_seconds: Annotated[int, Field(ge=25, le=600)] = Field(
-        default=26, description="How long a take-over waits after the lease lapsed; more than any AWS call may take (25 s)."
+        default=26,
+        description="How long a take-over waits after the lease lapsed; more than any AWS call may take (25 s).",
     )
     start_seconds: Annotated[int, Field(ge=20, le=600)] = Field(
-        default=90, description="How long a flow run may take from its creation to its first line before it is replaced."
+        default=90,
+        description="How long a flow run may take from its creation to its first line before it is replaced.",
     )
     short_wait_seconds: Annotated[int, Field(ge=0, le=30)] = Field(
         default=8, description="How long a run waits in place before it ends and is woken by the sweep."

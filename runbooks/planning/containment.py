@@ -172,6 +172,10 @@ def _isolate(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
     instance = _instance(each)
     choice = runbook.contain
     for interface in instance.interfaces:
+        held = [group.name for name in interface.groups if (group := each.facts.resource.group(name))]
+        if held == [choice.quarantine.group_name]:
+            # An earlier plan isolated it; swapping again would make the quarantine its original state.
+            continue
         yield SwapSecurityGroups(
             target=_target(instance, "network-interface", interface.id),
             cases=(each.case,),

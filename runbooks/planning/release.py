@@ -15,35 +15,39 @@ CHANGED = ("done", "already-done", "in-progress")
 
 def plan_release(
     runbook: Runbook,
-    contained: Plan,
+    contained: Sequence[Plan],
     outcomes: Mapping[str, Outcome],
     cases: Sequence[str],
     *,
+    response: str,
     by_itself: bool,
     revision: int = 1,
     previous: str | None = None,
 ) -> Plan:
-    """What puts back the contain plan for these cases.
+    """What puts back the contain plans for these cases, the newest change first.
 
     Args:
-        outcomes: step key -> the contain plan's outcome; only what was really changed is put back.
-        by_itself: whether the approved contain plan said that this may run without asking again.
+        contained: the contain plans, in the order in which they were carried out.
+        outcomes: operation -> outcome; only what was really changed is put back.
+        by_itself: whether the approved contain plans said that this may run without asking again.
     """
-    steps = tuple(_undone(contained, outcomes, set(cases)))
-    covered = contained.digest if by_itself else None
-    rule = ApprovalRule(required=False, covered_by=covered) if by_itself else runbook.release.approval.rule()
+    newest_first = tuple(reversed(contained))
+    steps = tuple(step for plan in newest_first for step in _undone(plan, outcomes, set(cases)))
+    if by_itself and newest_first:
+        rule = ApprovalRule(required=False, covered_by=newest_first[0].digest)
+        reason = "the verdict is fixed, and the approved containment said that it ends then"
+    else:
+        rule, reason = runbook.release.approval.rule(), "the containment is to end"
     return Plan(
-        response=contained.response,
-        runbook=contained.runbook,
-        runbook_digest=contained.runbook_digest,
+        response=response,
+        runbook=runbook.name,
+        runbook_digest=runbook.digest,
         phase=Phase.RELEASE,
         revision=revision,
         cases=tuple(cases),
         steps=steps,
-        reasons=("the verdict is fixed: the containment has done its work",)
-        if by_itself
-        else ("a person asked for it",),
-        not_covered=tuple(_stays(contained, outcomes)),
+        reasons=(reason,),
+        not_covered=tuple(dict.fromkeys(words for plan in newest_first for words in _stays(plan, outcomes))),
         approval=rule,
         previous=previous,
     )
@@ -51,7 +55,7 @@ def plan_release(
 
 def _undone(contained: Plan, outcomes: Mapping[str, Outcome], cases: set[str]) -> Iterator[AnyStep]:
     for step in reversed(contained.steps):
-        outcome = outcomes.get(step.key)
+        outcome = outcomes.get(contained.operation(step))
         if outcome is None or outcome.status not in CHANGED or not cases & set(step.cases):
             continue
         if isinstance(step, DetachFromAutoScaling) and not step.room_to_return:
@@ -67,7 +71,7 @@ def _undone(contained: Plan, outcomes: Mapping[str, Outcome], cases: set[str]) -
 
 def _stays(contained: Plan, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
     for step in contained.steps:
-        outcome = outcomes.get(step.key)
+        outcome = outcomes.get(contained.operation(step))
         if outcome is None or outcome.status not in CHANGED:
             continue
         if isinstance(step, DetachFromAutoScaling) and not step.room_to_return:

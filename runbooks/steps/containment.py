@@ -226,7 +226,11 @@ class SwapSecurityGroups(Step):
 
     kind: Literal["swap-security-groups"] = "swap-security-groups"
     calls: ClassVar = ("ec2:ModifyNetworkInterfaceAttribute",)
-    permissions: ClassVar = ("ec2:DescribeNetworkInterfaces", "ec2:ModifyNetworkInterfaceAttribute")
+    permissions: ClassVar = (
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSecurityGroups",
+        "ec2:ModifyNetworkInterfaceAttribute",
+    )
     role: ClassVar = Role.CONTAIN
 
     vpc: str

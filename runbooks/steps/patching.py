@@ -37,6 +37,7 @@ class PatchPackages(Step):
         "ssm:DescribeInstanceInformation",
         "ssm:ListCommands",
         "ssm:ListCommandInvocations",
+        "ssm:DescribeInstancePatchStates",
         "ssm:SendCommand",
     )
     role: ClassVar = Role.PATCH

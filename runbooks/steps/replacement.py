@@ -37,6 +37,7 @@ class RefreshInstances(Step):
         "autoscaling:DescribeAutoScalingGroups",
         "autoscaling:DescribeInstanceRefreshes",
         "autoscaling:StartInstanceRefresh",
+        "ec2:DescribeLaunchTemplateVersions",
         "ec2:RunInstances",
         "iam:PassRole",
     )

@@ -1,0 +1,59 @@
+"""Asking a person: the run suspends with a form, and nothing in the form approves by default.
+
+The form carries the answer; it is not the authority. The answer is verified and written to the ledger, and the
+executor acts on what the ledger says.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from prefect import suspend_flow_run
+from prefect.input import RunInput
+from pydantic import Field
+
+from runbooks.approval import FormAnswer
+from runbooks.plan import Plan
+from runbooks.records import Decision
+from runbooks.telling.plan_text import plan_markdown
+from tasks.approving import (
+    ask_for_approval,
+    decision_on,
+    question_number,
+    record_answer,
+    record_standing_approval,
+)
+from tasks.flow_runs import has_answer
+from tasks.run import current
+
+
+class ApprovalForm(RunInput):
+    """What the approver fills in. Silence is no answer, and there is no default that approves."""
+
+    decision: Literal["approve", "reject"] = Field(
+        title="Decision",
+        description="reject leaves everything as it is and hands the case to a person",
+        json_schema_extra={"position": 0},
+    )
+    approver: str = Field(
+        title="Approver", description="Who you are", min_length=2, max_length=120, json_schema_extra={"position": 1}
+    )
+    comment: str = Field(
+        default="", title="Comment", description="Why", max_length=1000, json_schema_extra={"position": 2}
+    )
+
+
+async def obtain_decision(plan: Plan) -> Decision:
+    """The decision that settles this very plan; the run suspends until there is one."""
+    while (decision := decision_on(plan)) is None:
+        if not plan.approval.required:
+            record_standing_approval(plan)
+            continue
+        attempt = question_number(plan)
+        key = f"{plan.digest}-{attempt}"
+        if not await has_answer(current().flow_run, key):
+            ask_for_approval(plan, attempt)
+        form = ApprovalForm.with_initial_data(description=plan_markdown(plan, keys=current().keys))
+        answer = await suspend_flow_run(wait_for_input=form, key=key, timeout=None)
+        record_answer(plan, attempt, FormAnswer.model_validate(answer.model_dump(include={*FormAnswer.model_fields})))
+    return decision

@@ -1,0 +1,250 @@
+"""The Slack messages: the alert that opens the thread, the question, the answer, the notes and the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from runbooks.case import CaseKey
+from runbooks.definition import Runbook
+from runbooks.finding import Finding
+from runbooks.plan import Plan
+from runbooks.records import Decision, ResponseEnded
+from runbooks.telling.blocks import (
+    TEXT_LIMIT,
+    Block,
+    Message,
+    actions,
+    answer_button,
+    context,
+    fields,
+    header,
+    link_button,
+    links,
+    list_of,
+    section,
+    value,
+)
+from runbooks.telling.escaping import NOTHING, fitted, plain, slack, slack_code
+from runbooks.telling.plan_text import plan_title
+from runbooks.telling.words import (
+    ANSWERS,
+    by_whom,
+    case_name,
+    counted,
+    duration,
+    listed,
+    moment,
+    score,
+    sentence,
+    vulnerability_names,
+    whereabouts,
+    worst,
+)
+from runbooks.verdict import Verdict
+
+APPROVE, REJECT = "approve-plan", "reject-plan"
+"""The action ids of the answer buttons."""
+
+_MARKS = {"fixed": "✅", "not fixed": "❌", "unverifiable": "❔", "nothing-to-do": "✅"}
+_ANSWER_MARKS = {"approved": "✅", "rejected": "❌", "expired": "⏰", "invalid": "⚠️"}
+_PERSON_MARK = "⚠️"
+_HALF = 1_000
+_NAME = 200
+
+
+def alert_message(
+    keys: Mapping[str, CaseKey],
+    findings: Mapping[str, tuple[Finding, ...]],
+    runbook: Runbook,
+    *,
+    run_url: str | None = None,
+    ticket_url: str | None = None,
+    console_url: str | None = None,
+) -> Message:
+    """What was found, where and how bad it is; the first message of the thread.
+
+    Args:
+        keys: case id -> where; all cases of the response.
+        findings: case id -> its findings.
+    """
+    every = tuple(finding for each in findings.values() for finding in each)
+    what = alert_summary(keys, findings)
+    return _message(
+        what,
+        header(f"🔴 {what}"),
+        fields({name: value(text) for name, text in _how_bad(every, keys, runbook).items()}),
+        *list_of("Where", [str(key) for key in keys.values()] if len(keys) > 1 else []),
+        section(slack(what_happens_next(runbook))),
+        *links({"Follow the run": run_url, "Ticket": ticket_url, "Amazon Inspector": console_url}),
+    )
+
+
+def alert_summary(keys: Mapping[str, CaseKey], findings: Mapping[str, tuple[Finding, ...]]) -> str:
+    """`CRITICAL CVE-2026-10001 on checkout-7 (i-0abc)`, plain."""
+    every = tuple(finding for each in findings.values() for finding in each)
+    first = worst(every)
+    severity = first.severity if first else "Finding"
+    names = vulnerability_names([first] if first else []) or ("no finding",)
+    others = len(vulnerability_names(every)) - 1
+    more = f" and {others} more" if others > 0 else ""
+    return plain(f"{severity} {names[0]}{more} on {_where(keys, every)}")
+
+
+def what_happens_next(runbook: Runbook) -> str:
+    """What the reader may expect, by the runbook's own rules."""
+    asked = runbook.remediate.approval.required and (not runbook.contain.when or runbook.contain.approval.required)
+    if asked:
+        return "Triage comes next. Nothing is changed before a person approves the plan."
+    return "Triage comes next. This runbook may change things without asking; each plan says what."
+
+
+def approval_message(
+    plan: Plan,
+    keys: Mapping[str, CaseKey],
+    form_url: str,
+    expires_at: datetime,
+    *,
+    answers_in_slack: bool = False,
+) -> Message:
+    """The question, with the whole plan one press away.
+
+    Args:
+        answers_in_slack: adds buttons that answer here; their value is the response's id and the plan's digest, joined
+            by `|`.
+    """
+    title = plan_title(plan, keys)
+    question = f"Approve? {title}: {counted(len(plan.steps), 'step')}"
+    return _message(
+        question,
+        header(f"✋ Approve? {title}"),
+        fields(dict(_terms(plan, expires_at))),
+        *list_of("What will be done", [step.describe() for step in plan.steps], most=15, numbered=True),
+        *list_of("Why", plan.reasons),
+        *list_of("Not covered", plan.not_covered),
+        *list_of("Cannot be put back", plan.cannot_be_put_back),
+        *actions(link_button("Read the plan and decide", form_url), *_answers(plan, title, answers_in_slack)),
+        context(f"Plan {slack_code(plan.digest)}", f"Runbook {fitted(plan.runbook, _NAME, slack_code)}"),
+    )
+
+
+def decision_message(
+    decision: Decision, plan: Plan, keys: Mapping[str, CaseKey], *, at: datetime | None = None
+) -> Message:
+    """What was answered, by whom; it takes the place of the question, so it has no buttons."""
+    title, answer = plan_title(plan, keys), ANSWERS[decision.answer]
+    who = [f"by {fitted(decision.approver, _NAME, slack_code)}"] if decision.approver else []
+    how = " ".join(filter(None, (by_whom(decision), f"at {moment(at)}" if at else "")))
+    lines = [f"*{slack(sentence(answer))}* {' '.join((*who, slack(how)))}".strip()]
+    if decision.comment:
+        lines.append(f"Comment: {fitted(decision.comment, _HALF, slack_code)}")
+    if decision.reason:
+        lines.append(f"Reason: {fitted(decision.reason, _HALF, slack)}")
+    return _message(
+        f"{title}: {answer}",
+        header(f"{_ANSWER_MARKS[decision.answer]} {title}: {answer}"),
+        section(*lines, _consequence(decision)),
+        context(f"Plan {slack_code(plan.digest)}"),
+    )
+
+
+def note(text: str, targets: Mapping[str, str | None] | None = None) -> Message:
+    """An update for the thread: plain text, and links by their label."""
+    return _message(text, section(fitted(text, TEXT_LIMIT, slack)), *links(targets or {}))
+
+
+def outcome_message(
+    ended: ResponseEnded,
+    verdicts: Sequence[Verdict],
+    keys: Mapping[str, CaseKey],
+    *,
+    took: timedelta | None = None,
+    run_url: str | None = None,
+    ticket_url: str | None = None,
+    post_mortem_url: str | None = None,
+) -> Message:
+    """How the response ended, what proves it and what is left for a person."""
+    result = f"{sentence(ended.result.replace('-', ' '))}: {whereabouts(tuple(keys), keys)}"
+    state = "Still contained: it stays so until a person releases it." if ended.contained else ""
+    taken = f"Took {duration(took)} from received to ended." if took is not None else ""
+    return _message(
+        result,
+        header(f"{_MARKS.get(ended.result, _PERSON_MARK)} {result}"),
+        section(fitted(sentence(ended.reason), _HALF, slack), *filter(None, (f"*{state}*" if state else "", taken))),
+        *list_of("Evidence", list(verdict_lines(verdicts, keys))),
+        *links({"Post-mortem": post_mortem_url, "Ticket": ticket_url, "The run": run_url}),
+    )
+
+
+def verdict_lines(verdicts: Sequence[Verdict], keys: Mapping[str, CaseKey]) -> Iterator[str]:
+    """One plain line for each case: the verdict and its reasons."""
+    for verdict in verdicts:
+        yield f"{case_name(verdict.case, keys)} is {verdict.kind.value}: {'; '.join(verdict.reasons)}"
+
+
+def _how_bad(findings: Sequence[Finding], keys: Mapping[str, CaseKey], runbook: Runbook) -> dict[str, str]:
+    first = worst(findings)
+    if first is None:
+        return {"Where": whereabouts(tuple(keys), keys), "Runbook": runbook.title}
+    rated = score(first)
+    epss = max((each.epss for each in findings if each.epss is not None), default=None)
+    packages = dict.fromkeys(f"{each.name} {each.version}" for finding in findings for each in finding.packages)
+    fixes = dict.fromkeys(each.fixed_in for finding in findings for each in finding.packages if each.fixed_in)
+    return {
+        "Where": whereabouts(tuple(keys), keys),
+        "Severity": first.severity + (f", score {rated:g}" if rated is not None else ""),
+        "Vulnerability": listed(vulnerability_names(findings), most=5),
+        "Exploit": "known" if any(each.exploit_available for each in findings) else "none known",
+        "EPSS": "not known" if epss is None else f"{epss:.3f}",
+        "Package": listed(packages) or "-",
+        "Fixed in": listed(fixes) or "no fix is published",
+        "First seen": moment(min(each.first_observed_at for each in findings)),
+        "Runbook": runbook.title,
+    }
+
+
+def _where(keys: Mapping[str, CaseKey], findings: Sequence[Finding]) -> str:
+    if len(keys) != 1:
+        return whereabouts(tuple(keys), keys)
+    (key,) = keys.values()
+    name = next((each.resource.tags["Name"] for each in findings if each.resource.tags.get("Name")), None)
+    return f"{name} ({key.resource_id})" if name else key.resource_id
+
+
+def _terms(plan: Plan, expires_at: datetime) -> Iterator[tuple[str, str]]:
+    put_back = sum(1 for step in plan.steps if step.undo is not None)
+    approvers = listed(plan.approval.approvers, most=6) or "anyone who can answer"
+    yield "Steps", value(f"{len(plan.steps)}, of which {put_back} can be put back")
+    yield "Answer before", value(moment(expires_at))
+    yield "Who may approve", value(approvers)
+    if plan.phase == "contain":
+        yield "When it is fixed", value("released by itself" if plan.releases_when_fixed else "a person releases it")
+    if plan.revision > 1:
+        yield "Revision", value(f"{plan.revision}: the facts changed since the last plan")
+
+
+def _answers(plan: Plan, title: str, wanted: bool) -> tuple[Block, ...]:
+    if not wanted:
+        return ()
+    answer = f"{plan.response}|{plan.digest}"
+    yes = f"{title}: {counted(len(plan.steps), 'step')}. Plan {plan.short_digest}."
+    return (
+        answer_button("Approve", APPROVE, answer, yes, style="danger"),
+        answer_button("Reject", REJECT, answer, f"Nothing of this plan will be done. Plan {plan.short_digest}."),
+    )
+
+
+def _consequence(decision: Decision) -> str:
+    match decision.answer:
+        case "approved":
+            return "The plan runs now, as it was shown."
+        case "rejected":
+            return "Nothing of this plan is done."
+        case "expired":
+            return "Nothing of this plan is done: nobody answered, or the first change was not made, in time."
+        case "invalid":
+            return "Nothing was done; the question stays open."
+
+
+def _message(text: str, *blocks: Block) -> Message:
+    return Message(text=fitted(text, TEXT_LIMIT, slack) or NOTHING, blocks=blocks)

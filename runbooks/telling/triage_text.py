@@ -1,0 +1,152 @@
+"""What triage found, why it matters and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from runbooks.case import CaseKey
+from runbooks.definition import Signal
+from runbooks.finding import Finding
+from runbooks.instance import Exploitation
+from runbooks.quarantine import Patchability
+from runbooks.telling.escaping import code, markdown, markdown_link
+from runbooks.telling.layout import blocks, bullets, section, table
+from runbooks.telling.words import counted, day, listed, score, sentence, vulnerability_names
+from runbooks.triage import Assessment, PackageState, Triage
+
+SIGNALS: dict[Signal, str] = {
+    Signal.COMPROMISE_SUSPECTED: "compromise of this host is suspected",
+    Signal.EXPLOITED_IN_THE_WILD: "exploited in the wild",
+    Signal.KNOWN_EXPLOIT: "an exploit is known",
+    Signal.EXPOSED: "reachable from the internet",
+}
+REMEDIES: dict[str, str] = {
+    "patch": "patch it in place",
+    "replace": "replace it from a patched image",
+    "person": "a person must remediate it",
+}
+_STATES: dict[str, str] = {
+    "vulnerable": "vulnerable",
+    "fixed": "already fixed",
+    "absent": "not installed",
+    "unknown": "could not be compared",
+}
+
+
+def decision_in_words(triage: Triage) -> str:
+    """What triage decided, in one phrase."""
+    match triage.decision:
+        case "nothing-to-do":
+            return "nothing to do"
+        case "person":
+            return "a person decides"
+        case "respond":
+            remedy = REMEDIES[triage.remediation]
+            return f"contain it, then {remedy}" if triage.contain else f"do not contain it, {remedy}"
+
+
+def triage_markdown(
+    assessments: Sequence[Assessment], keys: Mapping[str, CaseKey], *, most_details: int | None = None
+) -> str:
+    """Every case with its findings, packages, exposure, priority and decision; the most urgent first.
+
+    Args:
+        most_details: how many cases are told in full, where the overview of all of them is enough; None tells all.
+    """
+    if not assessments:
+        return blocks("## Triage", "There was no case to look at.")
+    ordered = sorted(assessments, key=lambda each: (each.triage.decision != "respond", each.triage.priority))
+    one = len(ordered) == 1
+    told = ordered[:most_details]
+    more = f"{counted(len(ordered) - len(told), 'case')} more are in the overview only." if told != ordered else ""
+    return blocks(
+        "" if one else f"## Triage of {counted(len(ordered), 'case')}",
+        "" if one else table(("Resource", "Priority", "What follows", "Vulnerability"), map(_overview, ordered)),
+        *(_details(each, keys, level=2 if one else 3) for each in told),
+        more,
+    )
+
+
+def _overview(each: Assessment) -> Sequence[str]:
+    names = listed(vulnerability_names(each.facts.findings)) or "none left"
+    return (markdown(_host(each)), each.triage.priority, sentence(decision_in_words(each.triage)), markdown(names))
+
+
+def _details(each: Assessment, keys: Mapping[str, CaseKey], level: int) -> str:
+    triage, key = each.triage, keys.get(each.case)
+    where = f" in account {code(key.account)}, {code(key.region)}" if key else ""
+    lead = sentence(decision_in_words(triage))
+    if triage.decision == "respond":
+        lead = f"{triage.priority}: {lead}"
+    paths = bullets(markdown(str(path)) for path in triage.paths)
+    return blocks(
+        f"{'#' * level} {markdown(_host(each))}",
+        f"**{lead}.** Case {code(each.case)}{where}.",
+        section("Findings", findings_table(each.facts.findings, each.facts.exploitation), level + 1),
+        section("Packages", packages_table(triage.packages), level + 1),
+        section("Ways in from the internet", paths or _no_paths(triage), level + 1),
+        section("What raises the priority", bullets(SIGNALS[each] for each in triage.signals), level + 1),
+        section("Why", bullets(markdown(reason) for reason in triage.reasons), level + 1),
+        section("Can it be patched under quarantine?", bullets(_patchability(triage.patchability)), level + 1),
+    ).rstrip("\n")
+
+
+def findings_table(findings: Sequence[Finding], exploitation: Exploitation) -> str:
+    """Each finding with what is known of its severity and of exploits, worst first."""
+    worst_first = sorted(findings, key=lambda each: (-each.severity_rank, -(score(each) or 0.0)))
+    header = ("Vulnerability", "Severity", "Score", "EPSS", "Exploit known", "Exploited in the wild (KEV)", "Fix")
+    return table(header, (_finding(each, exploitation) for each in worst_first))
+
+
+def packages_table(packages: Sequence[PackageState]) -> str:
+    rows = (
+        (
+            code(package.name),
+            code(package.installed or "not known"),
+            code(package.fixed_in or "none published"),
+            _STATES[package.state],
+        )
+        for package in packages
+    )
+    return table(("Package", "Installed", "Fixed in", "State"), rows)
+
+
+def _finding(finding: Finding, exploitation: Exploitation) -> Sequence[str]:
+    rated, epss = score(finding), finding.epss if finding.epss is not None else exploitation.epss
+    known = finding.exploit_available or exploitation.exploit_available
+    return (
+        markdown_link(finding.vulnerability_id or finding.title, finding.source_url),
+        markdown(finding.severity),
+        "not scored" if rated is None else f"{rated:g}",
+        "not known" if epss is None else f"{epss:.3f}",
+        "yes" if known else "no",
+        _kev(exploitation),
+        markdown((finding.fix_available or "not said").lower()),
+    )
+
+
+def _kev(exploitation: Exploitation) -> str:
+    if exploitation.known_exploited_since is None:
+        return "not listed"
+    due = f", due {day(exploitation.known_exploited_due)}" if exploitation.known_exploited_due else ""
+    return f"since {day(exploitation.known_exploited_since)}{due}"
+
+
+def _no_paths(triage: Triage) -> str:
+    return "None was found." if triage.decision == "respond" else ""
+
+
+def _patchability(patchability: Patchability | None) -> Iterator[str]:
+    if patchability is not None:
+        for question, check in (
+            ("Can Systems Manager reach it?", patchability.control_path),
+            ("Can it reach its packages?", patchability.package_source),
+        ):
+            yield f"{question} **{'Yes' if check.ok else 'No'}**: {markdown(check.reason)}"
+
+
+def _host(each: Assessment) -> str:
+    instance = each.facts.resource.instance
+    if instance is None:
+        return each.case if not each.facts.findings else each.facts.findings[0].resource.id
+    return instance.id if instance.name == instance.id else f"{instance.name} ({instance.id})"

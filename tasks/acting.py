@@ -1,0 +1,83 @@
+"""Acting, as tasks: one task run for each stage of a plan, over all its cases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from runbooks.history import SUCCEEDED, ResponseHistory
+from runbooks.plan import Phase, Plan
+from runbooks.records import PhaseEnded
+from runbooks.steps import AnyStep
+from tasks.artifacts import show
+from tasks.executor import Executor, Progress, fallen_out
+from tasks.gateways.actions import actions
+from tasks.notices import tell_progress
+from tasks.run import Run, current
+from tasks.transient import RETRIES, RETRY_SECONDS, outside_failed
+
+
+def how_ended(phase: Phase) -> PhaseEnded | None:
+    """How the newest plan of the phase ended, None while it has not."""
+    return current().history().phase_ended(phase)
+
+
+def stage_words(stage: tuple[AnyStep, ...]) -> str:
+    """A stage in words: its one step, or what it does how often."""
+    if len(stage) == 1:
+        return stage[0].describe()
+    return f"{stage[0].kind.replace('-', ' ').capitalize()}: {len(stage)}"
+
+
+@task(name="stage", task_run_name="{words}", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=outside_failed)
+def carry_out_stage(plan: Plan, number: int, words: str) -> Progress:
+    """Bring one stage of an approved plan as far as it goes now."""
+    run = current()
+    stage = list(plan.stages())[number]
+    executor = Executor(run.journal, actions(run.aws), run.now())
+    if _overdue(run, plan):
+        executor.give_up(plan, stage)
+    progress = executor.carry_out(plan, stage)
+    show.progress(run, plan, progress.waiting)
+    tell_progress(run, plan, stage, progress)
+    return progress
+
+
+@task(name="end-phase", task_run_name="End of phase: {plan.phase}", cache_policy=NO_CACHE)
+def end_phase(plan: Plan, result: str | None = None) -> PhaseEnded:
+    """Write down how the phase ended: what its decision said, or what its steps' outcomes add up to."""
+    run = current()
+    history = run.history()
+    ended = history.phase_ended(plan.phase)
+    if ended is None:
+        ended = _result(history, plan, result)
+        run.journal.write(ended)
+    return ended
+
+
+def _result(history: ResponseHistory, plan: Plan, result: str | None) -> PhaseEnded:
+    if result is not None:
+        decision = history.decisions.get(plan.digest)
+        reason = " ".join(part for part in (decision.reason, decision.comment) if part) if decision else ""
+        return PhaseEnded.model_validate(
+            {"phase": plan.phase, "result": result, "digest": plan.digest, "detail": reason}
+        )
+    fallen = fallen_out(history, plan)
+    outcomes = history.step_outcomes(plan)
+    undone = [key for key, outcome in outcomes.items() if plan.phase is Phase.RELEASE and outcome.status not in SUCCEEDED]
+    if not fallen and not undone:
+        return PhaseEnded(phase=plan.phase, result="done", digest=plan.digest)
+    words = "; ".join([*dict.fromkeys(fallen.values()), *(f"{key}: {outcomes[key].detail}" for key in undone)])
+    if set(plan.cases) - set(fallen) and not undone:
+        return PhaseEnded(phase=plan.phase, result="partial", digest=plan.digest, detail=words)
+    drifted = any(outcome.status == "drifted" for outcome in outcomes.values())
+    return PhaseEnded(phase=plan.phase, result="drifted" if drifted else "failed", digest=plan.digest, detail=words)
+
+
+def _overdue(run: Run, plan: Plan) -> bool:
+    """Whether the phase has waited longer than its runbook lets it."""
+    since = run.history().waiting_since.get(plan.phase)
+    limit = timedelta(minutes=run.runbook.remediate.timeout_minutes)
+    return since is not None and run.now() - since > limit

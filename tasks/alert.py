@@ -1,0 +1,86 @@
+"""Alert, as tasks: a ticket and a message in the SOC's channel, each found again rather than made twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from runbooks.finding import Finding
+from runbooks.history import ResponseHistory
+from runbooks.steps.base import operation_id
+from runbooks.telling.messages import alert_message
+from runbooks.telling.tickets import Ticket, alert_ticket
+from tasks.gateways.jira import TicketRef
+from tasks.notices import ALERT, post_once, run_url
+from tasks.run import Run, current
+from tasks.transient import RETRIES, RETRY_SECONDS, outside_failed
+
+
+@task(
+    name="ticket",
+    task_run_name="Open the ticket",
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_SECONDS,
+    retry_condition_fn=outside_failed,
+)
+def open_ticket() -> str | None:
+    """The key of the response's ticket, None where the runbook wants none or no Jira is configured."""
+    run = current()
+    if not run.runbook.alert.ticket:
+        return None
+    ticket = alert_ticket(run.keys, findings_of(run), run.runbook, run_url=run_url(run))
+    made = create_once(run, ALERT, ticket)
+    return made.key if made else None
+
+
+@task(
+    name="alert",
+    task_run_name="Alert the SOC",
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_SECONDS,
+    retry_condition_fn=outside_failed,
+)
+def alert_security_operations() -> None:
+    """One message in the SOC's channel; everything that follows answers to it."""
+    run = current()
+    if not run.runbook.alert.slack:
+        return
+    ticket = ticket_of(run.response.id, run.history())
+    message = alert_message(
+        run.keys, findings_of(run), run.runbook, run_url=run_url(run), ticket_url=ticket.url if ticket else None
+    )
+    post_once(run, ALERT, message, in_thread=False)
+
+
+def findings_of(run: Run) -> dict[str, tuple[Finding, ...]]:
+    """The findings of the response's cases, as they were seen."""
+    return {case: run.services.ledger.case_findings(case) for case in run.response.cases}
+
+
+def create_once(run: Run, subject: str, ticket: Ticket) -> TicketRef | None:
+    """Create one ticket for ever; None where no Jira is configured."""
+    jira = run.services.jira
+    if jira is None:
+        return None
+
+    def find(operation: str) -> Mapping[str, Any] | None:
+        found = jira.find(operation, run.response.started_at)
+        return found.model_dump() if found else None
+
+    def act(operation: str) -> Mapping[str, Any]:
+        return jira.create(
+            ticket.summary, ticket.description, ticket.labels, operation, priority=ticket.priority
+        ).model_dump()
+
+    return TicketRef.model_validate(run.journal.once("create-ticket", subject, find=find, act=act))
+
+
+def ticket_of(response: str, history: ResponseHistory, subject: str = ALERT) -> TicketRef | None:
+    """A ticket that the response has made."""
+    outcome = history.outcomes.get(operation_id(response, f"create-ticket/{subject}"))
+    return TicketRef.model_validate(outcome.result) if outcome and outcome.result else None

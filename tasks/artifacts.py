@@ -1,0 +1,67 @@
+"""What an operator opens on a run's page: triage, plan, progress, verdict, post-mortem, as Prefect artifacts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect.artifacts import create_markdown_artifact
+
+from runbooks.plan import Plan
+from runbooks.telling.plan_text import plan_difference, plan_markdown
+from runbooks.telling.progress import progress_markdown
+from runbooks.telling.triage_text import triage_markdown
+from runbooks.triage import Assessment
+from runbooks.verdict import Verdict
+from tasks.run import Run
+
+
+class Artifacts:
+    """Shows things to people, in the Prefect UI and in the response's folder. Shown twice is shown once: keys repeat."""
+
+    def triage(self, run: Run, assessments: Sequence[Assessment]) -> None:
+        self._show(run, "triage", triage_markdown(assessments, run.keys), "What was found, and what it calls for")
+
+    def plan(self, run: Run, plan: Plan) -> None:
+        text = plan_markdown(plan, keys=run.keys)
+        before = run.history().plans.get(plan.previous) if plan.previous else None
+        if before is not None and before.phase is plan.phase:
+            text = f"{plan_difference(before, plan)}\n\n{text}"
+        name = f"plan-{plan.phase}-{plan.revision}"
+        self._show(run, name, text, f"Plan {plan.short_digest} to {plan.phase}: what is approved is what runs")
+        self._file(run, f"{name}.json").write_text(plan.model_dump_json(indent=2), encoding="utf-8")
+
+    def progress(self, run: Run, plan: Plan, waiting: str | None) -> None:
+        outcomes = run.history().step_outcomes(plan)
+        done = sum(1 for outcome in outcomes.values() if outcome.status in ("done", "already-done"))
+        headline = f"{done} of {len(plan.steps)} steps done" + (f"; waiting: {waiting}" if waiting else "")
+        self._show(run, f"progress-{plan.phase}", progress_markdown(plan, outcomes, waiting), headline)
+
+    def waiting(self, run: Run, phase: str, reasons: Sequence[str]) -> None:
+        lines = "\n".join(f"- {reason}" for reason in dict.fromkeys(reasons))
+        self._show(run, f"waiting-{phase}", f"Still waited for:\n\n{lines}", f"Waiting since {run.now():%H:%M:%S} UTC")
+
+    def verdicts(self, run: Run, verdicts: Sequence[Verdict]) -> None:
+        text = "\n\n".join(
+            f"**{verdict.kind.value}**\n\n" + "\n".join(f"- {reason}" for reason in verdict.reasons)
+            for verdict in verdicts
+        )
+        self._show(run, "verdict", text or "no verdict", "The verdict, and the evidence that agrees on it")
+
+    def post_mortem(self, run: Run, text: str) -> None:
+        self._show(run, "post-mortem", text, "What happened, when, and what is to be learned")
+
+    def _show(self, run: Run, name: str, text: str, description: str) -> None:
+        key = re.sub(r"[^a-z0-9-]+", "-", f"{run.response.id}-{name}".lower())
+        create_markdown_artifact(markdown=text, key=key, description=description)
+        self._file(run, f"{name}.md").write_text(text, encoding="utf-8")
+
+    def _file(self, run: Run, name: str) -> Path:
+        """What the operator saw also stays with the ledger, where no Prefect server is needed to read it."""
+        folder = run.services.settings.home / "responses" / run.response.id
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+
+show = Artifacts()

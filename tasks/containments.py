@@ -1,0 +1,61 @@
+"""What is contained: the plans that contained the cases of a response, whichever response carried them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runbooks.history import SUCCEEDED, ResponseHistory
+from runbooks.plan import Phase, Plan
+from runbooks.records import Outcome
+from runbooks.steps import LaunchReplacement, RefreshInstances
+from tasks.gateways.ledger import Ledger, ResponseRow
+from tasks.journal import read_history
+
+
+@dataclass(frozen=True)
+class Contained:
+    """Contain plans in the order they were carried out, and every outcome of them."""
+
+    plans: tuple[Plan, ...]
+    outcomes: Mapping[str, Outcome]
+
+
+def contained_by(ledger: Ledger, response: ResponseRow) -> Contained:
+    """The contain plans in force for the response's cases: its own, or those of the responses before it."""
+    plans: list[Plan] = []
+    outcomes: dict[str, Outcome] = {}
+    for each in responses_of(ledger, response.cases):
+        history = read_history(ledger, each.id)
+        released = history.phases.get(Phase.RELEASE)
+        if released is not None and released.result == "done":
+            plans.clear()
+        if each.id == response.id or history.contained:
+            mine = [plan for plan in history.plans.values() if plan.phase is Phase.CONTAIN]
+            plans += sorted(mine, key=lambda plan: plan.revision)
+            outcomes |= history.outcomes
+    return Contained(plans=tuple(plans), outcomes=outcomes)
+
+
+def responses_of(ledger: Ledger, cases: tuple[str, ...]) -> list[ResponseRow]:
+    """Every response that acted on one of these cases, oldest first."""
+    return [row for row in ledger.responses() if set(row.cases) & set(cases)]
+
+
+@dataclass(frozen=True)
+class Remediated:
+    """What became of one case in a remediate plan."""
+
+    replaced: bool = False
+    successors: tuple[str, ...] = ()
+
+
+def remediated(history: ResponseHistory, plan: Plan | None, case: str) -> Remediated:
+    """Whether the case's instance was replaced, and by which instances."""
+    for step in plan.steps if plan else ():
+        if case in step.cases and isinstance(step, LaunchReplacement | RefreshInstances):
+            outcome = history.outcome(plan, step) if plan else None
+            if outcome is not None and outcome.status in SUCCEEDED:
+                return Remediated(replaced=True, successors=tuple(outcome.result.get("instances", ())))
+            return Remediated(replaced=True)
+    return Remediated()

@@ -1,0 +1,92 @@
+"""Flow runs, through Prefect's API: starting them, asking how they are, ending those that were overtaken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.deployments import arun_deployment
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.states import Cancelled
+
+from runbooks.errors import Outside
+
+RunCondition = Literal["coming", "running", "suspended", "ended", "unknown"]
+"""`coming`: scheduled or pending. `unknown`: Prefect has no such run, or could not be asked."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What to start: a deployment of ours, for one attempt of a response."""
+
+    deployment: str
+    response: str
+    attempt: int
+    name: str
+    tags: tuple[str, ...]
+
+    @property
+    def idempotency_key(self) -> str:
+        return f"{self.response}-{self.attempt}"
+
+
+async def start(what: Start) -> str:
+    """Create the flow run, or find the one this attempt already has, and give its id.
+
+    Raises:
+        Outside: Prefect's API cannot be reached, or has no such deployment.
+    """
+    try:
+        run = await arun_deployment(
+            f"{what.deployment}/{what.deployment}",
+            parameters={"response": what.response, "attempt": what.attempt},
+            flow_run_name=what.name,
+            tags=[*what.tags],
+            idempotency_key=what.idempotency_key,
+            timeout=0,
+            as_subflow=False,
+        )
+    except (PrefectException, httpx.HTTPError) as error:
+        raise Outside(f"Prefect did not start {what.deployment}: {error}", code="prefect") from error
+    return str(run.id)
+
+
+async def condition(flow_run: str) -> RunCondition:
+    """How a flow run is, as far as Prefect knows; its history is a hint, the ledger is the truth."""
+    try:
+        async with get_client() as client:
+            run = await client.read_flow_run(UUID(flow_run))
+    except ObjectNotFound:
+        return "unknown"
+    except (PrefectException, httpx.HTTPError) as error:
+        raise Outside(f"Prefect's API does not answer: {error}", code="prefect") from error
+    return _condition(run)
+
+
+def _condition(run: FlowRun) -> RunCondition:
+    match run.state_type:
+        case StateType.SCHEDULED | StateType.PENDING:
+            return "coming"
+        case StateType.RUNNING | StateType.CANCELLING:
+            return "running"
+        case StateType.PAUSED:
+            return "suspended"
+        case None:
+            return "unknown"
+        case _:
+            return "ended"
+
+
+async def cancel(flow_run: str, why: str) -> None:
+    """End a run that nothing waits for any more; a run that is gone is no error."""
+    try:
+        async with get_client() as client:
+            await client.set_flow_run_state(UUID(flow_run), Cancelled(message=why), force=True)
+    except ObjectNotFound:
+        return
+    except (PrefectException, httpx.HTTPError) as error:
+        raise Outside(f"Prefect's API does not answer: {error}", code="prefect") from error

@@ -1,0 +1,87 @@
+"""Intake: from what lies in the inbox to open cases and the responses that will act on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runbooks.case import CaseKey, case_stream
+from runbooks.catalog import Catalog
+from runbooks.errors import BadInput
+from runbooks.event import read_payload
+from runbooks.finding import Finding, FindingStatus
+from runbooks.records import FindingSeen
+from tasks.gateways.ledger import Delivery, Ledger
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What one pass over the inbox did."""
+
+    deliveries: int = 0
+    responses: tuple[str, ...] = ()
+
+
+def drain(ledger: Ledger, catalog: Catalog, limit: int = 100) -> Drained:
+    """Work through what is pending, oldest first. Killed half-way, the next pass takes it up where it was."""
+    started: list[str] = []
+    pending = ledger.pending(limit)
+    for delivery in pending:
+        started += _take(ledger, catalog, delivery)
+    return Drained(deliveries=len(pending), responses=tuple(started))
+
+
+def _take(ledger: Ledger, catalog: Catalog, delivery: Delivery) -> list[str]:
+    try:
+        parsed = read_payload(delivery.body)
+    except BadInput as error:
+        ledger.settle(delivery.id, "set-aside", error.code, error.detail)
+        return []
+    answers = [_route(ledger, catalog, finding, delivery) for finding in parsed.findings]
+    responses = [answer.response for answer in answers if answer.response]
+    aside = [(each.code, f"{each.kind}: {each.reason}") for each in parsed.set_aside]
+    aside += [(answer.code, answer.reason) for answer in answers if answer.code]
+    if aside and not any(answer.taken for answer in answers):
+        ledger.settle(delivery.id, "set-aside", aside[0][0], "; ".join(reason for _, reason in aside))
+    else:
+        ledger.settle(delivery.id, "handled", None, "; ".join(reason for _, reason in aside) or None)
+    return responses
+
+
+@dataclass(frozen=True)
+class _Answer:
+    taken: bool = False
+    response: str | None = None
+    code: str = ""
+    reason: str = ""
+
+
+def _route(ledger: Ledger, catalog: Catalog, finding: Finding, delivery: Delivery) -> _Answer:
+    """Give a finding to its case, and the case to a response where nothing acts on it yet."""
+    runbook = catalog.covering(finding)
+    if runbook is None:
+        kind = f"{finding.type} of severity {finding.severity} on {finding.resource.type}"
+        return _Answer(code="no-runbook", reason=f"no runbook covers {kind}; add one to the library, and replay it")
+    key = CaseKey(
+        runbook=runbook.name,
+        account=finding.resource.account,
+        region=finding.resource.region,
+        resource_type=finding.resource.type,
+        resource_id=finding.resource.id,
+    )
+    taken = ledger.take_finding(key, finding, delivery.source, delivery.id)
+    if taken.case is None:
+        return _Answer(code="nothing-open", reason=f"the finding is {finding.status} and no case is open for {key}")
+    if finding.status != FindingStatus.ACTIVE or taken.case.response_id is not None:
+        return _Answer(taken=True)
+    # Killed between the two writes, the finding is no news any more, but nobody has answered it yet.
+    if not (taken.news or taken.case.last_response_id is None or _brought_by(ledger, taken.case.id, delivery)):
+        return _Answer(taken=True)
+    response = ledger.start_response(runbook.name, (taken.case.id,), delivery.source)
+    return _Answer(taken=True, response=response.id if response else None)
+
+
+def _brought_by(ledger: Ledger, case: str, delivery: Delivery) -> bool:
+    """Whether the newest sighting in the case came with this very delivery."""
+    records = (entry.record() for entry in reversed(ledger.entries(case_stream(case))))
+    newest = next((record for record in records if isinstance(record, FindingSeen)), None)
+    return newest is not None and newest.delivery == delivery.id

@@ -1,0 +1,94 @@
+"""What the SOC is told as a response goes on: one Slack thread for each response, every message once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from runbooks.errors import Outside
+from runbooks.history import ResponseHistory
+from runbooks.plan import Plan
+from runbooks.records import Decision
+from runbooks.steps import AnyStep
+from runbooks.steps.base import operation_id
+from runbooks.telling.messages import Message, approval_message, decision_message, note
+from tasks.executor import Progress
+from tasks.gateways.slack import MessageRef
+from tasks.run import Run
+
+ALERT = "alert"
+
+
+def post_once(run: Run, subject: str, message: Message, *, in_thread: bool = True) -> MessageRef | None:
+    """Post one message for ever, in the response's thread; None where no Slack is configured."""
+    slack = run.services.slack
+    if slack is None:
+        return None
+    thread = thread_of(run.response.id, run.history()) if in_thread else None
+
+    def find(operation: str) -> Mapping[str, Any] | None:
+        found = slack.find(operation, run.response.started_at, thread=thread)
+        return found.model_dump() if found else None
+
+    def act(operation: str) -> Mapping[str, Any]:
+        return slack.post(message.text, message.blocks, operation, thread=thread).model_dump()
+
+    return MessageRef.model_validate(run.journal.once("post-message", subject, find=find, act=act))
+
+
+def thread_of(response: str, history: ResponseHistory) -> MessageRef | None:
+    """The alert, which every other message of the response answers to."""
+    outcome = history.outcomes.get(operation_id(response, f"post-message/{ALERT}"))
+    return MessageRef.model_validate(outcome.result) if outcome and outcome.result else None
+
+
+def tell_asked(run: Run, plan: Plan, attempt: int, expires_at: datetime) -> None:
+    _told(lambda: post_once(run, _question(plan, attempt), approval_message(plan, run.keys, run_url(run), expires_at)))
+
+
+def tell_decided(run: Run, plan: Plan, decision: Decision) -> None:
+    """Say who decided, in the place of the question, so that nobody answers it again."""
+    message = decision_message(decision, plan, run.keys, at=run.now())
+    asked = run.history().outcomes.get(
+        operation_id(run.response.id, f"post-message/{_question(plan, decision.attempt)}")
+    )
+    slack = run.services.slack
+    if slack is not None and asked is not None and asked.result:
+        question = MessageRef.model_validate(asked.result)
+        _told(lambda: slack.update(question, message.text, message.blocks))
+    else:
+        _told(lambda: post_once(run, f"decision/{plan.digest}/{decision.attempt}", message))
+
+
+def tell_progress(run: Run, plan: Plan, stage: Sequence[AnyStep], progress: Progress) -> None:
+    """Only what goes wrong is told step by step; what goes well is told by the outcome."""
+    wrong = [outcome for outcome in progress.outcomes.values() if outcome.status in ("failed", "drifted", "refused")]
+    for step in stage:
+        outcome = progress.outcomes.get(step.key)
+        if outcome in wrong:
+            message = note(f"{step.describe()}: {outcome.status}. {outcome.detail}")
+            _told(lambda step=step, message=message: post_once(run, f"trouble/{plan.digest}/{step.key}", message))
+
+
+def run_url(run: Run) -> str:
+    """The flow run's page, on which the approval form opens."""
+    return f"{run.services.settings.console}/runs/flow-run/{run.flow_run}"
+
+
+def artifact_url(run: Run, name: str) -> str:
+    return f"{run.services.settings.console}/artifacts/key/{run.response.id}-{name}"
+
+
+def _question(plan: Plan, attempt: int) -> str:
+    return f"question/{plan.digest}/{attempt}"
+
+
+def _told(tell: Callable[[], object]) -> None:
+    """A message that cannot be delivered never holds up a response; the ledger has its intent without an outcome."""
+    try:
+        tell()
+    except Outside:
+        return
+
+

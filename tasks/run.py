@@ -1,0 +1,125 @@
+"""One run of a response: its lease, kept alive while it works, and what its tasks need to know."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from runbooks.case import CaseKey
+from runbooks.definition import Runbook
+from runbooks.errors import LeaseLost, NotFound, RunbooksError
+from runbooks.history import ResponseHistory
+from tasks.gateways.aws_session import AwsSessions
+from tasks.gateways.ledger import CaseRow, Lease, ResponseRow
+from tasks.journal import Journal
+from tasks.services import Services, services
+
+
+@dataclass(frozen=True)
+class Run:
+    """A flow run that holds the lease of its response."""
+
+    services: Services
+    response: ResponseRow
+    lease: Lease
+    flow_run: str
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def runbook(self) -> Runbook:
+        return self.services.catalog.named(self.response.runbook)
+
+    @cached_property
+    def cases(self) -> dict[str, CaseRow]:
+        found = {case: self.services.ledger.case(case) for case in self.response.cases}
+        return {case: row for case, row in found.items() if row is not None}
+
+    @property
+    def keys(self) -> dict[str, CaseKey]:
+        return {case: row.key for case, row in self.cases.items()}
+
+    @cached_property
+    def journal(self) -> Journal:
+        return Journal(self.services.ledger, self.response.id, self.lease)
+
+    @cached_property
+    def aws(self) -> AwsSessions:
+        """Sessions whose every acting call checks this run's lease immediately before it leaves."""
+        chosen = self.services.settings
+        return AwsSessions(
+            chosen.role_arn,
+            session_name=self.response.id,
+            external_id=chosen.external_id,
+            guard=lambda operation: self.services.ledger.check(self.lease),
+        )
+
+    def history(self) -> ResponseHistory:
+        return self.journal.history()
+
+    def now(self) -> datetime:
+        return self.services.now()
+
+
+_current: ContextVar[Run] = ContextVar("run")
+
+
+def current() -> Run:
+    """The run that this task belongs to."""
+    return _current.get()
+
+
+@contextmanager
+def running(response: str, attempt: int, flow_run: str) -> Iterator[Run]:
+    """Take the response over for this flow run, and keep its lease alive until the block ends.
+
+    Args:
+        attempt: the attempt this flow run was started for; 0 takes a new one (started by hand).
+
+    Raises:
+        LeaseLost: another run holds the response, or a later attempt has been started.
+        NotFound: there is no such response.
+    """
+    have = services()
+    row = have.ledger.response(response)
+    if row is None:
+        raise NotFound(f"no response has the id {response!r}", code="no-such-response")
+    chosen = attempt or have.ledger.next_attempt(response)
+    keys = [case.key for each in row.cases if (case := have.ledger.case(each)) is not None]
+    # Two runbooks may hold cases on one instance: the lease is on the instance, not only on the response.
+    resources = tuple(dict.fromkeys(f"{key.account}/{key.region}/{key.resource_id}" for key in keys))
+    lease = have.ledger.take_over(response, chosen, flow_run, resources, have.settings.lease_seconds)
+    run = Run(services=have, response=row, lease=lease, flow_run=flow_run)
+    renewal = threading.Thread(target=_keep_alive, args=(run,), name=f"lease of {response}", daemon=True)
+    renewal.start()
+    token = _current.set(run)
+    try:
+        yield run
+    finally:
+        _current.reset(token)
+        run.stopped.set()
+        renewal.join()
+
+
+def _keep_alive(run: Run) -> None:
+    """Renew the lease three times in its life. When it is lost there is nothing to do here: every call checks it."""
+    seconds = run.services.settings.lease_seconds
+    while not run.stopped.wait(seconds / 3):
+        try:
+            run.services.ledger.renew(run.lease, seconds)
+        except LeaseLost:
+            return
+        except RunbooksError:
+            continue
+
+
+def not_now(response: str, attempt: int, reason: str) -> None:
+    """Let the response wait a little: another run holds its instance, or the one before has not settled yet."""
+    have = services()
+    row = have.ledger.response(response)
+    if row is not None and row.status == "starting" and attempt in (0, row.attempt):
+        have.ledger.wait(response, "start", reason, have.now() + timedelta(seconds=have.settings.lease_seconds / 2))

@@ -1,0 +1,144 @@
+"""The sweep: what keeps every response moving, whoever died. Run every few seconds, apart from worker and receiver.
+
+It drains the inbox, starts the runs of new responses, wakes those whose time to look has come, restarts those whose
+run died or never started (as a new flow run, after settling), and expires approvals. Everything it knows is in the
+ledger; everything it does can be done twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from runbooks.errors import Outside, RunbooksError
+from runbooks.records import Decision
+from tasks.flow_runs import Start, cancel, condition, start
+from tasks.gateways.ledger import ResponseRow
+from tasks.intake import drain
+from tasks.services import Services
+
+DEPLOYMENTS = {"respond": "respond", "verify": "rescan-verify", "release": "release"}
+"""Purpose of a response -> the deployment that carries it out."""
+
+
+@dataclass
+class Swept:
+    """What one sweep did, for the log."""
+
+    deliveries: int = 0
+    started: list[str] = field(default_factory=list[str])
+    restarted: dict[str, str] = field(default_factory=dict[str, str])
+    expired: list[str] = field(default_factory=list[str])
+    troubles: list[str] = field(default_factory=list[str])
+
+
+async def sweep(have: Services) -> Swept:
+    """One pass. A trouble with one response is told, and does not keep the others waiting."""
+    swept = Swept()
+    swept.deliveries = drain(have.ledger, have.catalog).deliveries
+    now = have.now()
+    for question in have.ledger.expired_approvals(now):
+        decision = Decision(
+            digest=question.digest,
+            attempt=question.attempt,
+            answer="expired",
+            approver=None,
+            channel="sweep",
+            reason="nobody answered in time",
+        )
+        if have.ledger.decide(question.response_id, decision):
+            swept.expired.append(question.response_id)
+            if question.flow_run:
+                await _guarded(swept, question.response_id, cancel(question.flow_run, "the approval expired"))
+    for response in have.ledger.responses():
+        if response.status != "ended":
+            await _guarded(swept, response.id, _keep_moving(have, response, now, swept))
+    return swept
+
+
+async def _guarded(swept: Swept, response: str, work: object) -> None:
+    try:
+        await work  # type: ignore[misc]
+    except RunbooksError as error:
+        swept.troubles.append(f"{response}: {error.code}: {error.detail}")
+
+
+async def _keep_moving(have: Services, response: ResponseRow, now: datetime, swept: Swept) -> None:
+    reason = await _why_to_start(have, response, now)
+    if reason is None:
+        return
+    old = response.flow_run if reason.dead else None
+    attempt = response.attempt if reason.same_attempt else have.ledger.next_attempt(response.id, reason.restart)
+    flow_run = await start(_start(have, response, attempt))
+    have.ledger.set_flow_run(response.id, attempt, flow_run)
+    swept.started.append(response.id)
+    if reason.restart:
+        swept.restarted[response.id] = reason.restart
+    if old and old != flow_run:
+        await cancel(old, f"overtaken by attempt {attempt}")
+
+
+@dataclass(frozen=True)
+class _Reason:
+    restart: str | None = None
+    """Why the run before has to be replaced; None for a first run or an ordinary waking."""
+    same_attempt: bool = False
+    dead: bool = False
+
+
+async def _why_to_start(have: Services, response: ResponseRow, now: datetime) -> _Reason | None:
+    match response.status:
+        case "new":
+            return _Reason()
+        case "waiting":
+            due = response.look_again_at is None or response.look_again_at <= now
+            return _Reason() if due else None
+        case "starting":
+            return await _not_started(have, response, now)
+        case "running":
+            settled = response.id in have.ledger.lapsed(now - timedelta(seconds=have.settings.settle_seconds))
+            return _Reason(restart="its run went silent", dead=True) if settled else None
+        case "asking":
+            return await _not_asking(have, response, now)
+        case _:
+            return None
+
+
+async def _not_started(have: Services, response: ResponseRow, now: datetime) -> _Reason | None:
+    if response.flow_run is None:
+        # Killed between the attempt and its flow run: the idempotency key finds it, if it was created after all.
+        return _Reason(same_attempt=True)
+    since = response.starting_at or response.updated_at
+    late = now - since > timedelta(seconds=have.settings.start_seconds)
+    if late or await condition(response.flow_run) in ("ended", "unknown"):
+        return _Reason(restart="its run never began", dead=True)
+    return None
+
+
+async def _not_asking(have: Services, response: ResponseRow, now: datetime) -> _Reason | None:
+    """An open question needs a suspended run to carry its form; an answered one needs a run to act on it."""
+    if response.flow_run is None:
+        return _Reason(restart="its question has no form", dead=True)
+    state = await condition(response.flow_run)
+    since = now - response.updated_at
+    if state in ("ended", "unknown") and since > timedelta(seconds=5):
+        return _Reason(restart="its question lost its form", dead=True)
+    if state in ("coming", "running") and since > timedelta(seconds=have.settings.start_seconds):
+        return _Reason(restart="its run is stuck", dead=True)
+    return None
+
+
+def _start(have: Services, response: ResponseRow, attempt: int) -> Start:
+    cases = [case for each in response.cases if (case := have.ledger.case(each)) is not None]
+    first = cases[0].key.resource_id if cases else response.id
+    subject = first if len(cases) < 2 else f"{first} and {len(cases) - 1} more"
+    purpose = DEPLOYMENTS["respond"]
+    if not cases:
+        raise Outside(f"{response.id} has no cases", code="no-cases")
+    return Start(
+        deployment=purpose,
+        response=response.id,
+        attempt=attempt,
+        name=f"{subject} · {response.runbook} · {response.id} · run {attempt}",
+        tags=("remediation", f"response:{response.id}", *(f"case:{case.id}" for case in cases[:20])),
+    )

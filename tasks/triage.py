@@ -1,0 +1,93 @@
+"""Triage, as a task: read each finding and its instance again, decide, and write down both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from runbooks.case import case_stream
+from runbooks.facts import CaseFacts
+from runbooks.records import CaseTriaged
+from runbooks.triage import Assessment, assess
+from tasks.artifacts import show
+from tasks.facts import read_case_facts
+from tasks.gateways.ledger import Ledger
+from tasks.run import Run, current
+from tasks.transient import RETRIES, RETRY_SECONDS, outside_failed
+
+
+@dataclass(frozen=True)
+class Triaged:
+    """The assessments of a response's cases."""
+
+    assessments: tuple[Assessment, ...]
+
+    @property
+    def acting(self) -> tuple[Assessment, ...]:
+        return tuple(each for each in self.assessments if each.triage.decision == "respond")
+
+    @property
+    def containing(self) -> tuple[Assessment, ...]:
+        return tuple(each for each in self.acting if each.triage.contain)
+
+    @property
+    def for_a_person(self) -> tuple[Assessment, ...]:
+        return tuple(each for each in self.assessments if each.triage.decision == "person")
+
+    @property
+    def words(self) -> str:
+        return "; ".join(dict.fromkeys(reason for each in self.assessments for reason in each.triage.reasons))
+
+
+@task(name="triage", task_run_name="Triage", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=outside_failed)
+def triage_cases() -> Triaged:
+    """Read the world and decide for each case; a replay reads the decision that was written down."""
+    run = current()
+    known = assessments_of(run.services.ledger, run.response.id, run.response.cases)
+    missing = [case for case in run.response.cases if case not in known]
+    if missing:
+        known |= _write_down(run, _read(run, missing))
+    triaged = Triaged(tuple(known[case] for case in run.response.cases))
+    show.triage(run, triaged.assessments)
+    return triaged
+
+
+@task(name="triage-again", task_run_name="Read the world again", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=outside_failed)
+def triage_again() -> Triaged:
+    """Read the world anew: it has moved since the plan was made."""
+    run = current()
+    known = _write_down(run, _read(run, run.response.cases))
+    triaged = Triaged(tuple(known.values()))
+    show.triage(run, triaged.assessments)
+    return triaged
+
+
+def assessments_of(ledger: Ledger, response: str, cases: Sequence[str]) -> dict[str, Assessment]:
+    """The newest assessment that this response made of each case."""
+    return {case: found[-1] for case in cases if (found := all_assessments(ledger, response, case))}
+
+
+def all_assessments(ledger: Ledger, response: str, case: str) -> list[Assessment]:
+    """Every assessment that this response made of a case, oldest first: the first saw it before anything was changed."""
+    records = (entry.record() for entry in ledger.entries(case_stream(case)))
+    return [
+        record.assessment for record in records if isinstance(record, CaseTriaged) and record.response == response
+    ]
+
+
+def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:
+    keys = {case: run.keys[case] for case in cases}
+    seen = {case: run.services.ledger.case_findings(case) for case in cases}
+    return read_case_facts(run.aws, keys, seen, run.runbook.remediate.image_parameter)
+
+
+def _write_down(run: Run, facts: dict[str, CaseFacts]) -> dict[str, Assessment]:
+    assessments = {case: assess(each, run.runbook) for case, each in facts.items()}
+    for case, assessment in assessments.items():
+        run.services.ledger.append(
+            case_stream(case), CaseTriaged(response=run.response.id, assessment=assessment), lease=run.lease
+        )
+    return assessments

@@ -1,0 +1,25 @@
+"""The verdicts that were reached, read from the case streams."""
+
+from __future__ import annotations
+
+from runbooks.case import case_stream
+from runbooks.plan import Plan
+from runbooks.records import CaseVerdict
+from runbooks.verdict import Verdict
+from tasks.gateways.ledger import Ledger, ResponseRow
+
+
+def verdicts_on(ledger: Ledger, response: ResponseRow, remediation: Plan | None) -> dict[str, Verdict]:
+    """Case -> the response's newest verdict on this remediate plan (None: on what it found, without one)."""
+    digest = remediation.digest if remediation else None
+    found: dict[str, Verdict] = {}
+    for case in response.cases:
+        for entry in ledger.entries(case_stream(case)):
+            record = entry.record()
+            if (
+                isinstance(record, CaseVerdict)
+                and record.response == response.id
+                and digest in (None, record.remediation)
+            ):
+                found[case] = record.verdict
+    return found
