@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from prefect import suspend_flow_run
+from prefect.flow_runs import asuspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field
 
@@ -54,6 +54,6 @@ async def obtain_decision(plan: Plan) -> Decision:
         if not await has_answer(current().flow_run, key):
             ask_for_approval(plan, attempt)
         form = ApprovalForm.with_initial_data(description=plan_markdown(plan, keys=current().keys))
-        answer = await suspend_flow_run(wait_for_input=form, key=key, timeout=None)
+        answer = await asuspend_flow_run(wait_for_input=form, key=key, timeout=None)
         record_answer(plan, attempt, FormAnswer.model_validate(answer.model_dump(include={*FormAnswer.model_fields})))
     return decision

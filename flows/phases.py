@@ -70,4 +70,3 @@ class Patience:
             raise LookAgain(self._phase, reason, current().now() + self._next_look)
         self._left -= SHORT_PAUSE_SECONDS
         await asyncio.sleep(SHORT_PAUSE_SECONDS)
-

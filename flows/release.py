@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from prefect import flow
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from flows.phases import carry_out_phase
-from flows.response_run import Conclusion, response_run
+from flows.response_run import response_run
 from runbooks.plan import Phase
+from runbooks.records import ResponseEnded
 from tasks.write_up import conclude_release
 
 
@@ -23,5 +24,5 @@ async def release(response: str = "", attempt: int = 0, case: str = "") -> State
     return await response_run("release", response, attempt, _playbook, case=case)
 
 
-async def _playbook() -> Conclusion:
+async def _playbook() -> ResponseEnded:
     return conclude_release(await carry_out_phase(Phase.RELEASE))

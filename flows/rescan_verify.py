@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from prefect import flow
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from flows.phases import verify_until_known
-from flows.response_run import Conclusion, response_run
+from flows.response_run import response_run
+from runbooks.records import ResponseEnded
 from tasks.triage import triage_cases
 from tasks.write_up import conclude
 
@@ -23,7 +24,7 @@ async def rescan_verify(response: str = "", attempt: int = 0, case: str = "") ->
     return await response_run("verify", response, attempt, _playbook, case=case)
 
 
-async def _playbook() -> Conclusion:
+async def _playbook() -> ResponseEnded:
     triaged = triage_cases()
     if not triaged.acting:
         return conclude("nothing-to-do", triaged.words)

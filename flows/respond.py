@@ -9,15 +9,16 @@ as a new flow run.
 from __future__ import annotations
 
 from prefect import flow
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from flows.phases import carry_out_phase, verify_until_known
-from flows.response_run import Conclusion, response_run
+from flows.response_run import response_run
 from runbooks.plan import Phase
+from runbooks.records import ResponseEnded
 from runbooks.verdict import VerdictKind
 from tasks.alert import alert_security_operations, open_ticket
 from tasks.triage import triage_cases
-from tasks.write_up import conclude, hand_over, write_post_mortem
+from tasks.write_up import close_with_post_mortem, conclude, hand_over
 
 
 @flow(name="respond", persist_result=False)
@@ -31,7 +32,7 @@ async def respond(response: str, attempt: int = 0) -> State:
     return await response_run("respond", response, attempt, _playbook)
 
 
-async def _playbook() -> Conclusion:
+async def _playbook() -> ResponseEnded:
     open_ticket()
     alert_security_operations()
 
@@ -58,4 +59,4 @@ async def _playbook() -> Conclusion:
 
     if triaged.containing:
         await carry_out_phase(Phase.RELEASE)
-    return write_post_mortem()
+    return close_with_post_mortem()

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
+from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
-from prefect.states import Completed, State
+from prefect.states import Completed
 
-from runbooks.errors import LeaseLost
-from runbooks.model import Model
-from runbooks.records import Purpose
-from tasks.run import not_now, open_response, running
+from runbooks.errors import LeaseLost, Outside, Refused
+from runbooks.records import Purpose, ResponseEnded
+from tasks import patience
+from tasks.run import current, not_now, open_response, running
+from tasks.write_up import hand_over
 
 
-class LookAgain(Exception):  # noqa: N818 - it is no error: the run ends here, and the sweep starts the next one
+class LookAgain(Exception):
     """The response waits for the world; there is nothing to do before `at`."""
 
     def __init__(self, phase: str, reason: str, at: datetime) -> None:
@@ -25,15 +27,8 @@ class LookAgain(Exception):  # noqa: N818 - it is no error: the run ends here, a
         self.at = at
 
 
-class Conclusion(Model):
-    """How a response ended."""
-
-    result: str
-    reason: str
-
-
 async def response_run(
-    purpose: Purpose, response: str, attempt: int, playbook: Callable[[], Awaitable[Conclusion]], *, case: str = ""
+    purpose: Purpose, response: str, attempt: int, playbook: Callable[[], Awaitable[ResponseEnded]], *, case: str = ""
 ) -> State:
     """Run a playbook under the response's lease. The state's name says how it ended, or that it waits.
 
@@ -44,13 +39,28 @@ async def response_run(
     try:
         with running(response, attempt, str(flow_run.id)) as run:
             try:
-                conclusion = await playbook()
+                ended = await _played(playbook)
             except LookAgain as pause:
                 run.services.ledger.wait(response, pause.phase, pause.reason, pause.at, lease=run.lease)
                 return Completed(name="Waiting", message=f"{pause.reason}; looking again at {pause.at:%H:%M:%S} UTC")
-            return Completed(name=conclusion.result.capitalize(), message=conclusion.reason)
+            return Completed(name=ended.result.capitalize(), message=ended.reason)
     except LeaseLost as lost:
         get_run_logger().warning("This run stops here: %s", lost.detail)
         if lost.code == "lease-held":
             not_now(response, attempt, lost.detail)
         return Completed(name="Overtaken", message=lost.detail)
+
+
+async def _played(playbook: Callable[[], Awaitable[ResponseEnded]]) -> ResponseEnded:
+    """The playbook to its end. What it refuses goes to a person; what fails outside is tried again, not for ever."""
+    try:
+        if (stuck := patience.exhausted(current())) is not None:
+            return hand_over("failed", stuck)
+        return await playbook()
+    except LeaseLost:
+        raise
+    except Refused as refused:
+        return hand_over(refused.code, refused.detail)
+    except Outside as trouble:
+        get_run_logger().warning("Something outside failed: %s", trouble.detail)
+        raise LookAgain("trouble", f"{trouble.code}: {trouble.detail}", patience.next_try(current())) from trouble

@@ -64,9 +64,14 @@ class CaseClosed(Model):
 # --- the response stream ---------------------------------------------------------------------------------------------
 
 
+Purpose = Literal["respond", "verify", "release"]
+"""What a response is for: the whole playbook, a look on demand, or the end of a containment."""
+
+
 class ResponseStarted(Model):
     kind: Literal["response-started"] = "response-started"
     response: str
+    purpose: Purpose = "respond"
     runbook: str
     cases: tuple[str, ...]
     started_by: str

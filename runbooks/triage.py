@@ -178,14 +178,18 @@ def _signals(
     elif epss is not None and epss >= runbook.thresholds.epss:
         found[Signal.KNOWN_EXPLOIT] = f"EPSS {epss:.3f} is at or above the runbook's {runbook.thresholds.epss:g}"
     if paths:
-        more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
-        found[Signal.EXPOSED] = f"exposed to the internet: {paths[0]}{more}"
+        found[Signal.EXPOSED] = _exposed_words(paths)
     if facts.suspected:
         found[Signal.COMPROMISE_SUSPECTED] = f"compromise of this host is suspected: {facts.suspected}"
     absent = [] if paths else ["no path from the internet reaches the instance"]
     if Signal.KNOWN_EXPLOIT not in found and Signal.EXPLOITED_IN_THE_WILD not in found:
         absent.append("no exploit is known" + (f" (EPSS {epss:.3f})" if epss is not None else ""))
     return tuple(found), (*found.values(), *absent)
+
+
+def _exposed_words(paths: tuple[InternetPath, ...]) -> str:
+    first, *others = paths
+    return f"exposed to the internet: {first}" + (f" (and {len(others)} more)" if others else "")
 
 
 def _priority(facts: CaseFacts, signals: tuple[Signal, ...]) -> Literal["P1", "P2", "P3", "P4"]:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from runbooks.history import SUCCEEDED, ResponseHistory
 from runbooks.plan import Phase, Plan
 from runbooks.records import PhaseEnded
@@ -16,7 +13,7 @@ from tasks.executor import Executor, Progress, fallen_out
 from tasks.gateways.actions import actions
 from tasks.notices import tell_progress
 from tasks.run import Run, current
-from tasks.transient import RETRIES, RETRY_SECONDS, outside_failed
+from tasks.visible import visible
 
 
 def how_ended(phase: Phase) -> PhaseEnded | None:
@@ -31,7 +28,7 @@ def stage_words(stage: tuple[AnyStep, ...]) -> str:
     return f"{stage[0].kind.replace('-', ' ').capitalize()}: {len(stage)}"
 
 
-@task(name="stage", task_run_name="{words}", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=outside_failed)
+@visible("stage", "{words}")
 def carry_out_stage(plan: Plan, number: int, words: str) -> Progress:
     """Bring one stage of an approved plan as far as it goes now."""
     run = current()
@@ -45,7 +42,7 @@ def carry_out_stage(plan: Plan, number: int, words: str) -> Progress:
     return progress
 
 
-@task(name="end-phase", task_run_name="End of phase: {plan.phase}", cache_policy=NO_CACHE)
+@visible("end-phase", "End of phase: {plan.phase}")
 def end_phase(plan: Plan, result: str | None = None) -> PhaseEnded:
     """Write down how the phase ended: what its decision said, or what its steps' outcomes add up to."""
     run = current()
@@ -66,7 +63,9 @@ def _result(history: ResponseHistory, plan: Plan, result: str | None) -> PhaseEn
         )
     fallen = fallen_out(history, plan)
     outcomes = history.step_outcomes(plan)
-    undone = [key for key, outcome in outcomes.items() if plan.phase is Phase.RELEASE and outcome.status not in SUCCEEDED]
+    undone = [
+        key for key, outcome in outcomes.items() if plan.phase is Phase.RELEASE and outcome.status not in SUCCEEDED
+    ]
     if not fallen and not undone:
         return PhaseEnded(phase=plan.phase, result="done", digest=plan.digest)
     words = "; ".join([*dict.fromkeys(fallen.values()), *(f"{key}: {outcomes[key].detail}" for key in undone)])

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from runbooks.finding import Finding
 from runbooks.history import ResponseHistory
 from runbooks.steps.base import operation_id
@@ -16,17 +13,10 @@ from runbooks.telling.tickets import Ticket, alert_ticket
 from tasks.gateways.jira import TicketRef
 from tasks.notices import ALERT, post_once, run_url
 from tasks.run import Run, current
-from tasks.transient import RETRIES, RETRY_SECONDS, outside_failed
+from tasks.visible import visible
 
 
-@task(
-    name="ticket",
-    task_run_name="Open the ticket",
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_SECONDS,
-    retry_condition_fn=outside_failed,
-)
+@visible("ticket", "Open the ticket")
 def open_ticket() -> str | None:
     """The key of the response's ticket, None where the runbook wants none or no Jira is configured."""
     run = current()
@@ -37,14 +27,7 @@ def open_ticket() -> str | None:
     return made.key if made else None
 
 
-@task(
-    name="alert",
-    task_run_name="Alert the SOC",
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_SECONDS,
-    retry_condition_fn=outside_failed,
-)
+@visible("alert", "Alert the SOC")
 def alert_security_operations() -> None:
     """One message in the SOC's channel; everything that follows answers to it."""
     run = current()

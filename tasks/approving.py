@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from runbooks.approval import FormAnswer, weigh
 from runbooks.history import ResponseHistory
 from runbooks.plan import Plan
@@ -14,6 +11,7 @@ from runbooks.records import ApprovalAsked, Decision
 from tasks.artifacts import show
 from tasks.notices import tell_asked, tell_decided
 from tasks.run import current
+from tasks.visible import visible
 
 
 def decision_on(plan: Plan) -> Decision | None:
@@ -26,7 +24,7 @@ def question_number(plan: Plan) -> int:
     return current().history().next_question(plan.digest)
 
 
-@task(name="ask", task_run_name="Ask for approval: {plan.phase}", cache_policy=NO_CACHE)
+@visible("ask", "Ask for approval: {plan.phase}")
 def ask_for_approval(plan: Plan, attempt: int) -> None:
     """Write the question down, tell the SOC where its form is, and let go of the lease: the response sleeps now."""
     run = current()
@@ -37,7 +35,7 @@ def ask_for_approval(plan: Plan, attempt: int) -> None:
     run.services.ledger.ask(run.response.id, asked, lease=run.lease)
 
 
-@task(name="decision", task_run_name="Record the decision", cache_policy=NO_CACHE)
+@visible("decision", "Record the decision")
 def record_answer(plan: Plan, attempt: int, answer: FormAnswer) -> Decision:
     """Verify a form's answer once and write it down; a refused one is asked for again under the next number."""
     run = current()
@@ -46,7 +44,7 @@ def record_answer(plan: Plan, attempt: int, answer: FormAnswer) -> Decision:
     return _settle(decision, plan)
 
 
-@task(name="standing-approval", task_run_name="No approval needed: {plan.phase}", cache_policy=NO_CACHE)
+@visible("standing-approval", "No approval needed: {plan.phase}")
 def record_standing_approval(plan: Plan) -> Decision:
     """Write down why nobody is asked: the runbook says so, or an approved plan did."""
     covered = plan.approval.covered_by
@@ -55,9 +53,7 @@ def record_standing_approval(plan: Plan) -> Decision:
         if covered
         else f"runbook {plan.runbook} asks for no approval to {plan.phase}"
     )
-    decision = Decision(
-        digest=plan.digest, attempt=1, answer="approved", approver=None, channel="plan", reason=reason
-    )
+    decision = Decision(digest=plan.digest, attempt=1, answer="approved", approver=None, channel="plan", reason=reason)
     return _settle(decision, plan)
 
 
@@ -73,5 +69,3 @@ def _settle(decision: Decision, plan: Plan) -> Decision:
 def _answered(history: ResponseHistory, plan: Plan, attempt: int) -> Decision | None:
     refused = (each for each in history.refused.get(plan.digest, []) if each.attempt == attempt)
     return history.decisions.get(plan.digest) or next(refused, None)
-
-

@@ -18,7 +18,7 @@ from tasks.run import Run
 
 
 class Artifacts:
-    """Shows things to people, in the Prefect UI and in the response's folder. Shown twice is shown once: keys repeat."""
+    """Shows things to people, in the Prefect UI and in the response's folder. Shown twice is one artifact."""
 
     def triage(self, run: Run, assessments: Sequence[Assessment]) -> None:
         self._show(run, "triage", triage_markdown(assessments, run.keys), "What was found, and what it calls for")

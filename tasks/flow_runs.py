@@ -90,3 +90,17 @@ async def cancel(flow_run: str, why: str) -> None:
         return
     except (PrefectException, httpx.HTTPError) as error:
         raise Outside(f"Prefect's API does not answer: {error}", code="prefect") from error
+
+
+async def has_answer(flow_run: str, key: str) -> bool:
+    """Whether the form that this run suspended with under `key` has been filled in."""
+    try:
+        async with get_client() as client:
+            await client.read_flow_run_input(UUID(flow_run), f"suspended-{key}-response")
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code == 404:
+            return False
+        raise Outside(f"Prefect's API does not answer: {error}", code="prefect") from error
+    except (PrefectException, httpx.HTTPError) as error:
+        raise Outside(f"Prefect's API does not answer: {error}", code="prefect") from error
+    return True

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from runbooks.case import response_stream
+from runbooks.chain import Entry, UnknownRecord
 from runbooks.history import Dated, ResponseHistory, fold
 from runbooks.records import Intent, Outcome, Record
 from runbooks.steps.base import operation_id
@@ -25,8 +26,7 @@ class Journal:
 
     def write(self, *records: Record) -> None:
         """Append to the response's stream; refused with LeaseLost once another run has taken over."""
-        self.ledger.check(self.lease)
-        self.ledger.append(response_stream(self.response), *records)
+        self.ledger.append(response_stream(self.response), *records, lease=self.lease)
 
     def intend(
         self, operation: str, action: str, subject: str, original: Mapping[str, Any], digest: str | None = None
@@ -78,5 +78,10 @@ class Journal:
 
 def read_history(ledger: Ledger, response: str) -> ResponseHistory:
     """The state of a response, from its entries alone."""
-    entries = ledger.entries(response_stream(response))
-    return fold(Dated(at=entry.at, record=record) for entry in entries if (record := entry.record()) is not None)
+    return fold(dated(ledger.entries(response_stream(response))))
+
+
+def dated(entries: Iterable[Entry]) -> list[Dated]:
+    """The entries' records with their times; what a newer version wrote is passed over here, and kept in the ledger."""
+    known = ((entry.at, entry.record()) for entry in entries)
+    return [Dated(at=at, record=record) for at, record in known if not isinstance(record, UnknownRecord)]

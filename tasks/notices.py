@@ -90,5 +90,3 @@ def _told(tell: Callable[[], object]) -> None:
         tell()
     except Outside:
         return
-
-

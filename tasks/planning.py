@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from runbooks.definition import Signal
 from runbooks.errors import Refused
 from runbooks.history import ResponseHistory
@@ -24,13 +21,13 @@ from tasks.gateways.ssm import SsmGateway
 from tasks.run import Run, current
 from tasks.triage import all_assessments, assessments_of
 from tasks.verdicts import verdicts_on
+from tasks.visible import visible
 
 MOST_REVISIONS = 3
 """How often a phase is planned anew because the world has moved, before a person looks at it."""
-from tasks.transient import RETRIES, RETRY_SECONDS, outside_failed
 
 
-@task(name="plan", task_run_name="Plan: {phase}", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=outside_failed)
+@visible("plan", "Plan: {phase}")
 def make_plan(phase: Phase) -> Plan:
     """The open plan of the phase, or a new one from what triage wrote down.
 
@@ -135,7 +132,6 @@ def _release(run: Run, history: ResponseHistory, before: Plan | None) -> Plan:
         response=run.response.id,
         by_itself=by_itself and said_so and not suspected,
         revision=history.next_revision(Phase.RELEASE),
-        previous=before.digest if before else None,
     )
 
 

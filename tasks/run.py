@@ -12,8 +12,9 @@ from functools import cached_property
 
 from runbooks.case import CaseKey
 from runbooks.definition import Runbook
-from runbooks.errors import LeaseLost, NotFound, RunbooksError
+from runbooks.errors import LeaseLost, NotFound, Refused, RunbooksError
 from runbooks.history import ResponseHistory
+from runbooks.records import Purpose
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.ledger import CaseRow, Lease, ResponseRow
 from tasks.journal import Journal
@@ -115,6 +116,23 @@ def _keep_alive(run: Run) -> None:
             return
         except RunbooksError:
             continue
+
+
+def open_response(purpose: Purpose, text: str) -> str:
+    """A new response for one case, started by hand; `text` is the case's id or its resource's.
+
+    Raises:
+        NotFound: no case, or more than one, goes by that name.
+    """
+    have = services()
+    found = have.ledger.find_cases(text)
+    if len(found) != 1:
+        named = ", ".join(case.id for case in found) or "none"
+        raise NotFound(f"{text!r} names {len(found)} cases ({named}); give the id of one", code="no-such-case")
+    case = found[0]
+    if case.response_id is not None:
+        raise Refused(f"{case.id} is being acted on by {case.response_id}; wait for it to end", code="case-busy")
+    return have.ledger.start_response(case.key.runbook, (case.id,), "command", purpose=purpose).id
 
 
 def not_now(response: str, attempt: int, reason: str) -> None:

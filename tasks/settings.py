@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     external_id: str | None = Field(default=None, description="External id for assuming the roles.")
     package_bucket: str = Field(
         default="remediation-runbooks-{account}-{region}",
-        description="S3 bucket for lists of packages: {account}, {region}. The instances' profile must be able to read it.",
+        description="S3 bucket for lists of packages: {account}, {region}. The instances' profile must read it.",
     )
     slack_token: SecretStr | None = Field(default=None, description="Slack bot token. Empty: no Slack messages.")
     slack_channel: str = Field(default="#security-operations", description="The SOC's Slack channel.")

@@ -132,11 +132,10 @@ def _start(have: Services, response: ResponseRow, attempt: int) -> Start:
     cases = [case for each in response.cases if (case := have.ledger.case(each)) is not None]
     first = cases[0].key.resource_id if cases else response.id
     subject = first if len(cases) < 2 else f"{first} and {len(cases) - 1} more"
-    purpose = DEPLOYMENTS["respond"]
     if not cases:
         raise Outside(f"{response.id} has no cases", code="no-cases")
     return Start(
-        deployment=purpose,
+        deployment=DEPLOYMENTS[response.purpose],
         response=response.id,
         attempt=attempt,
         name=f"{subject} · {response.runbook} · {response.id} · run {attempt}",

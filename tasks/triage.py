@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from runbooks.case import case_stream
 from runbooks.facts import CaseFacts
 from runbooks.records import CaseTriaged
@@ -16,7 +13,7 @@ from tasks.artifacts import show
 from tasks.facts import read_case_facts
 from tasks.gateways.ledger import Ledger
 from tasks.run import Run, current
-from tasks.transient import RETRIES, RETRY_SECONDS, outside_failed
+from tasks.visible import visible
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Triaged:
         return "; ".join(dict.fromkeys(reason for each in self.assessments for reason in each.triage.reasons))
 
 
-@task(name="triage", task_run_name="Triage", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=outside_failed)
+@visible("triage", "Triage")
 def triage_cases() -> Triaged:
     """Read the world and decide for each case; a replay reads the decision that was written down."""
     run = current()
@@ -55,7 +52,7 @@ def triage_cases() -> Triaged:
     return triaged
 
 
-@task(name="triage-again", task_run_name="Read the world again", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=outside_failed)
+@visible("triage-again", "Read the world again")
 def triage_again() -> Triaged:
     """Read the world anew: it has moved since the plan was made."""
     run = current()
@@ -71,11 +68,9 @@ def assessments_of(ledger: Ledger, response: str, cases: Sequence[str]) -> dict[
 
 
 def all_assessments(ledger: Ledger, response: str, case: str) -> list[Assessment]:
-    """Every assessment that this response made of a case, oldest first: the first saw it before anything was changed."""
+    """Every assessment this response made of a case, oldest first: the first saw it before anything was changed."""
     records = (entry.record() for entry in ledger.entries(case_stream(case)))
-    return [
-        record.assessment for record in records if isinstance(record, CaseTriaged) and record.response == response
-    ]
+    return [record.assessment for record in records if isinstance(record, CaseTriaged) and record.response == response]
 
 
 def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from runbooks.case import CaseKey, case_stream
 from runbooks.history import ResponseHistory
 from runbooks.plan import Phase, Plan
@@ -24,9 +21,9 @@ from tasks.gateways.ssm import SsmGateway
 from tasks.planning import remediates_again
 from tasks.run import Run, current
 from tasks.verdicts import verdicts_on
+from tasks.visible import visible
 
 WORST_FIRST = (VerdictKind.NOT_FIXED, VerdictKind.UNVERIFIABLE, VerdictKind.FIXED)
-from tasks.transient import RETRIES, RETRY_SECONDS, outside_failed
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Verified:
     """Whether the runbook remediates once more."""
 
 
-@task(name="verify", task_run_name="Verify by re-scan", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=outside_failed)
+@visible("verify", "Verify by re-scan")
 def look_for_verdict() -> Verified:
     """Judge every case that has no verdict yet; what is known is written down at once."""
     run = current()
@@ -64,9 +61,7 @@ def look_for_verdict() -> Verified:
     return _over_all(run, history, remediation, verdicts)
 
 
-def _over_all(
-    run: Run, history: ResponseHistory, remediation: Plan | None, verdicts: dict[str, Verdict]
-) -> Verified:
+def _over_all(run: Run, history: ResponseHistory, remediation: Plan | None, verdicts: dict[str, Verdict]) -> Verified:
     show.verdicts(run, tuple(verdicts.values()))
     kinds = {verdict.kind for verdict in verdicts.values()}
     kind = next((each for each in WORST_FIRST if each in kinds), VerdictKind.UNVERIFIABLE)
@@ -121,9 +116,7 @@ def _fixes(run: Run, case: str) -> dict[str, str | None]:
     return {package.name: package.fixed_in for finding in findings for package in finding.packages}
 
 
-def _evidence(
-    run: Run, account: str, region: str, resources: dict[str, tuple[str, ...]]
-) -> dict[str, list[Evidence]]:
+def _evidence(run: Run, account: str, region: str, resources: dict[str, tuple[str, ...]]) -> dict[str, list[Evidence]]:
     """Finding, coverage and inventory of every resource, read in bulk."""
     ids = sorted({resource for each in resources.values() for resource in each})
     inspector, ssm = InspectorGateway(run.aws), SsmGateway(run.aws)

@@ -22,7 +22,6 @@ def plan_release(
     response: str,
     by_itself: bool,
     revision: int = 1,
-    previous: str | None = None,
 ) -> Plan:
     """What puts back the contain plans for these cases, the newest change first.
 
@@ -49,7 +48,6 @@ def plan_release(
         reasons=(reason,),
         not_covered=tuple(dict.fromkeys(words for plan in newest_first for words in _stays(plan, outcomes))),
         approval=rule,
-        previous=previous,
     )
 
 

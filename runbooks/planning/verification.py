@@ -17,8 +17,14 @@ def plan_verification(
     associations: Mapping[str, str],
     *,
     revision: int = 1,
+    previous: str | None = None,
 ) -> Plan:
-    """One association run for each account and region of the cases. It needs no approval: it only reads."""
+    """One association run for each account and region of the cases. It needs no approval: it only reads.
+
+    Args:
+        associations: `account/region` -> id of the inventory association there, where there is one.
+        previous: digest of the remediate plan whose effect it verifies.
+    """
     steps: list[AnyStep] = []
     for place, association in associations.items():
         account, region = place.split("/")
@@ -36,6 +42,7 @@ def plan_verification(
         steps=tuple(steps),
         reasons=("Inspector evaluates an instance when its inventory is collected; this hurries that",),
         approval=ApprovalRule(required=False),
+        previous=previous,
     )
 
 

@@ -64,4 +64,27 @@ STEP_KINDS: tuple[type[Step], ...] = (
     LaunchReplacement,
 )
 
-__all__ = ["STEP_KINDS", "AnyStep", "Role", "Step", "Target", *(kind.__name__ for kind in STEP_KINDS)]
+__all__ = [
+    "STEP_KINDS",
+    "AnyStep",
+    "AttachToAutoScaling",
+    "CollectInventory",
+    "CreateLaunchTemplateVersion",
+    "CreateSnapshots",
+    "DeregisterTarget",
+    "DetachFromAutoScaling",
+    "EnsureQuarantineGroup",
+    "LaunchReplacement",
+    "PatchPackages",
+    "RefreshInstances",
+    "RegisterTarget",
+    "Role",
+    "SetDeleteOnTermination",
+    "SetInstanceAttribute",
+    "StartInstance",
+    "Step",
+    "StopInstance",
+    "SwapSecurityGroups",
+    "Target",
+    "WriteOverrideList",
+]

@@ -24,7 +24,7 @@ class Target(Model):
     account: str
     region: str
     type: str
-    """instance, network-interface, security-group, auto-scaling-group, target-group, object, association, launch-template."""
+    """instance, network-interface, security-group, auto-scaling-group, object, association or launch-template."""
     id: str
 
     def __str__(self) -> str:

@@ -293,7 +293,7 @@ class StartInstance(Step):
 
 def short_arn(arn: str) -> str:
     """The name part of an ARN, for reading: `targetgroup/web/0123` -> `web`."""
-    parts = arn.split(":")[-1].split("/")
+    parts = arn.rsplit(":", maxsplit=1)[-1].split("/")
     return parts[1] if len(parts) > 1 else parts[0]
 
 

@@ -99,7 +99,8 @@ def _lessons_of(each: Assessment) -> Iterator[str]:
         yield f"Rebuild the image {instance.image} with the fixed packages, and stop launching from the old one"
     group = instance.auto_scaling
     if group is not None:
-        yield f"Give the Auto Scaling group {group.group} a patched image: it launches from {group.image or 'its template'}"
+        image = group.image or "what its template names"
+        yield f"Give the Auto Scaling group {group.group} a patched image: it launches from {image}"
     for path in triage.paths:
         yield f"Close {path.ports} from {path.source} in {path.group}, or narrow who may reach it"
     if triage.patchability is not None and not triage.patchability.ok:

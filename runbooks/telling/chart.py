@@ -30,16 +30,13 @@ def timeline_svg(pm: PostMortem) -> str:
     bars = pm.spans[:_MOST_ROWS]
     height = _TOP + _ROW * max(len(bars), 1) + _BOTTOM
     body = (*_axis(bars, height), *_rows(bars)) if bars else (_text(20, _TOP + 16, "Nothing was changed."),)
-    return "\n".join(
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-            f'viewBox="0 0 {WIDTH} {height}" role="img" aria-label="Timeline of the response" '
-            'font-family="system-ui, sans-serif" font-size="12" fill="#1f2933">',
-            f'<rect width="{WIDTH}" height="{height}" rx="6" fill="#ffffff"/>',
-            *body,
-            "</svg>",
-        )
+    opening = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" role="img" aria-label="Timeline of the response" '
+        'font-family="system-ui, sans-serif" font-size="12" fill="#1f2933">'
     )
+    paper = f'<rect width="{WIDTH}" height="{height}" rx="6" fill="#ffffff"/>'
+    return "\n".join((opening, paper, *body, "</svg>"))
 
 
 def data_address(svg: str) -> str:

@@ -20,7 +20,7 @@ def durations(material: Material) -> tuple[Duration, ...]:
     contained = phase_end(material, Phase.CONTAIN, "done", "partial")
     remediated = phase_end(material, Phase.REMEDIATE, "done", "partial")
     changed = material.history.last_change(Phase.REMEDIATE)
-    verified = _last_verdict(material) or phase_end(material, Phase.VERIFY, "done", "partial", "failed")
+    verified = _last_verdict(material) or phase_end(material, Phase.VERIFY, "done", "partial", "failed", "drifted")
     return (
         _longest("Disclosed to first seen by Inspector", _disclosed_to_seen(material)),
         _longest("First seen to received here", _seen_to_received(material, received)),

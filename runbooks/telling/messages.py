@@ -46,7 +46,7 @@ from runbooks.verdict import Verdict
 APPROVE, REJECT = "approve-plan", "reject-plan"
 """The action ids of the answer buttons."""
 
-_MARKS = {"fixed": "✅", "not fixed": "❌", "unverifiable": "❔", "nothing-to-do": "✅"}
+_MARKS = {"fixed": "✅", "not fixed": "❌", "unverifiable": "❔", "nothing-to-do": "✅", "released": "✅"}
 _ANSWER_MARKS = {"approved": "✅", "rejected": "❌", "expired": "⏰", "invalid": "⚠️"}
 _PERSON_MARK = "⚠️"
 _HALF = 1_000
@@ -170,7 +170,7 @@ def outcome_message(
     return _message(
         result,
         header(f"{_MARKS.get(ended.result, _PERSON_MARK)} {result}"),
-        section(fitted(sentence(ended.reason), _HALF, slack), *filter(None, (f"*{state}*" if state else "", taken))),
+        section(fitted(ended.reason, _HALF, slack), *filter(None, (f"*{state}*" if state else "", taken))),
         *list_of("Evidence", list(verdict_lines(verdicts, keys))),
         *links({"Post-mortem": post_mortem_url, "Ticket": ticket_url, "The run": run_url}),
     )

@@ -13,6 +13,7 @@ from runbooks.telling.layout import blocks, bullets, fence, section, table
 from runbooks.telling.words import DOING, counted, listed, sentence, whereabouts
 
 STEP_HEADER = ("#", "What is done", "Call and target", "Expects to find", "How it is put back")
+_NOT_COVERED = ("What this does not cover", "What stays as it is")
 _VALUE_LIMIT = 400
 
 
@@ -32,14 +33,14 @@ def plan_markdown(plan: Plan, *, keys: Mapping[str, CaseKey], most_steps: int | 
     return blocks(
         f"## {markdown(plan_title(plan, keys))}",
         f"**{_lead(plan)}**",
-        section("Why", bullets(markdown(reason) for reason in plan.reasons)),
+        section("Why", bullets(_items(plan.reasons))),
         section("What will be done", _steps(plan, most_steps)),
         section("To what", _cases(plan, keys)),
-        section("What this does not cover", bullets(markdown(each) for each in plan.not_covered)),
-        section("What cannot be put back", bullets(markdown(each) for each in plan.cannot_be_put_back)),
+        section(_NOT_COVERED[plan.phase is Phase.RELEASE], bullets(_items(plan.not_covered))),
+        section("What cannot be put back", bullets(_items(plan.cannot_be_put_back))),
         section("When it is fixed", _after_the_fix(plan)),
         section("What is written", "\n\n".join(_contents(plan))),
-        section("What you answer for", _identity(plan)),
+        section("The plan itself", _identity(plan)),
     )
 
 
@@ -71,6 +72,10 @@ def plan_difference(old: Plan, new: Plan) -> str:
         same = "is the same plan" if old.digest == new.digest else "does the same; only its number is new"
         return blocks(title, f"Nothing: revision {new.revision} {same}.")
     return blocks(title, f"Old plan {code(old.digest)}, new plan {code(new.digest)}.", *parts)
+
+
+def _items(texts: Sequence[str]) -> Iterator[str]:
+    yield from (markdown(text) for text in texts)
 
 
 def _lead(plan: Plan) -> str:

@@ -1,4 +1,4 @@
-"""The post-mortem, written from the ledger: what happened, how long it took, why, who allowed what, and what is left."""
+"""The post-mortem, written from the ledger: what happened, how long it took, why, who allowed what, what is left."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def write_post_mortem(
         runbook=runbook.name,
         runbook_title=runbook.title,
         result=result,
-        summary=_summary(material, result),
+        summary=_summary(material),
         resources=tuple(str(key) for key in cases.values()),
         vulnerabilities=_vulnerabilities(material),
         timeline=moments(material),
@@ -73,11 +73,11 @@ def _merged(history: ResponseHistory, case_entries: Iterable[Dated]) -> tuple[Da
     return tuple(sorted((*others, *history.entries), key=lambda dated: aware(dated.at)))
 
 
-def _summary(material: Material, result: str) -> str:
+def _summary(material: Material) -> str:
     names = listed(vulnerability_names(material.every_finding)) or "no finding"
     where = whereabouts(tuple(material.keys), material.keys)
-    reason = f" {material.history.ended.reason}." if material.history.ended else ""
-    return f"{names} on {where}. The response ended as: {result.replace('-', ' ')}.{reason}"
+    ending = f" The response ended: {material.history.ended.reason}." if material.history.ended else ""
+    return f"{names} on {where}.{ending}"
 
 
 def _vulnerabilities(material: Material) -> tuple[Vulnerability, ...]:

@@ -16,24 +16,20 @@ def post_mortem_markdown(pm: PostMortem) -> str:
     return blocks(
         f"# Post-mortem: {markdown(pm.runbook_title)}",
         f"**Result: {markdown(pm.result.replace('-', ' '))}.** {markdown(pm.summary)}",
-        section("What stays open", bullets(map(_item, pm.stays_open)) or "Nothing.", level=2),
+        section("What stays open", bullets(map(markdown, pm.stays_open)) or "Nothing.", level=2),
         section("What it was about", _about(pm), level=2),
         section("How long it took", table(("Part", "Time"), _durations(pm)), level=2),
-        section("Root cause", bullets(map(_item, pm.root_cause)), level=2),
+        section("Root cause", bullets(map(markdown, pm.root_cause)), level=2),
         section("What was changed", _changes(pm), level=2),
         section("Who allowed what", _answers(pm), level=2),
-        section("What proves it", bullets(map(_item, pm.evidence)) or "There is no verdict.", level=2),
-        section("What would prevent it", bullets(map(_item, pm.prevention)), level=2),
+        section("What proves it", bullets(map(markdown, pm.evidence)) or "There is no verdict.", level=2),
+        section("What would prevent it", bullets(map(markdown, pm.prevention)), level=2),
         section("Timeline", _timeline(pm), level=2),
     )
 
 
-def _item(text: str) -> str:
-    return markdown(sentence(text))
-
-
 def _about(pm: PostMortem) -> str:
-    where = bullets(f"{markdown(each)}" for each in pm.resources)
+    where = bullets(map(markdown, pm.resources))
     header = ("Vulnerability", "Severity", "Score")
     named = f"Response {code(pm.response)}, runbook {code(pm.runbook)}."
     return blocks(table(header, map(_vulnerability, pm.vulnerabilities)), where, named).rstrip("\n")
@@ -83,4 +79,4 @@ def _moment(each: Moment) -> Sequence[str]:
     by = f" by {code(each.who)}" if each.who else ""
     said = f", saying {code(each.said)}" if each.said else ""
     took = duration(each.until - each.at) if each.until else ""
-    return moment(each.at), f"{markdown(sentence(each.what))}{by}{said}", took
+    return moment(each.at), f"{markdown(each.what)}{by}{said}", took

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from runbooks.history import SUCCEEDED
 from runbooks.plan import Phase, Plan
 from runbooks.records import Decision, Outcome
-from runbooks.steps import AnyStep
+from runbooks.steps import AnyStep, CreateSnapshots
 from runbooks.telling.incident import Answer, Change, Material
 from runbooks.telling.progress import STATUSES, WENT_WRONG
 from runbooks.telling.words import ANSWERS, CHANNELS, DOING, case_name, moment
@@ -45,7 +45,9 @@ def answers(material: Material) -> tuple[Answer, ...]:
 
 def stays_open(material: Material) -> tuple[str, ...]:
     """What someone still has to see to; empty when nothing is left."""
-    return tuple(dict.fromkeys((*_verdicts(material), *_containment(material), *_steps(material), *_plans(material))))
+    return tuple(
+        dict.fromkeys((*_verdicts(material), *_containment(material), *_steps(material), *_left_behind(material)))
+    )
 
 
 def _change(material: Material, plan: Plan, step: AnyStep, outcome: Outcome) -> Change:
@@ -119,11 +121,21 @@ def _steps(material: Material) -> Iterator[str]:
                 yield f"{step.describe()}: {STATUSES[outcome.status]}{f' ({outcome.detail})' if outcome.detail else ''}"
 
 
-def _plans(material: Material) -> Iterator[str]:
-    """What the plans that were carried out said they would leave behind."""
+def _left_behind(material: Material) -> Iterator[str]:
+    """What a containment leaves: what could not be put back, what was not, and the evidence that was kept."""
     history = material.history
     for digest, plan in history.plans.items():
-        if history.spent(digest):
-            yield from plan.cannot_be_put_back
-            if plan.phase is Phase.RELEASE:
-                yield from plan.not_covered
+        if plan.phase is not Phase.CONTAIN or not history.spent(digest):
+            continue
+        yield from plan.cannot_be_put_back
+        for step in plan.steps:
+            outcome = history.outcome(plan, step)
+            if outcome is not None and outcome.status == "done":
+                yield from _left_by(material, step)
+
+
+def _left_by(material: Material, step: AnyStep) -> Iterator[str]:
+    if isinstance(step, CreateSnapshots):
+        yield f"The snapshots of {', '.join(step.volumes)} are kept as evidence until a person deletes them"
+    elif step.undo is not None and not _put_back(material, step, step.undo.key):
+        yield f"Not put back: {step.describe()}"

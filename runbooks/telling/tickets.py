@@ -1,4 +1,4 @@
-"""The Jira tickets: the alert, the post-mortem, and what a person must take over. Wiki markup, as REST version 2 takes."""
+"""The Jira tickets: the alert, the post-mortem, and what a person must take over; in wiki markup (REST version 2)."""
 
 from __future__ import annotations
 
@@ -61,15 +61,23 @@ NEXT_STEPS: dict[str, tuple[str, ...]] = {
     ),
     "not fixed": (
         "The vulnerability is still there, although the remediation ran.",
-        "Find out why the fix did not take (held package, wrong repository, several copies), then start a new response.",
+        "Find out why the fix did not take (held package, wrong repository, other copies), then start a new response.",
     ),
     "unverifiable": (
         "It could not be proven that the vulnerability is gone. Do not count it as fixed.",
         "Make Inspector scan the resource again, or check the installed version by hand, and say so here.",
     ),
     "failed": (
-        "A step did not succeed, or the world was not as the plan expected; what comes after it was not done.",
-        "Look at the steps below and at the resource itself, then start a new response; it plans from what is there now.",
+        "A step did not succeed; what comes after it was not done.",
+        "Look at the steps below and at the resource, then start a new response; it plans from what is there now.",
+    ),
+    "drifted": (
+        "Something else changed the resource after the plan was made, so the plan was not carried on.",
+        "Find out what changed it, then start a new response; it plans from what is there now.",
+    ),
+    "partial": (
+        "Some cases came through and some did not.",
+        "See below which, and start a new response for those.",
     ),
     "person": ("This system cannot or must not remediate it by itself.", "Remediate it by hand, or accept the risk."),
 }
@@ -125,12 +133,12 @@ def person_ticket(
     return _ticket(
         f"A person is needed ({ended.result}): {whereabouts(tuple(keys), keys)}",
         (
-            f"{wiki(means)} {wiki(sentence(ended.reason))}",
+            f"{wiki(means)} {wiki(ended.reason)}",
             contained,
             wiki_section("What to do", bullets([wiki(do)], "#") if do else ""),
             wiki_section("Answers", bullets(_refusals(history, keys), "*")),
             wiki_section("Steps that did not succeed", bullets(map(wiki, _troubles(history)), "*")),
-            wiki_section("Evidence", bullets(map(_item, verdict_lines(verdicts, keys)), "*")),
+            wiki_section("Evidence", bullets(map(_cell, verdict_lines(verdicts, keys)), "*")),
             wiki_section("Where", _where(keys)),
             wiki_link("Prefect run", run_url) if run_url else "",
         ),
@@ -145,22 +153,24 @@ def post_mortem_ticket(pm: PostMortem) -> Ticket:
         (wiki_link(each.id, each.source_url), wiki(each.severity), "" if each.score is None else f"{each.score:g}")
         for each in pm.vulnerabilities
     )
-    changes = ((_cell(each.phase), _cell(each.what), _cell(each.result), _cell(each.remains)) for each in pm.changes)
+    changes = (
+        (_cell(each.phase), _cell(each.what), _cell(each.result), _cell(sentence(each.remains))) for each in pm.changes
+    )
     named = listed([each.id for each in pm.vulnerabilities]) or pm.runbook_title
     where = pm.resources[0] if len(pm.resources) == 1 else f"{len(pm.resources)} resources"
     return _ticket(
         f"Post-mortem: {named} on {where}: {pm.result.replace('-', ' ')}",
         (
             f"*Result: {wiki(pm.result.replace('-', ' '))}.* {wiki(pm.summary)}",
-            wiki_section("What stays open", bullets(map(_item, pm.stays_open), "*") or "Nothing."),
-            wiki_section("What would prevent it", bullets(map(_item, pm.prevention), "*")),
-            wiki_section("Root cause", bullets(map(_item, pm.root_cause), "*")),
+            wiki_section("What stays open", bullets(map(_cell, pm.stays_open), "*") or "Nothing."),
+            wiki_section("What would prevent it", bullets(map(_cell, pm.prevention), "*")),
+            wiki_section("Root cause", bullets(map(_cell, pm.root_cause), "*")),
             wiki_section("Vulnerabilities", wiki_table(("Vulnerability", "Severity", "Score"), vulnerabilities)),
             wiki_section("Where", bullets(map(wiki, pm.resources), "*")),
             wiki_section("How long it took", wiki_table(("Part", "Time"), _durations(pm))),
             wiki_section("Who allowed what", wiki_table(_ANSWER_HEADER, map(_answer, pm.answers))),
             wiki_section("What was changed", wiki_table(("Phase", "Done", "Result", "What has become of it"), changes)),
-            wiki_section("What proves it", bullets(map(_item, pm.evidence), "*")),
+            wiki_section("What proves it", bullets(map(_cell, pm.evidence), "*")),
             wiki_section("Timeline", wiki_table(("When", "What happened"), map(_moment, pm.timeline))),
         ),
         (*map(jira_label, (COMMON_LABEL, "post-mortem", pm.runbook, pm.result, pm.response)),),
@@ -269,7 +279,7 @@ def _answer(each: Answer) -> Sequence[str]:
 def _moment(each: Moment) -> Sequence[str]:
     by = f" by {_said(each.who)}" if each.who else ""
     said = f", saying {_said(each.said)}" if each.said else ""
-    return moment(each.at), f"{_cell(sentence(each.what))}{by}{said}"
+    return moment(each.at), f"{_cell(each.what)}{by}{said}"
 
 
 def _said(text: str) -> str:
@@ -278,7 +288,3 @@ def _said(text: str) -> str:
 
 def _cell(text: str) -> str:
     return fitted(text, _CELL, wiki)
-
-
-def _item(text: str) -> str:
-    return fitted(sentence(text), _CELL, wiki)

@@ -31,7 +31,7 @@ from runbooks.telling.incident import Material, Moment, MomentKind, Span, SpanKi
 from runbooks.telling.plan_text import plan_title
 from runbooks.telling.progress import STATUSES, WENT_WRONG
 from runbooks.telling.triage_text import decision_in_words
-from runbooks.telling.words import ANSWERS, DOING, by_whom, case_name, counted, listed, moment
+from runbooks.telling.words import ANSWERS, DOING, by_whom, case_name, counted, listed, moment, sentence
 
 _ACTIONS = {
     "post-message": "Slack message",
@@ -40,12 +40,23 @@ _ACTIONS = {
     "comment-ticket": "Comment on the ticket",
     "update-ticket": "Ticket updated",
 }
+_SUBJECTS = {
+    "alert": "the alert",
+    "question": "the question",
+    "decision": "the answer",
+    "trouble": "a step that went wrong",
+    "outcome": "the outcome",
+    "person": "what a person takes over",
+    "post-mortem": "the post-mortem",
+}
+_PURPOSES = {"respond": "Response to", "verify": "A new look at", "release": "Release of"}
 _PHASE_RESULTS = {
     "done": "done",
     "not-needed": "not needed",
     "rejected": "rejected, nothing done",
     "expired": "expired, nothing done",
     "failed": "failed",
+    "drifted": "stopped: the world was not as the plan found it",
     "partial": "done in part",
 }
 _SPANS: dict[Phase, SpanKind] = {
@@ -144,12 +155,12 @@ def _told(material: Material, dated: Dated) -> Iterator[Moment]:
             if attempt > 1:
                 yield Moment(at=dated.at, what=f"Run {attempt} took the response over", kind="waited")
         case record:
-            if words := _words(material, record):
+            if words := _of_a_case(material, record) or _of_the_response(material, record):
                 what, kind = words
                 yield Moment(at=dated.at, what=what, kind=kind)
 
 
-def _words(material: Material, record: Record) -> tuple[str, MomentKind] | None:  # noqa: PLR0911 - one for each kind
+def _of_a_case(material: Material, record: Record) -> tuple[str, MomentKind] | None:
     keys = material.keys
     match record:
         case CaseOpened(key=key, reopened=reopened):
@@ -161,10 +172,23 @@ def _words(material: Material, record: Record) -> tuple[str, MomentKind] | None:
             triage = assessment.triage
             what = f"{triage.priority}, {decision_in_words(triage)}"
             return f"Triaged {case_name(assessment.case, keys)}: {what}", "decided"
-        case ResponseStarted(cases=cases, started_by=started_by):
-            return f"Response to {counted(len(cases), 'case')} started by {started_by}", "decided"
+        case CaseVerdict(verdict=verdict):
+            reasons = "; ".join(verdict.reasons)
+            return f"Verdict on {case_name(verdict.case, keys)}: {verdict.kind.value} ({reasons})", "proven"
+        case CaseSuccessors(successors=successors):
+            return f"Replaced by {listed(successors, most=10)}", "changed"
+        case CaseClosed(reason=reason):
+            return f"Case closed: {reason}", "ended"
+        case _:
+            return None
+
+
+def _of_the_response(material: Material, record: Record) -> tuple[str, MomentKind] | None:
+    match record:
+        case ResponseStarted(cases=cases, started_by=started_by, purpose=purpose):
+            return f"{_PURPOSES[purpose]} {counted(len(cases), 'case')} started by {started_by}", "decided"
         case PlanMade(plan=plan):
-            what = f"{plan_title(plan, keys)}: {counted(len(plan.steps), 'step')}"
+            what = f"{plan_title(plan, material.keys)}: {counted(len(plan.steps), 'step')}"
             return f"Plan made (revision {plan.revision}, {plan.short_digest}): {what}", "decided"
         case ApprovalAsked(digest=digest, attempt=attempt, expires_at=expires_at):
             again = f", attempt {attempt}" if attempt > 1 else ""
@@ -173,13 +197,6 @@ def _words(material: Material, record: Record) -> tuple[str, MomentKind] | None:
             return f"Waiting: {reason}", "waited"
         case PhaseEnded() as ended:
             return _phase(ended)
-        case CaseVerdict(verdict=verdict):
-            reasons = "; ".join(verdict.reasons)
-            return f"Verdict on {case_name(verdict.case, keys)}: {verdict.kind.value} ({reasons})", "proven"
-        case CaseSuccessors(successors=successors):
-            return f"Replaced by {listed(successors, most=10)}", "changed"
-        case CaseClosed(reason=reason):
-            return f"Case closed: {reason}", "ended"
         case ResponseEnded(result=result, reason=reason):
             return f"Ended, {result.replace('-', ' ')}: {reason}", "ended"
         case _:
@@ -188,7 +205,7 @@ def _words(material: Material, record: Record) -> tuple[str, MomentKind] | None:
 
 def _phase(ended: PhaseEnded) -> tuple[str, MomentKind]:
     detail = f" ({ended.detail})" if ended.detail else ""
-    kind: MomentKind = "failed" if ended.result in ("failed", "partial") else "changed"
+    kind: MomentKind = "failed" if ended.result in ("failed", "partial", "drifted") else "changed"
     return f"{DOING[ended.phase]}: {_PHASE_RESULTS[ended.result]}{detail}", kind
 
 
@@ -212,10 +229,13 @@ def _looked(material: Material, at: datetime, outcome: Outcome) -> Moment:
 
 
 def _subject(material: Material, action: str, subject: str, digest: str | None) -> str:
-    """The step in words; for what is no step, the action and what it is about."""
+    """The step in words; for what is no step, the action and what it is about, without the ids that make it unique."""
     plan = material.history.plans.get(digest or "")
     step = next((step for step in plan.steps if step.key == subject), None) if plan else None
-    return step.describe() if step else f"{_ACTIONS.get(action, action.replace('-', ' '))} ({subject})"
+    if step is not None:
+        return step.describe()
+    about = subject.split("/", 1)[0]
+    return f"{_ACTIONS.get(action, sentence(action.replace('-', ' ')))}: {_SUBJECTS.get(about, about)}"
 
 
 def _result(outcome: Outcome) -> str:
@@ -236,8 +256,8 @@ def _plan(material: Material, digest: str) -> str:
 
 def _approval_waits(material: Material) -> Iterator[Span]:
     for plan, start, end in waits(material):
-        about = f" to {plan.phase.value}" if plan else ""
-        yield Span(name=f"Waiting for approval{about}", kind="approval", start=start, end=end)
+        about = f" to {plan.phase.value}" if plan else " of a plan"
+        yield Span(name=f"Approval{about}", kind="approval", start=start, end=end)
 
 
 def _phases(material: Material) -> Iterator[Span]:

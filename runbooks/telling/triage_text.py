@@ -85,7 +85,7 @@ def _details(each: Assessment, keys: Mapping[str, CaseKey], level: int) -> str:
         section("Findings", findings_table(each.facts.findings, each.facts.exploitation), level + 1),
         section("Packages", packages_table(triage.packages), level + 1),
         section("Ways in from the internet", paths or _no_paths(triage), level + 1),
-        section("What raises the priority", bullets(SIGNALS[each] for each in triage.signals), level + 1),
+        section("What raises the priority", bullets(sentence(SIGNALS[each]) for each in triage.signals), level + 1),
         section("Why", bullets(markdown(reason) for reason in triage.reasons), level + 1),
         section("Can it be patched under quarantine?", bullets(_patchability(triage.patchability)), level + 1),
     ).rstrip("\n")

@@ -73,9 +73,9 @@ def listed(items: Iterable[str], most: int = 3) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital first letter; names of things that begin in lower case by nature keep it."""
-    first = text.split(" ", 1)[0]
-    return text if any(each in first for each in "-_/.0123456789") else text[:1].upper() + text[1:]
+    """With a capital first letter; what looks like the name of a thing keeps its own."""
+    first = text.split(" ", 1)[0].rstrip(",:;")
+    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
 
 
 def resource_word(keys: Iterable[CaseKey]) -> str:

@@ -1,0 +1,97 @@
+"""Builds the Auto Scaling group and the target group around an instance of the sandbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState, autoscaling_backends
+from moto.ec2.models.instances import Instance
+from moto.elbv2.models import elbv2_backends
+from pydantic import BaseModel, ConfigDict
+
+from deployments.sandbox.payload import Subject
+from deployments.sandbox.world import World
+
+GROUP_TAG = "aws:autoscaling:groupName"
+
+
+class GroupSize(BaseModel):
+    """Capacity of an Auto Scaling group, the furnished instance counted in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    minimum: int = 1
+    desired: int = 2
+    maximum: int = 4
+
+
+def build_group(
+    world: World, subject: Subject, instance: Instance, size: GroupSize | None, wants_target_group: bool | None
+) -> dict[str, Any]:
+    """Put the instance into its group and register it with its targets, as far as wanted; what was made, by id."""
+    tagged = subject.tags.get(GROUP_TAG)
+    in_group = bool(tagged or size)
+    built: dict[str, Any] = {"auto_scaling_group": None, "launch_template_id": None, "target_group_arn": None}
+    if wants_target_group or (wants_target_group is None and in_group):
+        built["target_group_arn"] = _target_group(world, instance)
+    if in_group:
+        name = tagged or f"group-{subject.instance_id.removeprefix('i-')}"
+        group = _group(world, name, subject, instance, size or GroupSize(), built["target_group_arn"])
+        built |= {"auto_scaling_group": group.name, "launch_template_id": group.ec2_launch_template.id}  # type: ignore[union-attr]
+    return built
+
+
+def _target_group(world: World, instance: Instance) -> str:
+    elb = elbv2_backends[world.account][world.region]
+    name = f"app-{(instance.vpc_id or '').removeprefix('vpc-')}"[:32]
+    existing = next((one for one in elb.target_groups.values() if one.name == name), None)
+    group = existing or elb.create_target_group(
+        name, vpc_id=instance.vpc_id, protocol="HTTPS", port="443", target_type="instance"
+    )
+    if instance.id not in group.targets:
+        elb.register_targets(group.arn, [{"Id": instance.id, "Port": 443}])
+    return group.arn
+
+
+def _group(
+    world: World, name: str, subject: Subject, instance: Instance, size: GroupSize, target_group: str | None
+) -> FakeAutoScalingGroup:
+    backend = autoscaling_backends[world.account][world.region]
+    group = backend.autoscaling_groups.get(name)
+    if group is None:
+        template = _launch_template(world, name, subject, instance)
+        group = backend.create_auto_scaling_group(
+            name=name,
+            availability_zones=[],
+            desired_capacity=0,
+            max_size=size.maximum,
+            min_size=0,
+            launch_config_name="",
+            launch_template={"LaunchTemplateId": template.id, "Version": "$Default"},
+            vpc_zone_identifier=instance.subnet_id,
+            default_cooldown=None,
+            health_check_period=None,
+            health_check_type="ELB" if target_group else "EC2",
+            load_balancers=[],
+            target_group_arns=[target_group] if target_group else [],
+            placement_group=None,
+            termination_policies=[],
+            tags=[],
+        )
+        group.min_size = size.minimum
+    if all(state.instance.id != instance.id for state in group.instance_states):
+        instance.autoscaling_group = group  # type: ignore[attr-defined]
+        group.instance_states.append(InstanceState(instance, autoscaling_group=group))
+        world.ec2.create_tags([instance.id], {GROUP_TAG: name})
+        group.set_desired_capacity(max(size.desired, len(group.instance_states)))
+    return group
+
+
+def _launch_template(world: World, name: str, subject: Subject, instance: Instance) -> Any:
+    data = {
+        "ImageId": subject.image_id,
+        "InstanceType": subject.instance_type,
+        "SecurityGroupIds": [group.id for group in instance.nics[0].group_set],
+        "IamInstanceProfile": {"Arn": subject.profile_arn},
+    }
+    return world.ec2.create_launch_template(f"{name}-template", "as found", data, {})

@@ -1,0 +1,53 @@
+"""The verdicts with their evidence, and what is waited for until there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from runbooks.case import CaseKey
+from runbooks.telling.escaping import code, markdown
+from runbooks.telling.layout import blocks, bullets, table
+from runbooks.telling.words import case_name, moment, sentence
+from runbooks.verdict import Evidence, Verdict, VerdictKind
+
+_ORDER = (VerdictKind.NOT_FIXED, VerdictKind.UNVERIFIABLE, VerdictKind.FIXED)
+
+
+def verdicts_markdown(verdicts: Sequence[Verdict], keys: Mapping[str, CaseKey]) -> str:
+    """Each case with its verdict, the reasons and what was read; what is not fixed comes first."""
+    if not verdicts:
+        return blocks("## Verdict", "There is no verdict yet.")
+    ordered = sorted(verdicts, key=lambda each: _ORDER.index(each.kind))
+    return blocks(*(_verdict(each, keys) for each in ordered))
+
+
+def waiting_markdown(reasons: Iterable[str]) -> str:
+    """What is still waited for, each thing once."""
+    return blocks("## Still waited for", bullets(markdown(reason) for reason in dict.fromkeys(reasons)))
+
+
+def _verdict(verdict: Verdict, keys: Mapping[str, CaseKey]) -> str:
+    header = ("Read from", "Inspector's coverage", "Last scan", "Inventory of", "Installed", "Findings")
+    return blocks(
+        f"## {markdown(sentence(verdict.kind.value))}: {markdown(case_name(verdict.case, keys))}",
+        bullets(markdown(reason) for reason in verdict.reasons),
+        table(header, map(_evidence, verdict.evidence)),
+    ).rstrip("\n")
+
+
+def _evidence(each: Evidence) -> Sequence[str]:
+    coverage = each.coverage
+    scanned = coverage.last_scanned_at if coverage else None
+    return (
+        code(each.resource) + (" (gone)" if each.gone else ""),
+        markdown(f"{coverage.status}, {coverage.reason}") if coverage else "not listed",
+        moment(scanned) if scanned else "not known",
+        moment(each.inventory_captured_at) if each.inventory_captured_at else "not known",
+        ", ".join(_installed(each)),
+        markdown(", ".join(dict.fromkeys(each.findings.values()))),
+    )
+
+
+def _installed(each: Evidence) -> Iterator[str]:
+    for name, version in each.installed.items():
+        yield f"{code(name)} {code(version)}" if version else f"{code(name)} is not installed"

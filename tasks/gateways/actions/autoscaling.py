@@ -1,0 +1,105 @@
+"""Taking an instance out of its Auto Scaling group, and putting it back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runbooks.steps.containment import AttachToAutoScaling, DetachFromAutoScaling
+from tasks.gateways.actions.base import AwsAction, Look, Place
+from tasks.gateways.autoscaling import read_groups, read_places
+
+Members = Mapping[str, Any]
+
+_LEAVING = ("Detaching", "Detached")
+_DETACHABLE = ("InService", "Standby")
+"""States from which DetachInstances takes an instance (Auto Scaling user guide, "Detach or attach instances")."""
+_COMING = ("Pending", "Pending:Wait", "Pending:Proceed", "EnteringStandby")
+
+
+class DetachFromAutoScalingAction(AwsAction[DetachFromAutoScaling]):
+    """Detaches. An instance on its way out counts as out: the group looks after it no more, it drains by itself."""
+
+    def _look(
+        self, place: Place, steps: Sequence[DetachFromAutoScaling], operations: Mapping[str, str]
+    ) -> dict[str, Look]:
+        places = read_places(place.reading("autoscaling"), [step.target.id for step in steps])
+        return {step.key: _membership(step, places.get(step.target.id)) for step in steps}
+
+    def _act(self, place: Place, step: DetachFromAutoScaling, operation: str, look: Look) -> dict[str, Any]:
+        answer = place.acting("autoscaling", step).detach_instances(
+            AutoScalingGroupName=step.group,
+            InstanceIds=[step.target.id],
+            ShouldDecrementDesiredCapacity=step.decrement,
+        )
+        return {"activities": [activity["ActivityId"] for activity in answer.get("Activities") or ()]}
+
+
+class AttachToAutoScalingAction(AwsAction[AttachToAutoScaling]):
+    """Attaches, where the group's maximum leaves room; its desired capacity rises by one."""
+
+    def _look(
+        self, place: Place, steps: Sequence[AttachToAutoScaling], operations: Mapping[str, str]
+    ) -> dict[str, Look]:
+        client = place.reading("autoscaling")
+        places = read_places(client, [step.target.id for step in steps])
+        groups = read_groups(client, sorted({step.group for step in steps}))
+        room = Counter({name: group["MaxSize"] - group["DesiredCapacity"] for name, group in groups.items()})
+        looks: dict[str, Look] = {}
+        for step in steps:
+            looks[step.key] = _return(step, places.get(step.target.id), groups.get(step.group), room[step.group])
+            # Those that return together share the room.
+            room[step.group] -= looks[step.key].status == "as-expected"
+        return looks
+
+    def _act(self, place: Place, step: AttachToAutoScaling, operation: str, look: Look) -> dict[str, Any]:
+        place.acting("autoscaling", step).attach_instances(
+            AutoScalingGroupName=step.group, InstanceIds=[step.target.id]
+        )
+        return {"group": step.group}
+
+
+def _membership(step: DetachFromAutoScaling, place: Members | None) -> Look:
+    if place is None:
+        return Look(status="as-left", found=_found(place))
+    group, state = place["AutoScalingGroupName"], place["LifecycleState"]
+    if state in _LEAVING:
+        return Look(status="as-left", found=_found(place), detail=f"the instance is on its way out of {group}")
+    if group != step.group:
+        detail = f"the instance is in {group}, and the plan found it in {step.group}"
+        return Look(status="drifted", found=_found(place), detail=detail)
+    if state in _DETACHABLE:
+        return Look(status="as-expected", found=_found(place))
+    detail = f"the instance is {state} in {group}, and the plan found it in service"
+    return Look(status="drifted", found=_found(place), detail=detail)
+
+
+def _return(step: AttachToAutoScaling, place: Members | None, group: Members | None, room: int) -> Look:
+    found = _found(place)
+    if place is not None:
+        name, state = place["AutoScalingGroupName"], place["LifecycleState"]
+        if state in _LEAVING:
+            return Look(status="in-progress", found=found, detail=f"the instance is still leaving {name}")
+        if name != step.group:
+            return Look(status="drifted", found=found, detail=f"the instance is in {name}, not in {step.group}")
+        if state in _COMING:
+            return Look(status="in-progress", found=found, detail=f"the instance is {state} in {name}")
+        return Look(status="as-left", found=found)
+    if group is None:
+        return Look(status="drifted", found=found, detail=f"{step.group} does not exist any more")
+    found |= {"desired": group["DesiredCapacity"], "maximum": group["MaxSize"]}
+    if room < 1:
+        detail = f"{step.group} has no room: it wants {group['DesiredCapacity']} of at most {group['MaxSize']}"
+        return Look(status="drifted", found=found, detail=detail)
+    return Look(status="as-expected", found=found)
+
+
+def _found(place: Members | None) -> dict[str, Any]:
+    if place is None:
+        return {"group": None}
+    return {
+        "group": place["AutoScalingGroupName"],
+        "lifecycle_state": place["LifecycleState"],
+        "protected_from_scale_in": place.get("ProtectedFromScaleIn", False),
+    }

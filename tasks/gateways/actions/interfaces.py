@@ -1,0 +1,68 @@
+"""Swapping the security groups of a network interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runbooks.steps.containment import SwapSecurityGroups
+from tasks.gateways.actions.base import AwsAction, Look, Place, compare, gone, spoken
+from tasks.gateways.actions.quarantine_group import read_named
+from tasks.gateways.bulk import described
+from tasks.gateways.ec2_instances import groups_in_order
+
+Named = Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+class SwapSecurityGroupsAction(AwsAction[SwapSecurityGroups]):
+    """Replaces an interface's ordered groups, by way of an open group where the plan says so.
+
+    ModifyNetworkInterfaceAttribute, for each interface: on an instance ModifyInstanceAttribute fails as soon as there
+    are two interfaces.
+    """
+
+    def _look(
+        self, place: Place, steps: Sequence[SwapSecurityGroups], operations: Mapping[str, str]
+    ) -> dict[str, Look]:
+        ids = [step.target.id for step in steps]
+        raws = described(
+            place.reading("ec2"), "describe_network_interfaces", "NetworkInterfaces", "network-interface-id", ids
+        )
+        live = {raw["NetworkInterfaceId"]: groups_in_order(raw) for raw in raws}
+        named = read_named(place, {(step.vpc, name) for step in steps for name in _names(step)})
+        return {step.key: _look_at(step, live.get(step.target.id), named) for step in steps}
+
+    def _act(self, place: Place, step: SwapSecurityGroups, operation: str, look: Look) -> dict[str, Any]:
+        client = place.acting("ec2", step)
+        if step.via is not None and look.status != "half-done":
+            client.modify_network_interface_attribute(NetworkInterfaceId=step.target.id, Groups=[look.result["via"]])
+        client.modify_network_interface_attribute(NetworkInterfaceId=step.target.id, Groups=look.result["groups"])
+        return {"groups": look.result["groups"]}
+
+
+def _look_at(step: SwapSecurityGroups, live: tuple[str, ...] | None, named: Named) -> Look:
+    if live is None:
+        return gone(f"interface {step.target.id}")
+    missing = [name for name in _names(step) if (step.vpc, name) not in named]
+    if missing:
+        detail = f"{step.vpc} has no security group named {spoken(missing)}"
+        return Look(status="drifted", found={"groups": list(live)}, detail=detail)
+    expects, leaves = _ids(step, step.expects, named), _ids(step, step.leaves, named)
+    result: dict[str, Any] = {"groups": list(leaves)}
+    if step.via is not None:
+        (via,) = _ids(step, (step.via,), named)
+        result["via"] = via
+        if live == (via,) != leaves:
+            detail = f"the interface rests on the open group {via}"
+            return Look(status="half-done", found={"groups": list(live)}, result=result, detail=detail)
+    return compare(live, expects, leaves, "groups", result)
+
+
+def _ids(step: SwapSecurityGroups, groups: Sequence[str], named: Named) -> tuple[str, ...]:
+    return tuple(named[step.vpc, group[1:]]["GroupId"] if group.startswith("@") else group for group in groups)
+
+
+def _names(step: SwapSecurityGroups) -> list[str]:
+    """The groups that the step names instead of giving their ids."""
+    groups = (*step.expects, *step.leaves, *((step.via,) if step.via else ()))
+    return [group[1:] for group in groups if group.startswith("@")]

@@ -1,0 +1,114 @@
+"""Making sure that a VPC has the quarantine group, with the plan's rules and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from runbooks.errors import Outside
+from runbooks.instance import Rule, SecurityGroup
+from runbooks.steps.containment import OPERATION_TAG, EnsureQuarantineGroup
+from tasks.gateways.actions.base import AwsAction, Look, Place, tags
+from tasks.gateways.bulk import described, tags_of
+from tasks.gateways.ec2_rules import in_order, to_group, to_permissions
+
+_EVERYTHING = (Rule(protocol="-1", peer="0.0.0.0/0"), Rule(protocol="-1", peer="::/0"))
+"""The egress rules that EC2 gives every new group (VPC user guide, "Default security groups")."""
+_VISIBLE_WITHIN_SECONDS = 15
+
+
+class EnsureQuarantineGroupAction(AwsAction[EnsureQuarantineGroup]):
+    """Creates the group, takes EC2's own egress rules out, puts the plan's in: three calls, resumed where they end."""
+
+    def _look(
+        self, place: Place, steps: Sequence[EnsureQuarantineGroup], operations: Mapping[str, str]
+    ) -> dict[str, Look]:
+        found = read_named(place, {(step.vpc, step.name) for step in steps})
+        return {step.key: _compare(step, found.get((step.vpc, step.name)), operations[step.key]) for step in steps}
+
+    def _act(self, place: Place, step: EnsureQuarantineGroup, operation: str, look: Look) -> dict[str, Any]:
+        client = place.acting("ec2", step)
+        identifier = look.result.get("group") or _create(client, step, operation)
+        live = _wait_until_visible(place, identifier)
+        surplus = [rule for rule in live.egress if rule not in step.egress]
+        missing = [rule for rule in step.egress if rule not in live.egress]
+        if surplus:
+            client.revoke_security_group_egress(GroupId=identifier, IpPermissions=to_permissions(surplus))
+        if missing:
+            client.authorize_security_group_egress(GroupId=identifier, IpPermissions=to_permissions(missing))
+        return {"group": identifier}
+
+
+def read_named(place: Place, names: set[tuple[str, str]]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """The security groups of these (VPC, name), as EC2 shows them. A name is unique in its VPC."""
+    if not names:
+        return {}
+    in_vpcs = {"Name": "vpc-id", "Values": sorted({vpc for vpc, _ in names})}
+    raws = described(
+        place.reading("ec2"), "describe_security_groups", "SecurityGroups", "group-name", [n for _, n in names], in_vpcs
+    )
+    return {(raw["VpcId"], raw["GroupName"]): raw for raw in raws}
+
+
+def _compare(step: EnsureQuarantineGroup, raw: Mapping[str, Any] | None, operation: str) -> Look:
+    if raw is None:
+        return Look(status="as-expected", found={"group": None})
+    group = to_group(raw)
+    found = {"group": group.model_dump(mode="json")}
+    result = {"group": group.id}
+    if not group.ingress and in_order(group.egress) == in_order(step.egress):
+        return Look(status="as-left", found=found, result=result)
+    ours = tags_of(raw).get(OPERATION_TAG) == operation
+    if ours and not group.ingress and all(rule in (*step.egress, *_EVERYTHING) for rule in group.egress):
+        detail = f"{group.id} was made by this plan and does not have its rules yet"
+        return Look(status="half-done", found=found, result=result, detail=detail)
+    return Look(
+        status="drifted",
+        found=found,
+        detail=f"{group.id} ({group.name}) has {_words(group)}, and the plan's rules are {_listed('out', step.egress)}",
+    )
+
+
+def _create(client: Any, step: EnsureQuarantineGroup, operation: str) -> str:
+    created = client.create_security_group(
+        GroupName=step.name,
+        Description="Quarantine: nothing comes in, and only what a plan named goes out",
+        VpcId=step.vpc,
+        TagSpecifications=[
+            {"ResourceType": "security-group", "Tags": tags({OPERATION_TAG: operation, "Name": step.name})}
+        ],
+    )
+    return str(created["GroupId"])
+
+
+def _wait_until_visible(place: Place, identifier: str) -> SecurityGroup:
+    """The group as EC2 shows it; a new one may not be shown at once (EC2 developer guide, "Eventual consistency")."""
+
+    def read() -> Mapping[str, Any] | None:
+        raws = described(place.reading("ec2"), "describe_security_groups", "SecurityGroups", "group-id", [identifier])
+        return next(raws, None)
+
+    waiting = Retrying(
+        retry=retry_if_result(lambda raw: raw is None),
+        stop=stop_after_delay(_VISIBLE_WITHIN_SECONDS),
+        wait=wait_fixed(1),
+        retry_error_callback=lambda state: None,
+    )
+    raw = waiting(read)
+    if raw is None:
+        raise Outside(f"{identifier} was made and cannot be seen yet", code="not-visible")
+    return to_group(raw)
+
+
+def _words(group: SecurityGroup) -> str:
+    return f"{_listed('in', group.ingress)}; {_listed('out', group.egress)}"
+
+
+def _listed(direction: str, rules: tuple[Rule, ...]) -> str:
+    ways = ", ".join(
+        f"{rule.protocol}/{'all' if rule.from_port is None else f'{rule.from_port}-{rule.to_port}'} {rule.peer}"
+        for rule in rules
+    )
+    return f"{direction}: {ways or 'nothing'}"

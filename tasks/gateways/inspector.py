@@ -1,0 +1,123 @@
+"""Amazon Inspector: findings as they are now, what is known of exploits, and what its coverage says."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from runbooks import timestamps
+from runbooks.finding import Finding
+from runbooks.inspector import read_finding
+from runbooks.instance import Exploitation
+from runbooks.steps.base import Role
+from runbooks.verdict import Coverage
+from tasks.gateways.aws_errors import code_of, reads
+from tasks.gateways.aws_session import AwsSessions
+from tasks.gateways.bulk import TEN, pages, portions
+
+Members = Mapping[str, Any]
+
+_log = logging.getLogger(__name__)
+_DETAILED = re.compile(r"arn:aws[\w-]*:inspector2:[\w-]+:\d{12}:finding/[a-f0-9]{32}", re.ASCII)
+"""What BatchGetFindingDetails takes; an ARN of another form would fail the whole batch (on-demand scans make such)."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class InspectorGateway:
+    """Reads Inspector in bulk: ten values of a filter, ten ARNs of a batch."""
+
+    def __init__(self, sessions: AwsSessions) -> None:
+        self._sessions = sessions
+
+    @reads()
+    def findings(self, account: str, region: str, arns: Sequence[str]) -> dict[str, Finding | None]:
+        """Each finding as it is now, whatever its status; None for one that Inspector no longer has."""
+        found: dict[str, Finding | None] = dict.fromkeys(arns)
+        for portion in portions(list(found), TEN):
+            for finding in self._list(account, region, "findingArn", portion):
+                found[finding.arn] = finding
+        return found
+
+    @reads()
+    def findings_of(self, account: str, region: str, resource_id: str) -> tuple[Finding, ...]:
+        """Every finding on the resource, whatever its status, by ARN."""
+        found = self._list(account, region, "resourceId", [resource_id])
+        return tuple(sorted(found, key=lambda finding: finding.arn))
+
+    @reads()
+    def exploitation(self, account: str, region: str, arns: Sequence[str]) -> dict[str, Exploitation | None]:
+        """What is publicly known of exploits for each finding; None where Inspector did not say.
+
+        None is not "no exploit is known": the look-up failed for this finding, and the log says why.
+        """
+        found: dict[str, Exploitation | None] = dict.fromkeys(arns)
+        client = self._client(account, region)
+        for portion in portions([arn for arn in found if _DETAILED.fullmatch(arn)], TEN):
+            try:
+                answer = client.batch_get_finding_details(findingArns=list(portion))
+            except ClientError as error:
+                _log.warning("details of %d findings are not known: %s", len(portion), code_of(error))
+                continue
+            found |= {raw["findingArn"]: _exploitation(raw) for raw in answer.get("findingDetails") or ()}
+            for failed in answer.get("errors") or ():
+                _log.warning("details of %s are not known: %s", failed["findingArn"], failed["errorCode"])
+        return found
+
+    @reads()
+    def coverage(self, account: str, region: str, resource_ids: Sequence[str]) -> dict[str, Coverage | None]:
+        """Inspector's view of its package scans of each resource; None where it has none.
+
+        With hybrid scanning a resource has a row for each scan mode: the active one counts, then the latest.
+        """
+        rows: dict[str, list[Members]] = {one: [] for one in resource_ids}
+        client = self._client(account, region)
+        for portion in portions(list(rows), TEN):
+            criteria = {"resourceId": _equals(portion), "scanType": _equals(["PACKAGE"])}
+            for row in pages(client, "list_coverage", "coveredResources", filterCriteria=criteria):
+                rows[row["resourceId"]].append(row)
+        return {one: _coverage(max(found, key=_weight)) if found else None for one, found in rows.items()}
+
+    def _list(self, account: str, region: str, key: str, values: Sequence[str]) -> list[Finding]:
+        client = self._client(account, region)
+        raws = pages(client, "list_findings", "findings", filterCriteria={key: _equals(values)})
+        return [read_finding(raw) for raw in raws]
+
+    def _client(self, account: str, region: str) -> Any:
+        return self._sessions.client("inspector2", account, region, Role.READ)
+
+
+def _equals(values: Sequence[str]) -> list[dict[str, str]]:
+    return [{"comparison": "EQUALS", "value": value} for value in values]
+
+
+def _exploitation(raw: Members) -> Exploitation:
+    listed = raw.get("cisaData") or {}
+    return Exploitation(
+        exploit_available=bool(raw.get("exploitObserved")),
+        epss=raw.get("epssScore"),
+        known_exploited_since=_moment(listed.get("dateAdded")),
+        known_exploited_due=_moment(listed.get("dateDue")),
+    )
+
+
+def _weight(row: Members) -> tuple[bool, datetime]:
+    return row.get("scanStatus", {}).get("statusCode") == "ACTIVE", row.get("lastScannedAt") or _NEVER
+
+
+def _coverage(row: Members) -> Coverage:
+    status = row.get("scanStatus") or {}
+    return Coverage(
+        status=status.get("statusCode", ""),
+        reason=status.get("reason", ""),
+        last_scanned_at=_moment(row.get("lastScannedAt")),
+    )
+
+
+def _moment(value: datetime | None) -> datetime | None:
+    """In UTC: botocore gives times in the zone of the machine it runs on."""
+    return None if value is None else timestamps.read(value)

@@ -1,0 +1,105 @@
+"""The inbox: every delivery as it arrived, once, until something has been decided about it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, select, update
+
+from runbooks.case import SYSTEM_STREAM
+from runbooks.errors import NotFound
+from runbooks.records import SetAsideRecord
+from tasks.gateways.ledger.database import insert
+from tasks.gateways.ledger.journal import Journal
+from tasks.gateways.ledger.rows import Delivery, DeliveryState, Receipt
+from tasks.gateways.ledger.tables import inbox
+
+
+class Inbox(Journal):
+    """Deliveries come in at one end and are settled at the other; none is ever deleted."""
+
+    def receive(self, key: str, source: str, body: bytes) -> Receipt:
+        """Keeps a delivery, on disk before this returns. The same key again gives the same receipt, not new.
+
+        Raises:
+            LedgerError: It could not be kept.
+        """
+        with self._database.writing(in_turn=False) as connection:
+            return _keep(connection, self._row(key, source, body, "pending"))
+
+    def receive_set_aside(self, key: str, source: str, body: bytes, code: str, reason: str) -> Receipt:
+        """Keeps a delivery that cannot be read, for a person to look at, and says so in the system stream."""
+        row = self._row(key, source, body, "set-aside")
+        row |= {"settled_at": row["received_at"], "code": code, "reason": reason}
+        with self._database.writing() as connection:
+            receipt = _keep(connection, row)
+            if receipt.new:
+                self._write(connection, SYSTEM_STREAM, _set_aside(receipt.id, source, code, reason))
+            return receipt
+
+    def pending(self, limit: int = 100) -> tuple[Delivery, ...]:
+        """What nothing was decided about, oldest first."""
+        return self._deliveries(_ALL.where(inbox.c.state == "pending").order_by(inbox.c.position).limit(limit))
+
+    def deliveries(self, state: DeliveryState | None = None, limit: int = 100) -> tuple[Delivery, ...]:
+        """The newest deliveries, newest first."""
+        query = _ALL if state is None else _ALL.where(inbox.c.state == state)
+        return self._deliveries(query.order_by(inbox.c.position.desc()).limit(limit))
+
+    def delivery(self, delivery_id: str) -> Delivery | None:
+        """One delivery; None when there is none of that id."""
+        found = self._deliveries(_ALL.where(inbox.c.id == delivery_id))
+        return found[0] if found else None
+
+    def settle(
+        self, delivery_id: str, state: DeliveryState = "handled", code: str | None = None, reason: str | None = None
+    ) -> bool:
+        """Says what became of a pending delivery; set aside, it is written to the system stream too.
+
+        Returns:
+            False, with nothing changed, when it had been settled before.
+
+        Raises:
+            NotFound: There is no such delivery.
+        """
+        with self._database.writing() as connection:
+            row = connection.execute(select(inbox.c.source, inbox.c.state).where(inbox.c.id == delivery_id)).first()
+            if row is None:
+                raise NotFound(f"there is no delivery {delivery_id}", code="no-such-delivery")
+            if row.state != "pending":
+                return False
+            settled = {"state": state, "code": code, "reason": reason, "settled_at": self._now()}
+            connection.execute(update(inbox).where(inbox.c.id == delivery_id).values(settled))
+            if state == "set-aside":
+                self._write(connection, SYSTEM_STREAM, _set_aside(delivery_id, row.source, code or "", reason or ""))
+            return True
+
+    def _row(self, key: str, source: str, body: bytes, state: DeliveryState) -> dict[str, Any]:
+        received = {"received_at": self._now(), "state": state}
+        return {"id": _delivery_id(key), "key": key, "source": source, "body": body, **received}
+
+    def _deliveries(self, query: Select[Any]) -> tuple[Delivery, ...]:
+        with self._database.reading() as connection:
+            return tuple(_read_delivery(row) for row in connection.execute(query))
+
+
+_ALL = select(*(column for column in inbox.c if column.name != "position"))
+
+
+def _keep(connection: Connection, row: dict[str, Any]) -> Receipt:
+    statement = insert(connection, inbox).values(row).on_conflict_do_nothing(index_elements=["key"])
+    kept = connection.execute(statement.returning(inbox.c.id)).first()
+    return Receipt(id=row["id"], new=kept is not None)
+
+
+def _delivery_id(key: str) -> str:
+    return f"delivery-{hashlib.sha256(key.encode()).hexdigest()[:20]}"
+
+
+def _set_aside(delivery_id: str, source: str, code: str, reason: str) -> SetAsideRecord:
+    return SetAsideRecord(delivery=delivery_id, code=code, what=f"a delivery from {source}", reason=reason)
+
+
+def _read_delivery(row: Row[Any]) -> Delivery:
+    return Delivery.model_validate(row._asdict())

@@ -1,0 +1,67 @@
+"""The right to act on resources, as the runs of responses hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from runbooks.chain import Entry
+from runbooks.records import Record
+from tasks.gateways.ledger import leasing
+from tasks.gateways.ledger.journal import Journal
+from tasks.gateways.ledger.leasing import SETTLE_SECONDS
+from tasks.gateways.ledger.rows import Lease
+
+
+class Leases(Journal):
+    """The right to act, resource by resource."""
+
+    def append(self, stream: str, *records: Record, lease: Lease | None = None) -> tuple[Entry, ...]:
+        """Writes the records as `Journal.append` does, while the lease, where one is given, still holds.
+
+        Raises:
+            LeaseLost: Another run has taken over; nothing was written.
+        """
+        with self._database.writing() as connection:
+            if lease is not None:
+                leasing.require(connection, lease)
+            return self._write(connection, stream, *records)
+
+    def check(self, lease: Lease) -> None:
+        """To be called immediately before a mutating call leaves.
+
+        Raises:
+            LeaseLost: A resource of it is another's by now, or the lease has run out.
+        """
+        with self._database.reading() as connection:
+            leasing.require(connection, lease, self._now())
+
+    def renew(self, lease: Lease, ttl_seconds: float) -> None:
+        """Holds every resource of it for another while; also one that has run out and that nobody took since.
+
+        Raises:
+            LeaseLost: A resource of it is another's by now; nothing is renewed.
+        """
+        with self._database.writing() as connection:
+            leasing.require(connection, lease)
+            leasing.prolong(connection, lease.holder, leasing.later(self._now(), ttl_seconds))
+
+    def release(self, lease: Lease) -> None:
+        """Gives back what is still held of it; free at once. To be called when no call is on its way."""
+        with self._database.writing() as connection:
+            leasing.release(connection, lease.holder)
+
+    def extend_lease(
+        self, lease: Lease, resources: Iterable[str], ttl_seconds: float, *, settle_seconds: float = SETTLE_SECONDS
+    ) -> Lease:
+        """Takes further resources for the same holder, such as those a plan turned out to share.
+
+        Raises:
+            LeaseLost: The lease is lost, or (code `lease-held`) a resource is another's; nothing is taken.
+        """
+        with self._database.writing() as connection:
+            now = self._now()
+            leasing.require(connection, lease, now)
+            more = [resource for resource in resources if resource not in lease.epochs]
+            until = leasing.later(now, ttl_seconds)
+            taken = leasing.acquire(connection, more, lease.holder, now, until, settle_seconds)
+            return lease.model_copy(update={"epochs": {**lease.epochs, **taken}})

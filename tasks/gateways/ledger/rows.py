@@ -1,0 +1,134 @@
+"""What the ledger answers with: frozen values that may cross a task."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from runbooks.case import CaseKey
+from runbooks.chain import Problem
+from runbooks.model import Model
+from runbooks.records import Purpose
+
+DeliveryState = Literal["pending", "handled", "set-aside"]
+CaseStatus = Literal["open", "closed"]
+ResponseStatus = Literal["new", "starting", "running", "asking", "waiting", "ended"]
+
+
+class Verification(Model):
+    """What verifying every stream found: the first problem of each stream that has one."""
+
+    entries: int
+    streams: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+class Receipt(Model):
+    """The inbox has it. `new` is False where a delivery with the same key was there before."""
+
+    id: str
+    new: bool
+
+
+class Delivery(Model):
+    """One delivery in the inbox, as it arrived."""
+
+    id: str
+    key: str
+    source: str
+    body: bytes
+    received_at: datetime
+    state: DeliveryState
+    settled_at: datetime | None = None
+    code: str | None = None
+    reason: str | None = None
+
+
+class CaseRow(Model):
+    """A case as it stands."""
+
+    id: str
+    key: CaseKey
+    status: CaseStatus
+    severity: str
+    """The highest seen since the case was last opened; UNTRIAGED when none had one."""
+    response_id: str | None
+    """The response that is acting on it now."""
+    last_response_id: str | None
+    """The newest response it was part of, ended or not."""
+    opened_at: datetime
+    updated_at: datetime
+
+
+class Taken(Model):
+    """What became of a finding. `case` is None where none is open for it."""
+
+    case: CaseRow | None
+    news: bool
+    """Whether it was written down; False for one that was seen before, or is older than what was seen."""
+    opened: bool = False
+    reopened: bool = False
+
+
+class ResponseRow(Model):
+    """A response as it stands."""
+
+    id: str
+    runbook: str
+    purpose: Purpose
+    cases: tuple[str, ...]
+    status: ResponseStatus
+    attempt: int
+    """The newest run asked for; 0 before the first."""
+    flow_run: str | None
+    """The flow run of that attempt, once known."""
+    starting_at: datetime | None
+    """When that attempt was asked for."""
+    waiting_for: str | None
+    look_again_at: datetime | None
+    result: str | None
+    started_at: datetime
+    updated_at: datetime
+
+
+class ApprovalRow(Model):
+    """One question about one plan, and its answer."""
+
+    digest: str
+    attempt: int
+    response_id: str
+    asked_at: datetime | None
+    """None where nobody had to be asked."""
+    expires_at: datetime | None
+    flow_run: str | None
+    answer: Literal["approved", "rejected", "expired", "invalid", "superseded"] | None
+    """None while open; superseded when the response asked about something else before an answer came."""
+    answered_at: datetime | None
+    approver: str | None
+    channel: str | None
+    comment: str | None
+    reason: str | None
+
+
+class Lease(Model):
+    """The right to act on some resources, until someone else's epoch is higher."""
+
+    response_id: str
+    attempt: int
+    holder: str
+    """Names one take-over by one process; a second process of the same run has another."""
+    epochs: dict[str, int]
+    """Resource -> the epoch under which it is held."""
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        return tuple(self.epochs)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the response itself; it counts the take-overs of this response."""
+        return self.epochs[self.response_id]

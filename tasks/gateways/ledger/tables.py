@@ -1,0 +1,192 @@
+"""The ledger's tables. The migrations make exactly these; a test compares the two.
+
+`entries` is the record, `streams` its heads, stored apart. `cases`, `findings`, `responses` and `approvals` are
+projections: what the entries say, in a form that is unique or quick to ask, rebuilt from them at any time. `inbox`,
+`dispatches` and `leases` are not history but work: what has arrived, which run was started, who may act now.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC datetime with microseconds, on a database with time zones and on one without."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+_Position = BigInteger().with_variant(Integer(), "sqlite")
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("position", _Position, primary_key=True, autoincrement=True),
+    Column("stream", String(120), nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    UniqueConstraint("stream", "sequence"),
+)
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("stream", String(120), primary_key=True),
+    Column("sequence", Integer, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("position", _Position, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False),
+    Column("key", String(400), nullable=False),
+    Column("source", String(80), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("settled_at", Moment),
+    Column("code", String(80)),
+    Column("reason", Text),
+    UniqueConstraint("id"),
+    UniqueConstraint("key"),
+    Index(None, "state", "position"),
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("runbook", String(120), nullable=False),
+    Column("account", String(20), nullable=False),
+    Column("region", String(40), nullable=False),
+    Column("resource_type", String(80), nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("severity", String(20), nullable=False),
+    Column("response_id", String(40)),
+    Column("last_response_id", String(40)),
+    Column("responses", Integer, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Index(None, "status", "opened_at"),
+    Index(None, "resource_id"),
+    Index(None, "response_id"),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("case_id", String(40), nullable=False),
+    Column("arn", Text, nullable=False),
+    Column("status", String(40), nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    PrimaryKeyConstraint("case_id", "arn"),
+)
+"""The newest sighting of each finding of a case; `sequence` is its entry in the case's stream."""
+
+responses = Table(
+    "responses",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("runbook", String(120), nullable=False),
+    Column("purpose", String(20), nullable=False),
+    Column("cases", Text, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("flow_run", String(80)),
+    Column("waiting_for", Text),
+    Column("look_again_at", Moment),
+    Column("result", String(40)),
+    Column("started_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Index(None, "status", "look_again_at"),
+)
+"""`attempt` is the last one that ran; a later one that was only asked for is in `dispatches`."""
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("digest", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("response_id", String(40), nullable=False),
+    Column("asked_at", Moment),
+    Column("expires_at", Moment),
+    Column("flow_run", String(80)),
+    Column("answer", String(20)),
+    Column("answered_at", Moment),
+    Column("approver", Text),
+    Column("channel", String(20)),
+    Column("comment", Text),
+    Column("reason", Text),
+    PrimaryKeyConstraint("digest", "attempt"),
+    Index(None, "response_id"),
+    Index(None, "answer", "expires_at"),
+)
+
+dispatches = Table(
+    "dispatches",
+    metadata,
+    Column("response_id", String(40), primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("flow_run", String(80)),
+    Column("starting_at", Moment, nullable=False),
+)
+"""The newest run asked for, per response."""
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("resource", String(400), primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("holder", String(120)),
+    Column("expires_at", Moment),
+    Index(None, "holder"),
+)
+"""Rows are never deleted: an epoch only rises. Holder and expiry NULL: released. Holder NULL alone: taken away."""
+
+PROJECTIONS = (cases, findings, responses, approvals)

@@ -1,0 +1,154 @@
+"""Writing up, as tasks: how a response ends, for the people who take over and for those who ask later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from runbooks.case import case_stream
+from runbooks.errors import Outside
+from runbooks.history import Dated, ResponseHistory, fold
+from runbooks.plan import Phase
+from runbooks.records import CaseOpened, PhaseEnded, ResponseEnded
+from runbooks.telling.messages import outcome_message
+from runbooks.telling.post_mortem import PostMortem, write_post_mortem
+from runbooks.telling.post_mortem_text import post_mortem_markdown
+from runbooks.telling.tickets import person_ticket, post_mortem_ticket
+from runbooks.verdict import Verdict, VerdictKind
+from tasks.alert import create_once, findings_of, ticket_of
+from tasks.artifacts import show
+from tasks.gateways.jira import TicketRef
+from tasks.journal import dated
+from tasks.notices import artifact_url, post_once, run_url
+from tasks.run import Run, current
+from tasks.triage import assessments_of
+from tasks.verdicts import verdicts_on
+from tasks.visible import visible
+
+
+@visible("conclude", "End: {result}")
+def conclude(result: str, reason: str) -> ResponseEnded:
+    """End a response that leaves nothing to do for anyone."""
+    run = current()
+    return _end(run, ResponseEnded(result=result, reason=reason, contained=run.history().contained), close=True)
+
+
+@visible("hand-over", "Hand over to a person: {result}")
+def hand_over(result: str, reason: str) -> ResponseEnded:
+    """End a response that needs a person: nothing more is done, what is contained stays so, and a ticket says it."""
+    run = current()
+    history = run.history()
+    ended = ResponseEnded(result=result, reason=reason or result, contained=history.contained)
+    ticket = person_ticket(
+        ended, history, run.keys, tuple(_verdicts(run, history).values()), run.runbook, run_url=run_url(run)
+    )
+    made = create_once(run, "person", ticket)
+    alert = ticket_of(run.response.id, history)
+    if made is not None and alert is not None and run.services.jira is not None:
+        run.services.jira.link(made.key, alert.key, "Relates")
+    return _end(run, ended, close=False)
+
+
+@visible("post-mortem", "Write the post-mortem")
+def close_with_post_mortem() -> ResponseEnded:
+    """End a response whose cases are fixed: the post-mortem ticket, the outcome in the thread, the cases closed."""
+    run = current()
+    history = run.history()
+    released = history.phase_ended(Phase.RELEASE)
+    contained = history.contained
+    reason = "every case is fixed, and the evidence agrees"
+    if contained:
+        reason += "; the containment is still in place" + (f" ({released.result})" if released else "")
+    ended = ResponseEnded(result="fixed", reason=reason, contained=contained)
+    return _end(run, ended, close=not contained)
+
+
+@visible("end-release", "End of the release")
+def conclude_release(ended: PhaseEnded) -> ResponseEnded:
+    """End a release: closed when everything is back as it was, handed over when something is not."""
+    run = current()
+    if ended.result in ("done", "not-needed"):
+        word = "released" if ended.result == "done" else "nothing-to-do"
+        detail = ended.detail or ("everything is as it was" if ended.result == "done" else "nothing was contained")
+        return _end(run, ResponseEnded(result=word, reason=detail, contained=False), close=False)
+    return _end(
+        run, ResponseEnded(result=ended.result, reason=ended.detail or ended.result, contained=True), close=False
+    )
+
+
+def _end(run: Run, ended: ResponseEnded, *, close: bool) -> ResponseEnded:
+    """The post-mortem and the outcome are told first; the end itself is written last, and frees the cases."""
+    history = _as_ended(run, ended)
+    verdicts = _verdicts(run, history)
+    if run.response.purpose == "respond" and ended.result != "nothing-to-do":
+        _write_post_mortem(run, history, verdicts)
+    took = run.now() - history.entries[0].at
+    alert, post_mortem = ticket_of(run.response.id, history), ticket_of(run.response.id, history, "post-mortem")
+    message = outcome_message(
+        ended,
+        tuple(verdicts.values()),
+        run.keys,
+        took=took,
+        run_url=run_url(run),
+        ticket_url=alert.url if alert else None,
+        post_mortem_url=post_mortem.url if post_mortem else artifact_url(run, "post-mortem"),
+    )
+    post_once(run, "outcome", message)
+    closing = _closing(run, ended, verdicts) if close else {}
+    if closing and alert is not None:
+        _resolve(run, alert)
+    run.services.ledger.end_response(run.response.id, ended, closing, lease=run.lease)
+    return ended
+
+
+def _resolve(run: Run, ticket: TicketRef) -> None:
+    """Move the alert's ticket to Done; a workflow that knows no such move leaves that to a person."""
+    try:
+        if run.services.jira is not None:
+            run.services.jira.transition(ticket.key, "Done")
+    except Outside as error:
+        if error.code != "jira-no-such-transition":
+            raise
+
+
+def _closing(run: Run, ended: ResponseEnded, verdicts: Mapping[str, Verdict]) -> dict[str, str]:
+    """The cases that are over, each with its reason; a case without a fixed verdict stays open after a response."""
+    if ended.result != "fixed":
+        return dict.fromkeys(run.response.cases, ended.reason)
+    return {case: "fixed" for case, verdict in verdicts.items() if verdict.kind is VerdictKind.FIXED}
+
+
+def _write_post_mortem(run: Run, history: ResponseHistory, verdicts: Mapping[str, Verdict]) -> PostMortem:
+    known = assessments_of(run.services.ledger, run.response.id, run.response.cases)
+    entries = [each for case in run.response.cases for each in _since_opened(run, case)]
+    post_mortem = write_post_mortem(
+        history,
+        run.keys,
+        findings_of(run),
+        tuple(known.values()),
+        tuple(verdicts.values()),
+        run.runbook,
+        case_entries=entries,
+    )
+    show.post_mortem(run, post_mortem_markdown(post_mortem))
+    if run.runbook.post_mortem.ticket:
+        made = create_once(run, "post-mortem", post_mortem_ticket(post_mortem))
+        alert = ticket_of(run.response.id, history)
+        if made is not None and alert is not None and run.services.jira is not None:
+            run.services.jira.link(made.key, alert.key, "Relates")
+    return post_mortem
+
+
+def _as_ended(run: Run, ended: ResponseEnded) -> ResponseHistory:
+    """The history as it will read once the end is written; a replay after a crash ends it again with the same words."""
+    history = run.history()
+    return fold([*history.entries, Dated(at=run.now(), record=ended)])
+
+
+def _since_opened(run: Run, case: str) -> list[Dated]:
+    entries = dated(run.services.ledger.entries(case_stream(case)))
+    opened = max((place for place, each in enumerate(entries) if isinstance(each.record, CaseOpened)), default=0)
+    return entries[opened:]
+
+
+def _verdicts(run: Run, history: ResponseHistory) -> dict[str, Verdict]:
+    return verdicts_on(run.services.ledger, run.response, history.plan(Phase.REMEDIATE))

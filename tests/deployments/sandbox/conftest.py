@@ -1,0 +1,128 @@
+"""One sandbox for the whole session, emptied between tests, and boto3 clients that know nothing but its address.
+
+Its clock stands still: time passes only where a test advances it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from deployments.sandbox.server import Sandbox
+
+ACCOUNT = "210987654321"
+REGION = "eu-central-1"
+NO_RETRIES = Config(retries={"total_max_attempts": 1}, read_timeout=5, connect_timeout=5)
+
+
+@pytest.fixture(scope="session")
+def running_sandbox() -> Iterator[Sandbox]:
+    with Sandbox(pace=0.0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running_sandbox: Sandbox) -> Sandbox:
+    running_sandbox.reset()
+    return running_sandbox
+
+
+@pytest.fixture(scope="session")
+def aws(running_sandbox: Sandbox) -> Callable[..., Any]:
+    """Clients in the finding's account, by way of an assumed role as on AWS."""
+    known: dict[tuple[str, str, str], Any] = {}
+
+    def client(service: str, account: str = ACCOUNT, region: str = REGION) -> Any:
+        if (service, account, region) not in known:
+            known[service, account, region] = _session(running_sandbox, account).client(
+                service, region_name=region, endpoint_url=running_sandbox.url, config=NO_RETRIES
+            )
+        return known[service, account, region]
+
+    return client
+
+
+def _session(sandbox: Sandbox, account: str) -> boto3.Session:
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    sts = boto3.client("sts", region_name=REGION, endpoint_url=sandbox.url, config=NO_RETRIES, **keys)
+    role = sts.assume_role(RoleArn=f"arn:aws:iam::{account}:role/Remediation", RoleSessionName="test")["Credentials"]
+    return boto3.Session(role["AccessKeyId"], role["SecretAccessKey"], role["SessionToken"])
+
+
+@pytest.fixture
+def finding() -> Callable[..., dict[str, Any]]:
+    return a_finding
+
+
+def a_finding(
+    instance_id: str = "i-0aaaaaaaaaaaaaaa1",
+    *,
+    platform: str = "UBUNTU_22_04",
+    package: str = "openssl",
+    version: str = "3.0.2-0ubuntu1.10",
+    fixed_in: str = "0:3.0.2-0ubuntu1.15",
+    manager: str = "OS",
+    cve: str = "CVE-2024-0727",
+    tags: dict[str, str] | None = None,
+    address: str = "10.20.1.10",
+) -> dict[str, Any]:
+    """An EventBridge event of a package finding."""
+    detail = {
+        "awsAccountId": ACCOUNT,
+        "description": "A vulnerability.",
+        "findingArn": f"arn:aws:inspector2:{REGION}:{ACCOUNT}:finding/FINDING_ID",
+        "fixAvailable": "YES",
+        "inspectorScore": 7.5,
+        "epss": {"score": 0.4},
+        "severity": "HIGH",
+        "status": "ACTIVE",
+        "title": f"{cve} - {package}",
+        "type": "PACKAGE_VULNERABILITY",
+        "updatedAt": "Wed Sep 04 17:00:36.951 UTC 2024",
+        "packageVulnerabilityDetails": {
+            "source": "UBUNTU_CVE",
+            "vulnerabilityId": cve,
+            "vendorCreatedAt": "Thu Jul 25 20:15:00.000 UTC 2024",
+            "vulnerablePackages": [
+                {
+                    "arch": "X86_64",
+                    "epoch": 0,
+                    "name": package,
+                    "version": version,
+                    "fixedInVersion": fixed_in,
+                    "packageManager": manager,
+                }
+            ],
+        },
+        "resources": [
+            {
+                "id": instance_id,
+                "type": "AWS_EC2_INSTANCE",
+                "region": REGION,
+                "tags": tags or {},
+                "details": {
+                    "awsEc2Instance": {
+                        "iamInstanceProfileArn": f"arn:aws:iam::{ACCOUNT}:instance-profile/ManagedNode",
+                        "imageId": "ami-0aaaaaaaaaaaaaaa1",
+                        "ipV4Addresses": [address, "203.0.113.20"],
+                        "platform": platform,
+                        "subnetId": "subnet-0aaaaaaaaaaaaaaa1",
+                        "type": "t3.small",
+                        "vpcId": "vpc-0aaaaaaaaaaaaaaa1",
+                    }
+                },
+            }
+        ],
+    }
+    return {
+        "version": "0",
+        "source": "aws.inspector2",
+        "detail-type": "Inspector2 Finding",
+        "account": ACCOUNT,
+        "region": REGION,
+        "detail": detail,
+    }
