@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 from flows.phases import verify_until_known
 from flows.response_run import response_run
 from runbooks.records import ResponseEnded
-from tasks.triage import triage_cases
+from tasks.triage import already_triaged, triage_cases
 from tasks.write_up import conclude
 
 
@@ -25,7 +25,7 @@ async def rescan_verify(response: str = "", attempt: int = 0, case: str = "") ->
 
 
 async def _playbook() -> ResponseEnded:
-    triaged = triage_cases()
+    triaged = already_triaged() or triage_cases()
     if not triaged.acting:
         return conclude("nothing-to-do", triaged.words)
     verified = await verify_until_known()

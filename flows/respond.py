@@ -16,8 +16,8 @@ from flows.response_run import response_run
 from runbooks.plan import Phase
 from runbooks.records import ResponseEnded
 from runbooks.verdict import VerdictKind
-from tasks.alert import alert_security_operations, open_ticket
-from tasks.triage import triage_cases
+from tasks.alert import alert_security_operations, already_alerted, open_ticket
+from tasks.triage import already_triaged, triage_cases
 from tasks.write_up import close_with_post_mortem, conclude, hand_over
 
 
@@ -33,10 +33,11 @@ async def respond(response: str, attempt: int = 0) -> State:
 
 
 async def _playbook() -> ResponseEnded:
-    open_ticket()
-    alert_security_operations()
+    if not already_alerted():
+        open_ticket()
+        alert_security_operations()
 
-    triaged = triage_cases()
+    triaged = already_triaged() or triage_cases()
     if triaged.for_a_person:
         return hand_over("person", triaged.words)
     if not triaged.acting:

@@ -11,9 +11,18 @@ from runbooks.steps.base import operation_id
 from runbooks.telling.messages import alert_message
 from runbooks.telling.tickets import Ticket, alert_ticket
 from tasks.gateways.jira import TicketRef
-from tasks.notices import ALERT, post_once, run_url
+from tasks.notices import ALERT, post_once, run_url, thread_of, undelivered
 from tasks.run import Run, current
 from tasks.visible import visible
+
+
+def already_alerted() -> bool:
+    """Whether everyone the runbook wants told has been told."""
+    run = current()
+    history, wanted = run.history(), run.runbook.alert
+    ticket = not wanted.ticket or run.services.jira is None or ticket_of(run.response.id, history) is not None
+    message = not wanted.slack or run.services.slack is None or thread_of(run.response.id, history) is not None
+    return ticket and message
 
 
 @visible("ticket", "Open the ticket")
@@ -23,7 +32,8 @@ def open_ticket() -> str | None:
     if not run.runbook.alert.ticket:
         return None
     ticket = alert_ticket(run.keys, findings_of(run), run.runbook, run_url=run_url(run))
-    made = create_once(run, ALERT, ticket)
+    undelivered(lambda: create_once(run, ALERT, ticket))
+    made = ticket_of(run.response.id, run.history())
     return made.key if made else None
 
 
@@ -37,7 +47,7 @@ def alert_security_operations() -> None:
     message = alert_message(
         run.keys, findings_of(run), run.runbook, run_url=run_url(run), ticket_url=ticket.url if ticket else None
     )
-    post_once(run, ALERT, message, in_thread=False)
+    undelivered(lambda: post_once(run, ALERT, message, in_thread=False))
 
 
 def findings_of(run: Run) -> dict[str, tuple[Finding, ...]]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from prefect.logging import get_run_logger
+
 from runbooks.errors import Outside
 from runbooks.history import ResponseHistory
 from runbooks.plan import Plan
@@ -44,11 +46,17 @@ def thread_of(response: str, history: ResponseHistory) -> MessageRef | None:
 
 
 def tell_asked(run: Run, plan: Plan, attempt: int, expires_at: datetime) -> None:
-    _told(lambda: post_once(run, _question(plan, attempt), approval_message(plan, run.keys, run_url(run), expires_at)))
+    message = approval_message(plan, run.keys, run_url(run), expires_at)
+    undelivered(lambda: post_once(run, _question(plan, attempt), message))
 
 
 def tell_decided(run: Run, plan: Plan, decision: Decision) -> None:
-    """Say who decided, in the place of the question, so that nobody answers it again."""
+    """Say who decided, in the place of the question, so that nobody answers it again.
+
+    Where nobody was asked there is nothing to say: the outcome tells what was done.
+    """
+    if not plan.approval.required:
+        return
     message = decision_message(decision, plan, run.keys, at=run.now())
     asked = run.history().outcomes.get(
         operation_id(run.response.id, f"post-message/{_question(plan, decision.attempt)}")
@@ -56,9 +64,9 @@ def tell_decided(run: Run, plan: Plan, decision: Decision) -> None:
     slack = run.services.slack
     if slack is not None and asked is not None and asked.result:
         question = MessageRef.model_validate(asked.result)
-        _told(lambda: slack.update(question, message.text, message.blocks))
+        undelivered(lambda: slack.update(question, message.text, message.blocks))
     else:
-        _told(lambda: post_once(run, f"decision/{plan.digest}/{decision.attempt}", message))
+        undelivered(lambda: post_once(run, f"decision/{plan.digest}/{decision.attempt}", message))
 
 
 def tell_progress(run: Run, plan: Plan, stage: Sequence[AnyStep], progress: Progress) -> None:
@@ -68,7 +76,7 @@ def tell_progress(run: Run, plan: Plan, stage: Sequence[AnyStep], progress: Prog
         outcome = progress.outcomes.get(step.key)
         if outcome in wrong:
             message = note(f"{step.describe()}: {outcome.status}. {outcome.detail}")
-            _told(lambda step=step, message=message: post_once(run, f"trouble/{plan.digest}/{step.key}", message))
+            undelivered(lambda step=step, message=message: post_once(run, f"trouble/{plan.digest}/{step.key}", message))
 
 
 def run_url(run: Run) -> str:
@@ -84,9 +92,14 @@ def _question(plan: Plan, attempt: int) -> str:
     return f"question/{plan.digest}/{attempt}"
 
 
-def _told(tell: Callable[[], object]) -> None:
-    """A message that cannot be delivered never holds up a response; the ledger has its intent without an outcome."""
+def undelivered(tell: Callable[[], object]) -> str | None:
+    """Tell someone; a message that cannot be delivered never holds up a response. Gives what went wrong.
+
+    The ledger keeps its intent without an outcome, so that it is looked for before it is sent another time.
+    """
     try:
         tell()
-    except Outside:
-        return
+    except Outside as error:
+        get_run_logger().warning("Not delivered: %s: %s", error.code, error.detail)
+        return f"{error.code}: {error.detail}"
+    return None

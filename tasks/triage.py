@@ -39,6 +39,14 @@ class Triaged:
         return "; ".join(dict.fromkeys(reason for each in self.assessments for reason in each.triage.reasons))
 
 
+def already_triaged() -> Triaged | None:
+    """What triage wrote down, once it has assessed every case; None before."""
+    run = current()
+    known = assessments_of(run.services.ledger, run.response.id, run.response.cases)
+    complete = all(case in known for case in run.response.cases)
+    return Triaged(tuple(known[case] for case in run.response.cases)) if complete else None
+
+
 @visible("triage", "Triage")
 def triage_cases() -> Triaged:
     """Read the world and decide for each case; a replay reads the decision that was written down."""

@@ -18,7 +18,7 @@ from tasks.alert import create_once, findings_of, ticket_of
 from tasks.artifacts import show
 from tasks.gateways.jira import TicketRef
 from tasks.journal import dated
-from tasks.notices import artifact_url, post_once, run_url
+from tasks.notices import artifact_url, post_once, run_url, undelivered
 from tasks.run import Run, current
 from tasks.triage import assessments_of
 from tasks.verdicts import verdicts_on
@@ -92,7 +92,7 @@ def _end(run: Run, ended: ResponseEnded, *, close: bool) -> ResponseEnded:
         ticket_url=alert.url if alert else None,
         post_mortem_url=post_mortem.url if post_mortem else artifact_url(run, "post-mortem"),
     )
-    post_once(run, "outcome", message)
+    undelivered(lambda: post_once(run, "outcome", message))
     closing = _closing(run, ended, verdicts) if close else {}
     if closing and alert is not None:
         _resolve(run, alert)

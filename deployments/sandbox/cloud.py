@@ -1,8 +1,8 @@
 """The whole sandbox cloud: its clock, its worlds, moto behind them, and what is done with every call.
 
-`Cloud.answer` is the one way every AWS call goes: read, perhaps disturbed by an injected fault, answered by a registered
-operation or else by moto, recorded. A call that neither knows is answered with the error NotImplemented, so that it can
-never be taken for a resource that is not there.
+`Cloud.answer` is the one way every AWS call goes: read, perhaps disturbed by an injected fault, answered by a
+registered operation or else by moto, recorded. A call that neither knows is answered with the error NotImplemented, so
+that it can never be taken for a resource that is not there.
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ class Cloud:
     def _answer_once(self, message: Message, *, partial: bool) -> Answer:
         known = (message.service, message.operation) in OPERATIONS
         try:
+            _refuse_dry_run(message)
             answer = self._perform(Call(message, self, partial)) if known else _by_moto(message, self)
         except Refused as refused:
             answer = refused.answer
@@ -117,6 +118,11 @@ class Cloud:
     def _perform(self, call: Call) -> Answer:
         result = OPERATIONS[call.message.service, call.message.operation](call)
         return result if isinstance(result, Answer) else call.message.serialise(result)
+
+
+def _refuse_dry_run(message: Message) -> None:
+    if message.service == "ec2" and message.params.get("DryRun"):
+        raise AwsError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
 
 
 def _by_moto(message: Message, cloud: Cloud) -> Answer:

@@ -13,7 +13,8 @@ from werkzeug.wrappers import Request, Response
 
 from deployments.sandbox.cloud import Cloud
 from deployments.sandbox.faults import Fault
-from deployments.sandbox.furnish import FurnishOptions, furnish
+from deployments.sandbox.furnish import furnish
+from deployments.sandbox.furnish_options import FurnishOptions
 from deployments.sandbox.view import view
 
 Route = Callable[[Cloud, Request], Any]

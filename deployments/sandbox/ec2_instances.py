@@ -105,8 +105,8 @@ def _set_groups(call: Call, instance: Instance) -> None:
     if len(instance.nics) > 1:
         raise AwsError(
             "InvalidInstanceID",
-            f"There are multiple interfaces attached to instance '{instance.id}'. Please specify an interface ID for the"
-            " operation instead.",
+            f"There are multiple interfaces attached to instance '{instance.id}'."
+            " Please specify an interface ID for the operation instead.",
         )
     instance.security_groups = groups_for(call, call.params["Groups"], instance.vpc_id or "")
 

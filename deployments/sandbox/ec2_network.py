@@ -34,6 +34,19 @@ def _set_instance_groups(instance: Instance, groups: list[SecurityGroup]) -> Non
         first._group_set = list(groups)
 
 
+def _release_address(interface: NetworkInterface) -> None:
+    elastic = {address.public_ip for address in interface.ec2_backend.addresses}
+    if interface.public_ip not in elastic:
+        interface.public_ip = None
+
+
+def _assign_address(interface: NetworkInterface) -> None:
+    if interface.public_ip is None:
+        interface.check_auto_public_ip()
+
+
+NetworkInterface.stop = _release_address  # type: ignore[method-assign]
+NetworkInterface.start = _assign_address  # type: ignore[method-assign]
 NetworkInterface.group_set = property(_interface_groups)  # type: ignore[assignment,method-assign]
 Instance.security_groups = property(_instance_groups, _set_instance_groups)  # type: ignore[attr-defined]
 

@@ -23,8 +23,6 @@ def create_snapshots(call: Call) -> dict[str, Any]:
     chosen = [volume for volume in attached if volume not in excluded]
     if not chosen:
         raise AwsError("InvalidParameterCombination", "There are no volumes to take snapshots of.")
-    if call.params.get("DryRun"):
-        raise AwsError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
     snapshots = [_snapshot(call, volume_id) for volume_id in chosen]
     if call.partial:
         snapshots[-1].fails_later = True  # type: ignore[attr-defined]

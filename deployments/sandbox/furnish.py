@@ -15,12 +15,12 @@ from moto.ec2.models.instances import Instance
 from moto.ec2.utils import random_ami_id
 from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
-from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.sandbox import inspector, inventory, network_building
 from deployments.sandbox.cloud import Cloud
 from deployments.sandbox.finding_body import advisory_body
-from deployments.sandbox.furnish_group import GroupSize, build_group
+from deployments.sandbox.furnish_group import build_group
+from deployments.sandbox.furnish_options import FurnishOptions
 from deployments.sandbox.images import ensure_image
 from deployments.sandbox.network_building import next_id
 from deployments.sandbox.payload import Subject, read_subject
@@ -29,55 +29,6 @@ from deployments.sandbox.world import Advisory, Finding, Node, Package, World
 _LONG_AGO = timedelta(days=1)
 _LAST_SCAN = timedelta(minutes=10)
 _TRUST = '{"Version":"2012-10-17","Statement":[]}'
-
-
-class FurnishOptions(BaseModel):
-    """What the world is like, beyond what the finding says.
-
-    Attributes:
-        exposed: a public address, an internet route and a port open to everyone.
-        port: that port.
-        interfaces: network interfaces of the instance.
-        volumes: EBS volumes of the instance, the root volume included.
-        ssm_endpoints: VPC endpoints for Systems Manager and S3.
-        package_mirror: a package mirror inside the VPC, which a quarantine can leave open.
-        auto_scaling: size of the instance's Auto Scaling group; left out, a group is made only for an instance that is
-            tagged as being in one.
-        target_group: registered with a load balancer's target group; left out, only in an Auto Scaling group.
-        known_exploited: in CISA's catalogue of known exploited vulnerabilities.
-        exploit_observed: seen exploited by Inspector's sources.
-        patch_available: the repositories hold the fixed version.
-        patched_image: the platform's public parameter names an AMI with the fixed packages.
-        bucket: the S3 bucket for install override lists; left out, one is named after account and region.
-        tags: more tags of the instance.
-        termination_protection: DisableApiTermination is set.
-        patch_fails: patching ends in failure.
-        no_control_path: Systems Manager cannot be reached.
-        no_package_source: no repository can be reached.
-        slow: commands take long.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    exposed: bool = True
-    port: int = 443
-    interfaces: int = Field(default=2, ge=1, le=8)
-    volumes: int = Field(default=2, ge=1, le=11)
-    ssm_endpoints: bool = True
-    package_mirror: bool = True
-    auto_scaling: GroupSize | None = None
-    target_group: bool | None = None
-    known_exploited: bool = False
-    exploit_observed: bool = False
-    patch_available: bool = True
-    patched_image: bool = True
-    bucket: str | None = None
-    tags: dict[str, str] = Field(default_factory=dict)
-    termination_protection: bool = False
-    patch_fails: bool = False
-    no_control_path: bool = False
-    no_package_source: bool = False
-    slow: bool = False
 
 
 def furnish(cloud: Cloud, payload: dict[str, Any], options: FurnishOptions | None = None) -> dict[str, Any]:
@@ -99,7 +50,7 @@ def furnish(cloud: Cloud, payload: dict[str, Any], options: FurnishOptions | Non
         instance = world.instance(subject.instance_id) or _instance(world, subject, chosen)
         node = _node(world, subject, chosen, instance)
         finding = _finding(world, node, subject, chosen)
-        built = build_group(world, subject, instance, chosen.auto_scaling, chosen.target_group)
+        built = build_group(world, subject, instance, chosen)
         bucket = _bucket(world, chosen.bucket or f"remediation-{subject.account}-{subject.region}")
         inventory.observe(world)
     return built | {
@@ -159,7 +110,7 @@ def _instance(world: World, subject: Subject, options: FurnishOptions) -> Instan
     instance = reservation.instances[0]
     instance.launch_time = world.now - _LONG_AGO
     world.ec2.associate_iam_instance_profile(instance.id, iam_instance_profile_arn=subject.profile_arn)
-    _addresses(instance, subject, options)
+    _addresses(world, instance, subject, options)
     for index in range(1, options.interfaces):
         address = network_building.free_address(world, subnet)
         extra = world.ec2.create_network_interface(subnet, address, group_ids=[g.id for g in groups[index % 2]])
@@ -204,7 +155,7 @@ def _restrict(world: World, groups: list[Any], options: FurnishOptions, vpc_id: 
         network_building.limit_egress(world, groups[0], [*rules, {"port": 443, "PrefixListId": s3}])
 
 
-def _addresses(instance: Instance, subject: Subject, options: FurnishOptions) -> None:
+def _addresses(world: World, instance: Instance, subject: Subject, options: FurnishOptions) -> None:
     first = instance.nics[0]
     first.private_ip_address = subject.private_address
     first.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": subject.private_address}]
@@ -212,6 +163,9 @@ def _addresses(instance: Instance, subject: Subject, options: FurnishOptions) ->
     first.delete_on_termination = True
     if options.exposed and subject.public_addresses:
         first.public_ip = subject.public_addresses[0]
+    if options.exposed and options.elastic_address:
+        address = world.ec2.allocate_address("vpc", address=first.public_ip)
+        world.ec2.associate_address(instance=instance, allocation_id=address.allocation_id)
 
 
 def _volumes(world: World, instance: Instance, count: int) -> None:

@@ -7,49 +7,38 @@ from typing import Any
 from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState, autoscaling_backends
 from moto.ec2.models.instances import Instance
 from moto.elbv2.models import elbv2_backends
-from pydantic import BaseModel, ConfigDict
 
+from deployments.sandbox.furnish_options import FurnishOptions, GroupSize
 from deployments.sandbox.payload import Subject
 from deployments.sandbox.world import World
 
 GROUP_TAG = "aws:autoscaling:groupName"
 
 
-class GroupSize(BaseModel):
-    """Capacity of an Auto Scaling group, the furnished instance counted in."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    minimum: int = 1
-    desired: int = 2
-    maximum: int = 4
-
-
-def build_group(
-    world: World, subject: Subject, instance: Instance, size: GroupSize | None, wants_target_group: bool | None
-) -> dict[str, Any]:
+def build_group(world: World, subject: Subject, instance: Instance, options: FurnishOptions) -> dict[str, Any]:
     """Put the instance into its group and register it with its targets, as far as wanted; what was made, by id."""
     tagged = subject.tags.get(GROUP_TAG)
-    in_group = bool(tagged or size)
+    in_group = bool(tagged or options.auto_scaling)
     built: dict[str, Any] = {"auto_scaling_group": None, "launch_template_id": None, "target_group_arn": None}
-    if wants_target_group or (wants_target_group is None and in_group):
-        built["target_group_arn"] = _target_group(world, instance)
+    if options.target_group or (options.target_group is None and in_group):
+        built["target_group_arn"] = _target_group(world, instance, options.port)
     if in_group:
         name = tagged or f"group-{subject.instance_id.removeprefix('i-')}"
-        group = _group(world, name, subject, instance, size or GroupSize(), built["target_group_arn"])
+        size = options.auto_scaling or GroupSize()
+        group = _group(world, name, subject, instance, size, built["target_group_arn"])
         built |= {"auto_scaling_group": group.name, "launch_template_id": group.ec2_launch_template.id}  # type: ignore[union-attr]
     return built
 
 
-def _target_group(world: World, instance: Instance) -> str:
+def _target_group(world: World, instance: Instance, port: int) -> str:
     elb = elbv2_backends[world.account][world.region]
-    name = f"app-{(instance.vpc_id or '').removeprefix('vpc-')}"[:32]
+    name = f"app-{port}-{(instance.vpc_id or '').removeprefix('vpc-')}"[:32]
     existing = next((one for one in elb.target_groups.values() if one.name == name), None)
     group = existing or elb.create_target_group(
-        name, vpc_id=instance.vpc_id, protocol="HTTPS", port="443", target_type="instance"
+        name, vpc_id=instance.vpc_id, protocol="HTTPS", port=str(port), target_type="instance"
     )
     if instance.id not in group.targets:
-        elb.register_targets(group.arn, [{"Id": instance.id, "Port": 443}])
+        elb.register_targets(group.arn, [{"Id": instance.id, "Port": port}])
     return group.arn
 
 

@@ -125,6 +125,16 @@ def _follow(world: World, node: Node, instance: Instance) -> None:
         node.pending_reboot.clear()
     else:
         node.agent_from = None
+    if instance.state == "terminated":
+        _leave_behind(world, instance)
+
+
+def _leave_behind(world: World, instance: Instance) -> None:
+    """Free the interfaces a terminated instance leaves behind; moto keeps them attached."""
+    for interface in instance.nics.values():
+        if interface.id in world.ec2.enis:
+            interface.instance, interface.attachment_id, interface.attach_time = None, None, None
+            interface.status = "available"
 
 
 def _register(world: World, node: Node) -> None:

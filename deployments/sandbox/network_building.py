@@ -38,7 +38,7 @@ def build_subnet(world: World, subject: Subject) -> Any:
     for zone in world.ec2.subnets.values():
         if subject.subnet_id in zone:
             return zone[subject.subnet_id]
-    block = IPv4Network(f"{subject.private_address}/24", strict=False)
+    block = IPv4Network(f"{subject.private_address}/20", strict=False)
     if not any(block.subnet_of(IPv4Network(one["cidr_block"])) for one in vpc.get_cidr_block_association_set()):
         around = str(IPv4Network(f"{subject.private_address}/16", strict=False))
         world.ec2.associate_vpc_cidr_block(vpc.id, around, amazon_provided_ipv6_cidr_block=False)
@@ -126,7 +126,7 @@ def _free_block(world: World, vpc: Any, wanted: Any) -> str:
     taken = [one.cidr for zone in world.ec2.subnets.values() for one in zone.values() if one.vpc_id == vpc.id]
     if not any(one.overlaps(wanted) for one in taken):
         return str(wanted)
-    blocks = wanted.supernet(new_prefix=16).subnets(new_prefix=24)
+    blocks = wanted.supernet(new_prefix=16).subnets(new_prefix=20)
     return str(next(block for block in blocks if not any(one.overlaps(block) for one in taken)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +109,7 @@ def fixed_version(stated: str | None) -> str | None:
     return stated
 
 
-def _scheme(platform: Platform, manager: str) -> Callable[[str], Any]:
+def _scheme(platform: Platform, manager: str) -> Any:
     if manager == "OS":
         return DebianVersion if platform.is_debian else RpmVersion
     if manager in ("PIP", "PYTHONPKG", "PIPENV", "POETRY"):

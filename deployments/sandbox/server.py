@@ -25,7 +25,8 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from deployments.sandbox.application import SandboxApplication
 from deployments.sandbox.cloud import Cloud
-from deployments.sandbox.furnish import FurnishOptions, furnish
+from deployments.sandbox.furnish import furnish
+from deployments.sandbox.furnish_options import FurnishOptions
 from deployments.sandbox.settings import SandboxSettings
 
 PORT_TAKEN = 3
@@ -43,7 +44,7 @@ class QuietRequestHandler(MotoRequestHandler):
 
     disable_nagle_algorithm = True
 
-    def log(self, *_: Any) -> None:
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing: the calls are recorded, and shown on /sandbox/calls."""
 
 
@@ -106,7 +107,7 @@ class Sandbox:
         return self._server.url
 
     def furnish(self, payload: dict[str, Any], **options: Any) -> dict[str, Any]:
-        """Build the world around a finding; see `furnish.FurnishOptions`."""
+        """Build the world around a finding; see `FurnishOptions`."""
         return furnish(self.cloud, payload, FurnishOptions.model_validate(options))
 
     def advance(self, seconds: float) -> None:

@@ -91,10 +91,8 @@ def list_command_invocations(call: Call) -> dict[str, Any]:
 def get_command_invocation(call: Call) -> dict[str, Any]:
     """One step of a command on one node."""
     command = call.world.commands.get(call.params["CommandId"])
-    if command is None:
-        raise AwsError("InvalidCommandId", "The specified command ID isn't valid.")
-    invocation = command.invocations.get(call.params["InstanceId"])
-    if invocation is None or not commands.is_visible(call.world, command):
+    invocation = command.invocations.get(call.params["InstanceId"]) if command else None
+    if command is None or invocation is None or not commands.is_visible(call.world, command):
         raise AwsError("InvocationDoesNotExist", "The command ID and managed node ID you specified didn't match.")
     steps = commands.DOCUMENTS[command.document]
     step = call.params.get("PluginName") or (steps[0] if len(steps) == 1 else None)

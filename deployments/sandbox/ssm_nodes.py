@@ -19,7 +19,7 @@ _MOST_IDS = 50
 @operation("ssm", "DescribeInstanceInformation")
 def describe_instance_information(call: Call) -> dict[str, Any]:
     """The managed nodes, and whether their agents answer."""
-    wanted = _instance_id_filter(call.params)
+    wanted = _filter_values(call.params, "InstanceIds")
     nodes = [
         node
         for node in call.world.nodes.values()
@@ -180,18 +180,12 @@ def _node_information(call: Call, node: Node) -> dict[str, Any]:
 
 
 def _filter_values(params: dict[str, Any], key: str) -> set[str] | None:
-    values: set[str] | None = None
-    for one in params.get("Filters") or []:
-        if one["Key"] == key:
-            values = set(one["Values"])
-    for one in params.get("InstanceInformationFilterList") or []:
-        if one["key"] == key:
-            values = set(one["valueSet"])
-    return values
-
-
-def _instance_id_filter(params: dict[str, Any]) -> set[str] | None:
-    return _filter_values(params, "InstanceIds")
+    given = {one["Key"]: set(one["Values"]) for one in params.get("Filters") or []}
+    given |= {one["key"]: set(one["valueSet"]) for one in params.get("InstanceInformationFilterList") or []}
+    unknown = sorted(set(given) - {"InstanceIds", "PingStatus"})
+    if unknown:
+        raise AwsError("InvalidFilterKey", f"The sandbox does not filter managed nodes by {unknown}.")
+    return given.get(key)
 
 
 def _managed_node(call: Call, instance_id: str) -> Node:

@@ -18,7 +18,8 @@ _INVISIBLE = ("Cc", "Cf", "Cs", "Cn", "Co")
 _JOINER = "\u2060"
 # Renderers make links of bare addresses, even of escaped ones; an invisible joiner keeps them text.
 _BARE_ADDRESS = re.compile(r"://|\bwww(?=\.)|\b(?:mailto|xmpp):", re.IGNORECASE)
-_MARKDOWN = re.compile(r"[\\`*<|~]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|&(?=[#\w])")
+_MARKDOWN = re.compile(r"[\\`*<~]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|&(?=[#\w])")
+_MARKDOWN_LABEL = re.compile(rf"{_MARKDOWN.pattern}|[\[\]]")
 _MARKDOWN_START = re.compile(r"[#>+\-=\[]|\d{1,9}(?=[.)](?:\s|$))")
 _WIKI = re.compile(r"[{}\[\]|!*?]|(?<![^\W_])[_+^~]|[_+^~](?![^\W_])|(?<!\S)-(?=[^\s>])|\((?=[/x!?+\-*yni]\))")
 _WIKI_START = re.compile(r"(h[1-6]|bq)(?=\.)|[#-]")
@@ -30,17 +31,14 @@ _ADDRESS_PARTS = ":/?#@!$&'*+,;=%-._~"
 def plain(text: str) -> str:
     """One line of visible characters: no control, direction or joining characters, no lone surrogates."""
     spaced = " ".join(text.split())
+    if spaced.isprintable():
+        return spaced
     return " ".join("".join(each for each in spaced if unicodedata.category(each) not in _INVISIBLE).split())
 
 
 def markdown(text: str) -> str:
     """As inline text of GitHub markdown, also at the beginning of a line and in a table cell."""
-    escaped = _MARKDOWN.sub(r"\\\g<0>", plain(text))
-    start = _MARKDOWN_START.match(escaped)
-    if start:
-        cut = start.end() if start.group()[0].isdigit() else 0
-        escaped = f"{escaped[:cut]}\\{escaped[cut:]}"
-    return _unlinked(escaped)
+    return _as_markdown(text, _MARKDOWN)
 
 
 def code(text: str) -> str:
@@ -91,9 +89,7 @@ def address(url: str | None) -> str | None:
 def markdown_link(label: str, url: str | None) -> str:
     """A link, or the label alone where the address is none."""
     safe = address(url)
-    # A label may hold brackets; inside a link every one of them counts.
-    shown = re.sub(r"(?<!\\)[\[\]]", r"\\\g<0>", markdown(label))
-    return f"[{shown}]({safe})" if safe else markdown(label)
+    return f"[{_as_markdown(label, _MARKDOWN_LABEL)}]({safe})" if safe else markdown(label)
 
 
 def slack_link(label: str, url: str | None) -> str:
@@ -113,10 +109,11 @@ def size(text: str) -> int:
 
 def fitted(text: str, limit: int, escape: Callable[[str], str] = plain) -> str:
     """`escape(text)`, of as much of the text as fits into `limit`; never cut within an escape."""
-    whole = escape(text)
-    if size(whole) <= limit:
+    raw = plain(text)
+    if size(raw) <= limit and size(whole := escape(raw)) <= limit:
         return whole
-    raw, low, high = plain(text), 0, len(text)
+    # No escape makes a text shorter, so no more than `limit` of it can fit.
+    low, high = 0, min(len(raw), limit)
     while low < high:
         middle = (low + high + 1) // 2
         if size(escape(raw[:middle] + ELLIPSIS)) <= limit:
@@ -139,6 +136,15 @@ def lines_within(lines: Sequence[str], limit: int, more: str = "and {} more") ->
             break
         kept.append(line)
     return "\n".join((*kept, more.format(len(lines) - len(kept))))
+
+
+def _as_markdown(text: str, specials: re.Pattern[str]) -> str:
+    escaped = specials.sub(r"\\\g<0>", plain(text))
+    start = _MARKDOWN_START.match(escaped)
+    if start:
+        cut = start.end() if start.group()[0].isdigit() else 0
+        escaped = f"{escaped[:cut]}\\{escaped[cut:]}"
+    return _unlinked(escaped)
 
 
 def _in_code(text: str) -> str:

@@ -138,7 +138,7 @@ class AwsSessions:
 
 @cache
 def _shared_loader() -> Any:
-    """botocore's service descriptions, read once in a process: EC2's alone take a second."""
+    """Botocore's service descriptions, read once in a process: EC2's alone take a second."""
     from botocore.session import get_session
 
     return get_session().get_component("data_loader")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Literal
 
 from runbooks.case import CaseKey
@@ -283,9 +284,14 @@ def a_runbook(**changes: Any) -> Runbook:
 
     `a_runbook(contain={"stop": True})` changes that one choice and leaves the rest of the section.
     """
-    values = Catalog.read().named(RUNBOOK).model_dump()
+    values = _shipped().model_dump()
     values["contain"]["quarantine"]["package_mirrors"] = (MIRROR,)
     return Runbook.model_validate(_merged(values, changes))
+
+
+@cache
+def _shipped() -> Runbook:
+    return Catalog.read().named(RUNBOOK)
 
 
 def an_assessment(facts: CaseFacts | None = None, runbook: Runbook | None = None) -> Assessment:

@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import Field
 
+from runbooks.errors import Refused
 from runbooks.model import Model
 from runbooks.steps.base import Role, Step
 from tasks.gateways.aws_errors import acts, reads
@@ -58,8 +59,8 @@ class Action(Protocol):
 
         Raises:
             AnswerLost: the effect is not known; look before anything else.
-            Throttled: it was refused for now.
-            Outside: it was refused.
+            Throttled: AWS refused it for now.
+            Outside: AWS refused it.
         """
         ...
 
@@ -89,7 +90,7 @@ class AwsAction(ABC, Generic[StepT]):
 
     def __init__(self, sessions: AwsSessions) -> None:
         self._sessions = sessions
-        self._seen: dict[str, Look] = {}
+        self._seen: dict[str, tuple[StepT, Look]] = {}
 
     @reads()
     def look(self, steps: Sequence[StepT], operations: Mapping[str, str]) -> dict[str, Look]:
@@ -97,13 +98,23 @@ class AwsAction(ABC, Generic[StepT]):
         looks: dict[str, Look] = {}
         for (account, region), here in groupby(sorted(steps, key=_place_of), key=_place_of):
             looks |= self._look(Place(self._sessions, account, region), list(here), operations)
-        self._seen |= {operations[key]: look for key, look in looks.items()}
+        self._seen |= {operations[step.key]: (step, looks[step.key]) for step in steps}
         return looks
 
     @acts()
     def act(self, step: StepT, operation: str) -> dict[str, Any]:
-        """See `Action.act`. A step that was not looked at since its last act is looked at first."""
-        look = self._seen.pop(operation, None) or self.look([step], {step.key: operation})[step.key]
+        """See `Action.act`. A step that was not looked at since its last act is looked at first.
+
+        Raises:
+            Refused: the look found something that must not be acted upon; its code is the look's status.
+        """
+        if operation not in self._seen or self._seen[operation][0] != step:
+            self.look([step], {step.key: operation})
+        _, look = self._seen.pop(operation)
+        if look.status == "as-left":
+            return look.result
+        if look.status not in ("as-expected", "half-done"):
+            raise Refused(look.detail or f"{step.key} is {look.status}", code=look.status)
         place = Place(self._sessions, step.target.account, step.target.region)
         return self._act(place, step, operation, look)
 

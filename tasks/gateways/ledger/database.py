@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,9 @@ class Database:
             _sqlite_engine(self.url, wait_seconds) if self._is_sqlite else _postgres_engine(self.url, wait_seconds)
         )
         self._writer = self.engine.execution_options(ledger_writes=True)
+        self._wait_seconds = wait_seconds
+        # SQLite polls for its lock, ever more slowly; the threads of one process queue up here instead.
+        self._turn = threading.Lock()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -48,7 +52,7 @@ class Database:
 
         `in_turn` False is for what touches neither entries nor leases: PostgreSQL lets many of those in at once.
         """
-        with self._translated(), self._writer.begin() as connection:
+        with self._translated(), self._my_turn(), self._writer.begin() as connection:
             if in_turn and not self._is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _WRITERS_LOCK})
             yield connection
@@ -56,6 +60,18 @@ class Database:
     def close(self) -> None:
         """Closes the pooled connections."""
         self.engine.dispose()
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        if not self._is_sqlite:
+            yield
+        elif self._turn.acquire(timeout=self._wait_seconds):
+            try:
+                yield
+            finally:
+                self._turn.release()
+        else:
+            raise LedgerError(f"ledger {self.url}: this process has been writing for {self._wait_seconds:g} seconds")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -69,7 +85,7 @@ class Database:
     def _fault(self, error: SQLAlchemyError) -> LedgerError:
         cause = error.orig if isinstance(error, DBAPIError) else error
         reason = " ".join(str(cause).split()) or type(cause).__name__
-        name = getattr(cause, "sqlite_errorname", None) or ""
+        name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
         mend = next((words for start, words in _MENDS if name.startswith(start)), None)
         if mend is None:
             mend = (
@@ -90,7 +106,12 @@ _MENDS = (
     ("SQLITE_IOERR", "look at the disk"),
     ("SQLITE_CORRUPT", "restore the file from a backup"),
     ("SQLITE_NOTADB", "point the ledger's address at another file"),
+    ("55P03", "another process is writing: stop it, or try again"),
+    ("25006", "point the ledger's address at a server that takes writes"),
+    ("42501", "give the ledger's user the right to read and write its tables"),
+    ("53100", "make room on the server's disk"),
 )
+"""By SQLite's result codes and PostgreSQL's SQLSTATE."""
 
 
 def insert(connection: Connection, table: Table) -> Any:

@@ -61,8 +61,7 @@ def holder_of(connection: Connection, resource: str) -> str | None:
 def take_away(connection: Connection, holder: str, now: datetime) -> None:
     """Ends the holder's lease; what it held settles from now, or from when it ran out."""
     ended = case((leases.c.expires_at < now, leases.c.expires_at), else_=now)
-    lost = {"holder": None, "epoch": leases.c.epoch + 1, "expires_at": ended}
-    connection.execute(update(leases).where(leases.c.holder == holder).values(lost))
+    connection.execute(update(leases).where(leases.c.holder == holder).values(holder=None, expires_at=ended))
 
 
 def prolong(connection: Connection, holder: str, until: datetime) -> None:

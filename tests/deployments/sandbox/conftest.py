@@ -38,17 +38,20 @@ def aws(running_sandbox: Sandbox) -> Callable[..., Any]:
 
     def client(service: str, account: str = ACCOUNT, region: str = REGION) -> Any:
         if (service, account, region) not in known:
-            known[service, account, region] = _session(running_sandbox, account).client(
-                service, region_name=region, endpoint_url=running_sandbox.url, config=NO_RETRIES
+            known[service, account, region] = _client(
+                running_sandbox, _session(running_sandbox, account), service, region
             )
         return known[service, account, region]
 
     return client
 
 
+def _client(sandbox: Sandbox, session: Any, service: str, region: str) -> Any:
+    return session.client(service, region_name=region, endpoint_url=sandbox.url, config=NO_RETRIES)
+
+
 def _session(sandbox: Sandbox, account: str) -> boto3.Session:
-    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-    sts = boto3.client("sts", region_name=REGION, endpoint_url=sandbox.url, config=NO_RETRIES, **keys)
+    sts = _client(sandbox, boto3.Session("testing", "testing"), "sts", REGION)
     role = sts.assume_role(RoleArn=f"arn:aws:iam::{account}:role/Remediation", RoleSessionName="test")["Credentials"]
     return boto3.Session(role["AccessKeyId"], role["SecretAccessKey"], role["SessionToken"])
 

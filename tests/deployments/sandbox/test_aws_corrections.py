@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 
 def code(error: pytest.ExceptionInfo[ClientError]) -> str:
-    return error.value.response["Error"]["Code"]
+    return error.value.response.get("Error", {}).get("Code", "")
 
 
 def interfaces(aws: Any, world: dict[str, Any]) -> list[dict[str, Any]]:
@@ -188,6 +188,39 @@ def test_stopping_gives_a_public_address_back_and_starting_brings_another(sandbo
     assert address() is None
     ec2.start_instances(InstanceIds=[world["instance_id"]])
     assert address() not in (None, "203.0.113.20")
+
+
+def test_an_elastic_address_stays_through_a_stop(sandbox, aws, finding):
+    world = sandbox.furnish(finding(), elastic_address=True)
+    aws("ec2").stop_instances(InstanceIds=[world["instance_id"]])
+    (address,) = aws("ec2").describe_addresses()["Addresses"]
+    assert (address["InstanceId"], address["PublicIp"]) == (world["instance_id"], "203.0.113.20")
+    answer = aws("ec2").describe_instances(InstanceIds=[world["instance_id"]])
+    assert answer["Reservations"][0]["Instances"][0]["PublicIpAddress"] == "203.0.113.20"
+
+
+def test_a_dry_run_changes_nothing(sandbox, aws, finding):
+    world = sandbox.furnish(finding())
+    before = [groups(one) for one in interfaces(aws, world)]
+    quarantine = new_group(aws, world["vpc_id"])
+    with pytest.raises(ClientError) as error:
+        aws("ec2").modify_network_interface_attribute(
+            NetworkInterfaceId=next(iter(world["interfaces"])), Groups=[quarantine], DryRun=True
+        )
+    assert code(error) == "DryRunOperation"
+    assert [groups(one) for one in interfaces(aws, world)] == before
+
+
+def test_a_terminated_instance_leaves_its_other_interfaces_behind_free(sandbox, aws, finding):
+    world = sandbox.furnish(finding())
+    first, second = world["interfaces"]
+    aws("ec2").terminate_instances(InstanceIds=[world["instance_id"]])
+    (left,) = [
+        one
+        for one in aws("ec2").describe_network_interfaces()["NetworkInterfaces"]
+        if one["NetworkInterfaceId"] in (first, second)
+    ]
+    assert (left["NetworkInterfaceId"], left["Status"], left.get("Attachment")) == (second, "available", None)
 
 
 def test_what_guards_an_instance_can_be_read_and_set(sandbox, aws, finding):

@@ -56,7 +56,7 @@ def test_a_server_error_is_not_an_answer_about_the_world(sandbox, aws, finding):
     inject(sandbox, "inspector2:ListFindings", "server-error")
     with pytest.raises(ClientError) as error:
         aws("inspector2").list_findings()
-    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+    assert error.value.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 500
 
 
 def test_a_stale_read_shows_the_world_as_it_was(sandbox, aws, finding):
@@ -82,6 +82,16 @@ def test_a_command_succeeds_only_in_part(sandbox, aws, finding):
     sandbox.advance(10)
     answer = aws("ssm").list_command_invocations(CommandId=command)["CommandInvocations"]
     assert sorted(one["Status"] for one in answer) == ["Failed", "Failed", "Success", "Success"]
+
+
+def test_snapshots_succeed_only_in_part(sandbox, aws, finding):
+    world = sandbox.furnish(finding())
+    inject(sandbox, "ec2:CreateSnapshots", "partial")
+    made = aws("ec2").create_snapshots(InstanceSpecification={"InstanceId": world["instance_id"]})["Snapshots"]
+    sandbox.advance(10)
+    ids = [one["SnapshotId"] for one in made]
+    states = {one["SnapshotId"]: one["State"] for one in aws("ec2").describe_snapshots(SnapshotIds=ids)["Snapshots"]}
+    assert states == {ids[0]: "completed", ids[1]: "error"}
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def opened(clock: Clock) -> Iterator[Callable[[str], Ledger]]:
     ledgers: list[Ledger] = []
 
     def open_ledger(url: str) -> Ledger:
-        ledgers.append(Ledger.open(url, clock=clock, wait_seconds=0.5))
+        ledgers.append(Ledger.open(url, clock=clock, wait_seconds=20))
         return ledgers[-1]
 
     yield open_ledger

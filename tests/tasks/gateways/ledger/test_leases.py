@@ -41,6 +41,12 @@ def test_who_takes_over_holds_the_response_and_every_resource(ledger: Ledger) ->
     ledger.check(lease)
 
 
+def test_a_lease_of_an_earlier_epoch_is_refused_whoever_shows_it(ledger: Ledger) -> None:
+    lease = take(ledger, start(ledger), "i-0a")
+    with pytest.raises(LeaseLost):
+        ledger.check(lease.model_copy(update={"epochs": {**lease.epochs, "i-0a": 0}}))
+
+
 def test_two_runbooks_do_not_act_on_one_instance_at_once(ledger: Ledger) -> None:
     first, second = start(ledger, "i-0a"), start(ledger, "i-0b")
     lease = take(ledger, first, "i-0a", "asg-1")

@@ -1,0 +1,132 @@
+"""One line for each entry of the ledger: what a person reads in the audit, and while following a response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from runbooks.chain import Entry, UnknownRecord
+from runbooks.plan import Phase, Plan
+from runbooks.records import (
+    ApprovalAsked,
+    CaseClosed,
+    CaseOpened,
+    CaseSuccessors,
+    CaseTriaged,
+    CaseVerdict,
+    Decision,
+    FindingSeen,
+    Intent,
+    Outcome,
+    PhaseEnded,
+    PlanMade,
+    Record,
+    ResponseEnded,
+    ResponseStarted,
+    Restarted,
+    RunStarted,
+    SetAsideRecord,
+    Waiting,
+)
+from runbooks.telling.progress import STATUSES
+from runbooks.telling.triage_text import decision_in_words
+from runbooks.telling.words import ANSWERS, by_whom, counted, moment
+
+
+class EntryText:
+    """Tells entries. Steps are told by the plans they belong to."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._plans: dict[str, Plan] = {}
+        for entry in entries:
+            self.learn(entry)
+
+    def learn(self, entry: Entry) -> None:
+        """Remember a plan, so that its steps can be told."""
+        record = entry.record() if entry.kind == "plan-made" else None
+        if isinstance(record, PlanMade):
+            self._plans[record.digest] = record.plan
+
+    def words(self, entry: Entry) -> str:
+        """What the entry says, on one line."""
+        record = entry.record()
+        match record:
+            case UnknownRecord():
+                return f"{record.kind}: written by a newer version"
+            case Intent() | Outcome() | ApprovalAsked() | Decision() | PlanMade():
+                return self._of_a_plan(record)
+            case _:
+                return _of_the_rest(record)
+
+    def _of_a_plan(self, record: Intent | Outcome | ApprovalAsked | Decision | PlanMade) -> str:
+        match record:
+            case PlanMade(plan=plan):
+                steps = counted(len(plan.steps), "step")
+                return f"plan made to {plan.phase.value}, revision {plan.revision}: {steps}, digest {record.digest}"
+            case ApprovalAsked():
+                return f"approval asked for {self._plan(record.digest)}, until {moment(record.expires_at)}"
+            case Decision():
+                who = f" by {record.approver}" if record.approver else ""
+                how = f" {by_whom(record)}" if by_whom(record) else ""
+                why = "; ".join(filter(None, (record.reason, record.comment)))
+                said = f" ({why})" if why else ""
+                return f"{self._plan(record.digest)} {ANSWERS[record.answer]}{who}{how}{said}"
+            case Intent():
+                return f"about to: {self._subject(record)}"
+            case Outcome():
+                detail = f" ({record.detail})" if record.detail else ""
+                return f"{STATUSES[record.status]}: {self._subject(record)}{detail}"
+
+    def _subject(self, record: Intent | Outcome) -> str:
+        plan = self._plans.get(record.digest or "")
+        step = next((step for step in plan.steps if step.key == record.subject), None) if plan else None
+        return step.describe() if step else f"{record.action.replace('-', ' ')} ({record.subject})"
+
+    def _plan(self, digest: str) -> str:
+        plan = self._plans.get(digest)
+        return f"plan {digest[:12]} to {plan.phase.value}" if plan else f"plan {digest[:12]}"
+
+
+def _of_the_rest(record: Record) -> str:
+    match record:
+        case CaseOpened(key=key, reopened=reopened):
+            return f"case {'opened again' if reopened else 'opened'} for {key} under {key.runbook}"
+        case FindingSeen(finding=finding, source=source):
+            name = finding.vulnerability_id or finding.title
+            return f"finding seen: {name}, {finding.severity}, {finding.status} (by {source})"
+        case CaseTriaged(assessment=assessment):
+            return f"triaged: {assessment.triage.priority}, {decision_in_words(assessment.triage)}"
+        case CaseVerdict(verdict=verdict):
+            return f"verdict: {verdict.kind.value} ({'; '.join(verdict.reasons)})"
+        case CaseSuccessors(successors=successors):
+            return f"replaced by {', '.join(successors)}"
+        case CaseClosed(reason=reason):
+            return f"case closed: {reason}"
+        case _:
+            return _of_a_run(record)
+
+
+def _of_a_run(record: Record) -> str:
+    match record:
+        case ResponseStarted(runbook=runbook, cases=cases, started_by=by):
+            return f"response to {record.purpose} started by {by}: {counted(len(cases), 'case')} under {runbook}"
+        case RunStarted(attempt=attempt, epoch=epoch, flow_run=flow_run):
+            return f"run {attempt} took over, epoch {epoch}, flow run {flow_run}"
+        case Waiting(reason=reason, look_again_at=at):
+            return f"waiting: {reason}; looking again at {moment(at)}"
+        case PhaseEnded(phase=phase, result=result, detail=detail):
+            return f"{Phase(phase).value}: {result}" + (f" ({detail})" if detail else "")
+        case ResponseEnded(result=result, reason=reason):
+            still = "; still contained" if record.contained else ""
+            return f"ended, {result}: {reason}{still}"
+        case Restarted(response=response, attempt=attempt, reason=reason):
+            return f"run {attempt} of {response} was started: {reason}"
+        case SetAsideRecord(code=code, what=what, reason=reason):
+            return f"set aside, {code}: {what} ({reason})"
+        case _:
+            return record.kind
+
+
+def dated(entry: Entry, words: str, *, stream: bool = True) -> str:
+    """The entry's time, its place, and what it says."""
+    place = f"{entry.stream} {entry.sequence}  " if stream else ""
+    return f"{moment(entry.at)}  {place}{words}"

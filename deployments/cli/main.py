@@ -1,0 +1,87 @@
+"""The `runbooks` command. Each command is imported when it is called, so that help and reading stay quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from deployments.cli.exits import exit_code_of
+
+HELP = """\
+Amazon Inspector says what is vulnerable; this gets it fixed, and proves it.
+
+Examples:
+  runbooks parse finding.json               what a payload is taken for
+  runbooks plan finding.json                what would be done about it
+  runbooks respond finding.json --wait      do it, and follow it to its end
+  runbooks cases show i-0123456789abcdef0   what was done, what comes next
+  runbooks audit verify                     is the record as it was written?
+
+Exit codes:
+  0    done
+  1    it ran, and the answer is no
+  2    bad input
+  3    something outside failed
+  130  stopped by Ctrl-C
+
+Data goes to standard output, talk to standard error. NO_COLOR turns colours
+off. RUNBOOKS_DEBUG=1 shows tracebacks. Settings are environment variables
+named RUNBOOKS_...
+"""
+
+COMMANDS = {
+    "parse": "What a payload is taken for.",
+    "library": "The runbooks there are, and whether they are valid.",
+    "plan": "What would be done about a finding. Changes nothing.",
+    "respond": "Have a finding dealt with.",
+    "verify": "Have Inspector look again at a case, and judge it.",
+    "release": "End the containment of a case, after a person's yes.",
+    "cases": "What is going on, and what was done.",
+    "audit": "The record itself: read it, verify it.",
+    "inbox": "What was delivered, and what was set aside.",
+    "receiver": "Serve the webhook that EventBridge calls.",
+    "sweep": "Keep every response moving; runs until it is stopped.",
+    "sandbox": "A small AWS, Slack and Jira on this machine.",
+}
+"""Name -> what it is for. Each is the `app` of the module of its name."""
+
+app = App(
+    name="runbooks",
+    help=HELP,
+    help_format="plaintext",
+    version=lambda: version("remediation-runbooks"),
+    result_action="return_value",
+)
+for name, words in COMMANDS.items():
+    app.command(f"deployments.cli.{name}:app", name=name, help=words)
+app.command("deployments.cli.demo:demo", name="demo", help="The whole way of a finding, in the sandbox.")
+
+
+@app.meta.default
+def _with_global_options(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    home: Annotated[
+        Path | None, Parameter(help="Folder of the ledger and of what is written; as RUNBOOKS_HOME.")
+    ] = None,
+) -> Any:
+    if home is not None:
+        os.environ["RUNBOOKS_HOME"] = str(home)
+    return app(tokens, exit_on_error=False, print_error=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command, and give its exit code. Nothing is raised but what ends a process at once."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    return exit_code_of(
+        lambda: app.meta(given, exit_on_error=False, print_error=False, result_action="return_value"),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""A response that a person starts for one case: to have it looked at again, or to end its containment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from deployments.cli.case_lookup import find_case
+from deployments.cli.exits import DONE
+from deployments.cli.following import follow, report
+from deployments.cli.opening import opened
+from deployments.cli.output import data, lines, say
+
+if TYPE_CHECKING:
+    from runbooks.records import Purpose
+
+Wait = Annotated[bool, Parameter(show_default=False, help="Follow it until it ends; --no-wait only starts it.")]
+
+
+def respond_on_demand(purpose: Purpose, text: str, *, wait: bool, as_json: bool) -> int:
+    """Open a response of this purpose for the case that is meant, and follow it; the sweep starts its run."""
+    from tasks.run import open_response
+
+    with opened(ledger_exists=True) as have:
+        case = find_case(have.ledger, text)
+        response = open_response(purpose, case.id)
+        say(f"{response}: {purpose} {case.key}; the sweep starts its run")
+        if wait:
+            return report(have, follow(have, response), as_json=as_json)
+        if as_json:
+            data({"response": response, "case": case.id, "purpose": purpose})
+        else:
+            lines(response)
+        say(f"Next: runbooks cases show {case.id}")
+        return DONE

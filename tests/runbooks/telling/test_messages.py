@@ -1,0 +1,261 @@
+"""The Slack messages: what they say, and that they stay within what Slack takes whatever is in them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runbooks.records import ResponseEnded
+from runbooks.telling.blocks import Message
+from runbooks.telling.escaping import size
+from runbooks.telling.messages import (
+    APPROVE,
+    REJECT,
+    alert_message,
+    approval_message,
+    decision_message,
+    note,
+    outcome_message,
+)
+from runbooks.verdict import VerdictKind
+from tests.runbooks.builders import (
+    CASE,
+    INSTANCE_ID,
+    a_case_key,
+    a_contain_plan,
+    a_decision,
+    a_finding,
+    a_package,
+    a_resource,
+    a_runbook,
+    a_verdict,
+    after,
+    assessments,
+    keys_of,
+)
+
+URL = "https://prefect.example/runs/flow-run/1"
+MARKS = "🔴✋✅❌❔⚠⏰"
+WORDS = st.text(max_size=4000) | st.sampled_from(["<!channel> " * 400, "&" * 5000, "😀" * 2000, "*bold*\n" * 500])
+PLAN = a_contain_plan()
+
+
+def texts(value: Any) -> Iterator[dict[str, Any]]:
+    """Every text object of the blocks."""
+    if isinstance(value, dict):
+        if value.get("type") in ("mrkdwn", "plain_text"):
+            yield value
+        for each in value.values():
+            yield from texts(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from texts(each)
+
+
+def said(message: Message) -> str:
+    return "\n".join(each["text"] for each in texts(message.blocks))
+
+
+def assert_slack_takes(message: Message) -> None:
+    """Block Kit's limits, and no control sequence but our own links."""
+    assert 1 <= size(message.text) <= 3000
+    assert len(message.blocks) <= 50
+    for each in texts(message.blocks):
+        assert each["text"]
+        if each["type"] == "mrkdwn":
+            assert each["verbatim"] is True
+    for block in message.blocks:
+        match block["type"]:
+            case "header":
+                assert size(block["text"]["text"]) <= 150
+            case "section":
+                assert size(block.get("text", {}).get("text", "")) <= 3000
+                assert len(block.get("fields", [])) <= 10
+                assert all(size(field["text"]) <= 2000 for field in block.get("fields", []))
+            case "context":
+                assert len(block["elements"]) <= 10
+            case "actions":
+                assert len(block["elements"]) <= 25
+                for button in block["elements"]:
+                    assert size(button["text"]["text"]) <= 75
+                    assert size(button.get("value", "")) <= 2000
+                    assert size(button.get("url", "")) <= 3000
+            case other:
+                pytest.fail(f"a block of type {other}")
+    marked = [message.text, *(each["text"] for each in texts(message.blocks) if each["type"] == "mrkdwn")]
+    assert not [text for text in marked if re.search(r"<(?!https?://)", text)]
+    assert sum(each in MARKS for each in said(message)) <= 1 or "😀" in said(message)
+    json.dumps(message.model_dump()).encode()
+
+
+def alert(**urls: str | None) -> Message:
+    return alert_message(keys_of(), {CASE: (a_finding(),)}, a_runbook(), **urls)
+
+
+def test_the_alert_says_what_where_and_how_bad() -> None:
+    message = alert(run_url=URL, ticket_url="https://jira.example/browse/SEC-1")
+    assert message.text == f"CRITICAL CVE-2026-10001 on checkout-7 ({INSTANCE_ID})"
+    assert message.blocks[0]["text"]["text"] == f"🔴 {message.text}"
+    for fact in (
+        f"*Where*\n{INSTANCE_ID} (210987654321, eu-west-1)",
+        "*Severity*\nCRITICAL, score 9.1",
+        "*Exploit*\nknown",
+        "*EPSS*\n0.420",
+        "*Package*\nlibssl3 3.0.2",
+        "*Fixed in*\n3.0.2-0ubuntu1.99",
+        "*First seen*\n2026-03-02 09:15:30 UTC",
+        "*Runbook*\nHigh-severity CVE on an EC2 instance",
+        "Nothing is changed before a person approves the plan.",
+        f"<{URL}|Follow the run>",
+        "<https://jira.example/browse/SEC-1|Ticket>",
+    ):
+        assert fact in said(message)
+    assert "Amazon Inspector" not in said(message)
+    assert_slack_takes(message)
+
+
+def test_the_alert_does_not_promise_an_approval_that_is_not_asked_for() -> None:
+    runbook = a_runbook(remediate={"approval": {"required": False}})
+    message = alert_message(keys_of(), {CASE: (a_finding(),)}, runbook)
+    assert "may change things without asking" in said(message)
+    assert "Nothing is changed before" not in said(message)
+
+
+def test_the_worst_finding_is_named_and_the_others_are_counted() -> None:
+    findings = (a_finding(1, severity="HIGH"), a_finding(2), a_finding(3, severity="LOW"))
+    message = alert_message(keys_of(), {CASE: findings}, a_runbook())
+    assert message.text == f"CRITICAL CVE-2026-10002 and 2 more on checkout-7 ({INSTANCE_ID})"
+
+
+def test_an_alert_of_four_hundred_cases_is_one_message() -> None:
+    keys = {key.id: key for key in (a_case_key(f"i-{number:017x}") for number in range(400))}
+    findings = {
+        case: (a_finding(number, resource=a_resource(key.resource_id)),)
+        for number, (case, key) in enumerate(keys.items(), start=1)
+    }
+    message = alert_message(keys, findings, a_runbook())
+    assert "400 instances (210987654321, eu-west-1)" in message.text
+    assert "and 388 more" in said(message)
+    assert_slack_takes(message)
+
+
+def test_the_question_shows_the_steps_the_terms_the_digest_and_leads_to_the_form() -> None:
+    message = approval_message(PLAN, keys_of(), URL, after(60))
+    for number, step in enumerate(PLAN.steps, start=1):
+        assert f"{number}. {step.describe()}" in said(message)
+    for fact in (
+        "*Answer before*\n2026-03-02 10:16:00 UTC",
+        "*Steps*\n7, of which 5 can be put back",
+        "*When it is fixed*\nreleased by itself",
+        f"`{PLAN.digest}`",
+        "checkout keeps the replacement",
+        "credentials the instance has already been issued",
+    ):
+        assert fact in said(message)
+    (buttons,) = [block["elements"] for block in message.blocks if block["type"] == "actions"]
+    assert [(button["action_id"], button.get("url")) for button in buttons] == [("open", URL)]
+    assert_slack_takes(message)
+
+
+def test_answers_in_slack_carry_response_and_digest_and_ask_again() -> None:
+    message = approval_message(PLAN, keys_of(), URL, after(60), answers_in_slack=True)
+    (buttons,) = [block["elements"] for block in message.blocks if block["type"] == "actions"]
+    answers = {button["action_id"]: button for button in buttons[1:]}
+    assert list(answers) == [APPROVE, REJECT]
+    for button in answers.values():
+        assert button["value"] == f"{PLAN.response}|{PLAN.digest}"
+        assert PLAN.short_digest in button["confirm"]["text"]["text"]
+    assert answers[APPROVE]["style"] == "danger"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "consequence"),
+    [
+        ("approved", "approved", "The plan runs now"),
+        ("rejected", "rejected", "Nothing of this plan is done."),
+        ("expired", "expired without an answer", "nobody answered"),
+        ("invalid", "not accepted", "the question stays open"),
+    ],
+)
+def test_a_decision_says_who_how_when_and_what_follows(answer: str, words: str, consequence: str) -> None:
+    decision = a_decision(PLAN, answer, comment="go `ahead`", reason="a reason", channel="slack")
+    message = decision_message(decision, PLAN, keys_of(), at=after(5))
+    assert words in message.text
+    assert consequence in said(message)
+    assert "by `jane@corp.example` through Slack at 2026-03-02 09:21:00 UTC" in said(message)
+    assert "Comment: `go 'ahead'`" in said(message)
+    assert "Reason: a reason" in said(message)
+    assert PLAN.digest in said(message)
+    assert not [block for block in message.blocks if block["type"] == "actions"]
+
+
+def test_the_outcome_says_result_evidence_and_what_is_left() -> None:
+    ended = ResponseEnded(result="not fixed", reason="libssl3 is still vulnerable", contained=True)
+    message = outcome_message(
+        ended, (a_verdict(VerdictKind.NOT_FIXED, "one", "two"),), keys_of(), took=timedelta(minutes=46), run_url=URL
+    )
+    assert message.text == f"Not fixed: {INSTANCE_ID} (210987654321, eu-west-1)"
+    for fact in (
+        "❌",
+        "libssl3 is still vulnerable",
+        "Still contained",
+        "Took 46 min",
+        f"• {INSTANCE_ID} is not fixed: one; two",
+        f"<{URL}|The run>",
+    ):
+        assert fact in said(message)
+    assert_slack_takes(message)
+
+
+def test_a_note_is_its_text_and_its_links() -> None:
+    message = note("Waiting for <Inspector> & co", {"The run": URL, "None": None})
+    assert message.text == "Waiting for &lt;Inspector&gt; &amp; co"
+    assert said(message) == f"Waiting for &lt;Inspector&gt; &amp; co\n<{URL}|The run>"
+    assert_slack_takes(note(""))
+
+
+@settings(deadline=None, max_examples=50)
+@given(WORDS, WORDS)
+def test_nothing_that_is_said_breaks_a_message(one: str, two: str) -> None:
+    finding = a_finding(
+        title=one,
+        vulnerability_id=one,
+        severity=two,
+        source_url=two,
+        packages=(a_package(name=one, version=two, fixed_in=one),) * 30,
+        resource=a_resource(tags={"Name": two}),
+    )
+    plan = PLAN.model_copy(
+        update={
+            "reasons": (one, two) * 20,
+            "not_covered": (one,) * 60,
+            "cannot_be_put_back": (two,) * 60,
+            "runbook": one,
+            "approval": PLAN.approval.model_copy(update={"approvers": (one, two)}),
+        }
+    )
+    decision = a_decision(plan, approver=one, comment=two, reason=one)
+    ended = ResponseEnded(result=one, reason=two, contained=True)
+    verdicts = (a_verdict(VerdictKind.UNVERIFIABLE, one, two),) * 40
+    for message in (
+        alert_message(keys_of(), {CASE: (finding,) * 30}, a_runbook(), run_url=one, console_url=two),
+        approval_message(plan, keys_of(), one, after(60), answers_in_slack=True),
+        decision_message(decision, plan, keys_of(), at=after(1)),
+        outcome_message(ended, verdicts, keys_of(), run_url=one, ticket_url=two),
+        note(one, {two: URL}),
+    ):
+        assert_slack_takes(message)
+
+
+def test_a_plan_of_hundreds_of_steps_is_one_question() -> None:
+    every = assessments(50)
+    message = approval_message(a_contain_plan(*every), keys_of(*every), URL, after(60))
+    assert "and 286 more" in said(message)
+    assert_slack_takes(message)
