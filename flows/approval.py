@@ -26,6 +26,9 @@ from tasks.approving import (
 from tasks.flow_runs import has_answer
 from tasks.run import current
 
+MOST_STEPS_IN_FORM = 60
+"""Beyond this the form counts the steps by kind; the plan's artifact shows every one."""
+
 
 class ApprovalForm(RunInput):
     """What the approver fills in. Silence is no answer, and there is no default that approves."""
@@ -53,7 +56,9 @@ async def obtain_decision(plan: Plan) -> Decision:
         key = f"{plan.digest}-{attempt}"
         if not await has_answer(current().flow_run, key):
             ask_for_approval(plan, attempt)
-        form = ApprovalForm.with_initial_data(description=plan_markdown(plan, keys=current().keys))
+        form = ApprovalForm.with_initial_data(
+            description=plan_markdown(plan, keys=current().keys, most_steps=MOST_STEPS_IN_FORM)
+        )
         answer = await asuspend_flow_run(wait_for_input=form, key=key, timeout=None)
         record_answer(plan, attempt, FormAnswer.model_validate(answer.model_dump(include={*FormAnswer.model_fields})))
     return decision

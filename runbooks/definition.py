@@ -32,6 +32,16 @@ class Signal(StrEnum):
     COMPROMISE_SUSPECTED = "compromise-suspected"
     """A person or a detection says so of this very host."""
 
+    @property
+    def words(self) -> str:
+        """As an adjective: what `...` is."""
+        return {
+            "known-exploit": "exploitable by a known exploit",
+            "exploited-in-the-wild": "exploited in the wild",
+            "exposed": "exposed to the internet",
+            "compromise-suspected": "suspected of being compromised",
+        }[self.value]
+
 
 class Approval(Model):
     """Who is asked before a phase runs. There is no default that approves."""

@@ -24,6 +24,8 @@ from runbooks.steps import AnyStep
 
 FINISHED = ("done", "already-done", "failed", "drifted", "refused")
 SUCCEEDED = ("done", "already-done")
+CHANGED = ("done", "in-progress")
+"""Outcomes of this system's own doing; what was so already belongs to someone else, and is left alone."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,13 @@ class ResponseHistory:
 
     @property
     def contained(self) -> bool:
-        """Whether some interface, group or target is still changed by a contain plan and not put back."""
-        plan, released = self.plan(Phase.CONTAIN), self.phase_ended(Phase.RELEASE)
-        if plan is None or (released is not None and released.result == "done"):
+        """Whether a contain plan has changed something that can be put back, and it has not been put back."""
+        released = self.phase_ended(Phase.RELEASE)
+        if released is not None and released.result == "done":
             return False
-        return any(outcome.status in SUCCEEDED for outcome in self.step_outcomes(plan).values())
+        plans = [plan for plan in self.plans.values() if plan.phase is Phase.CONTAIN]
+        changed = (self.outcome(plan, step) for plan in plans for step in plan.steps if step.undo is not None)
+        return any(outcome is not None and outcome.status in CHANGED for outcome in changed)
 
 
 def fold(entries: Iterable[Dated]) -> ResponseHistory:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import cached_property
 from itertools import groupby
+from typing import Any, Self
 
 import rfc8785
 
@@ -56,10 +58,16 @@ class Plan(Model):
     previous: str | None = None
     """Digest of the plan that this one takes the place of."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """SHA-256 over the plan's RFC 8785 canonical JSON, as 64 hex digits."""
+        """SHA-256 over the plan's RFC 8785 canonical JSON, as 64 hex digits. Worked out once: a plan never changes."""
         return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json"))).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy that works out a digest of its own."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy.__dict__.pop("digest", None)
+        return copy
 
     @property
     def short_digest(self) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from runbooks.definition import Runbook, Signal
+from runbooks.errors import BadInput
 from runbooks.exposure import InternetPath, paths_from_internet
 from runbooks.facts import CaseFacts
-from runbooks.errors import BadInput
 from runbooks.finding import Finding, FindingStatus, VulnerablePackage
 from runbooks.instance import InstanceFacts
 from runbooks.model import Model
@@ -205,7 +205,7 @@ def _priority(facts: CaseFacts, signals: tuple[Signal, ...]) -> Literal["P1", "P
 def _priority_reason(facts: CaseFacts, signals: tuple[Signal, ...]) -> str:
     worst = max(facts.findings, key=_weight)
     score = worst.inspector_score if worst.inspector_score is not None else worst.cvss_score
-    named = " and ".join(signal.value for signal in signals) or "neither exploited nor exposed"
+    named = " and ".join(signal.words for signal in signals) or "neither exploited nor exposed"
     scored = f", score {score:g}" if score is not None else ""
     return f"severity {worst.severity}{scored}, {named}"
 
@@ -217,7 +217,7 @@ def _weight(finding: Finding) -> tuple[int, float]:
 def _containment_reason(runbook: Runbook, signals: tuple[Signal, ...], contain: bool) -> str:
     if contain:
         chosen = next(each for each in runbook.contain.when if each and set(each) <= set(signals))
-        return f"contain first: {runbook.name} contains what is {' and '.join(signal.value for signal in chosen)}"
+        return f"contain first: {runbook.name} contains what is {' and '.join(signal.words for signal in chosen)}"
     if not runbook.contain.when:
         return f"no containment: {runbook.name} never contains"
     return f"no containment: none of the conditions of {runbook.name} holds"

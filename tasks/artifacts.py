@@ -12,6 +12,7 @@ from runbooks.plan import Plan
 from runbooks.telling.plan_text import plan_difference, plan_markdown
 from runbooks.telling.progress import progress_markdown
 from runbooks.telling.triage_text import triage_markdown
+from runbooks.telling.verdict_text import verdicts_markdown, waiting_markdown
 from runbooks.triage import Assessment
 from runbooks.verdict import Verdict
 from tasks.run import Run
@@ -39,15 +40,11 @@ class Artifacts:
         self._show(run, f"progress-{plan.phase}", progress_markdown(plan, outcomes, waiting), headline)
 
     def waiting(self, run: Run, phase: str, reasons: Sequence[str]) -> None:
-        lines = "\n".join(f"- {reason}" for reason in dict.fromkeys(reasons))
-        self._show(run, f"waiting-{phase}", f"Still waited for:\n\n{lines}", f"Waiting since {run.now():%H:%M:%S} UTC")
+        told = tuple(dict.fromkeys(reasons))
+        self._show(run, f"waiting-{phase}", waiting_markdown(told), f"Still waiting at {run.now():%H:%M:%S} UTC")
 
     def verdicts(self, run: Run, verdicts: Sequence[Verdict]) -> None:
-        text = "\n\n".join(
-            f"**{verdict.kind.value}**\n\n" + "\n".join(f"- {reason}" for reason in verdict.reasons)
-            for verdict in verdicts
-        )
-        self._show(run, "verdict", text or "no verdict", "The verdict, and the evidence that agrees on it")
+        self._show(run, "verdict", verdicts_markdown(verdicts, run.keys), "The verdict, and its evidence")
 
     def post_mortem(self, run: Run, text: str) -> None:
         self._show(run, "post-mortem", text, "What happened, when, and what is to be learned")

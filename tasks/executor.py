@@ -118,7 +118,7 @@ class Executor:
         """Record what the look alone tells: done, failed, drifted, or still going on."""
         match look.status:
             case "as-left":
-                mine = plan.operation(step) in history.intents
+                mine = step.follows or plan.operation(step) in history.intents
                 self._end(plan, step, "done" if mine else "already-done", look.detail, look)
             case "failed" | "drifted":
                 self._end(plan, step, look.status, look.detail, look)

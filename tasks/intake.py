@@ -68,7 +68,10 @@ def _route(ledger: Ledger, catalog: Catalog, finding: Finding, delivery: Deliver
         resource_type=finding.resource.type,
         resource_id=finding.resource.id,
     )
-    taken = ledger.take_finding(key, finding, delivery.source, delivery.id)
+    try:
+        taken = ledger.take_finding(key, finding, delivery.source, delivery.id)
+    except BadInput as error:
+        return _Answer(code=error.code, reason=error.detail)
     if taken.case is None:
         return _Answer(code="nothing-open", reason=f"the finding is {finding.status} and no case is open for {key}")
     if finding.status != FindingStatus.ACTIVE or taken.case.response_id is not None:

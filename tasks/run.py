@@ -93,7 +93,14 @@ def running(response: str, attempt: int, flow_run: str) -> Iterator[Run]:
     keys = [case.key for each in row.cases if (case := have.ledger.case(each)) is not None]
     # Two runbooks may hold cases on one instance: the lease is on the instance, not only on the response.
     resources = tuple(dict.fromkeys(f"{key.account}/{key.region}/{key.resource_id}" for key in keys))
-    lease = have.ledger.take_over(response, chosen, flow_run, resources, have.settings.lease_seconds)
+    lease = have.ledger.take_over(
+        response,
+        chosen,
+        flow_run,
+        resources,
+        have.settings.lease_seconds,
+        settle_seconds=have.settings.settle_seconds,
+    )
     run = Run(services=have, response=row, lease=lease, flow_run=flow_run)
     renewal = threading.Thread(target=_keep_alive, args=(run,), name=f"lease of {response}", daemon=True)
     renewal.start()

@@ -19,6 +19,9 @@ from tasks.services import Services
 
 DEPLOYMENTS = {"respond": "respond", "verify": "rescan-verify", "release": "release"}
 """Purpose of a response -> the deployment that carries it out."""
+LIVE = ("new", "starting", "running", "asking", "waiting")
+ANSWER_GRACE = timedelta(seconds=10)
+"""How long an answered question may take to wake its run."""
 
 
 @dataclass
@@ -50,9 +53,9 @@ async def sweep(have: Services) -> Swept:
             swept.expired.append(question.response_id)
             if question.flow_run:
                 await _guarded(swept, question.response_id, cancel(question.flow_run, "the approval expired"))
-    for response in have.ledger.responses():
-        if response.status != "ended":
-            await _guarded(swept, response.id, _keep_moving(have, response, now, swept))
+    unwoken = {response.id for response in have.ledger.answered(now - ANSWER_GRACE)}
+    for response in (each for status in LIVE for each in have.ledger.responses(status)):
+        await _guarded(swept, response.id, _keep_moving(have, response, response.id in unwoken, now, swept))
     return swept
 
 
@@ -63,12 +66,17 @@ async def _guarded(swept: Swept, response: str, work: object) -> None:
         swept.troubles.append(f"{response}: {error.code}: {error.detail}")
 
 
-async def _keep_moving(have: Services, response: ResponseRow, now: datetime, swept: Swept) -> None:
-    reason = await _why_to_start(have, response, now)
+async def _keep_moving(have: Services, response: ResponseRow, unwoken: bool, now: datetime, swept: Swept) -> None:
+    reason = _Reason(restart="its answer did not wake it", dead=True) if unwoken else None
+    reason = reason or await _why_to_start(have, response, now)
     if reason is None:
         return
     old = response.flow_run if reason.dead else None
-    attempt = response.attempt if reason.same_attempt else have.ledger.next_attempt(response.id, reason.restart)
+    attempt = (
+        response.attempt
+        if reason.same_attempt
+        else have.ledger.next_attempt(response.id, reason.restart, after=response.attempt)
+    )
     flow_run = await start(_start(have, response, attempt))
     have.ledger.set_flow_run(response.id, attempt, flow_run)
     swept.started.append(response.id)

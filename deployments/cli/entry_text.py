@@ -127,6 +127,6 @@ def _of_a_run(record: Record) -> str:
 
 
 def dated(entry: Entry, words: str, *, stream: bool = True) -> str:
-    """The entry's time, its place, and what it says."""
+    """The entry's time, its place, and what it says, on one line whatever the words hold."""
     place = f"{entry.stream} {entry.sequence}  " if stream else ""
-    return f"{moment(entry.at)}  {place}{words}"
+    return f"{moment(entry.at)}  {place}{' '.join(words.split())}"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.cli.entry_text import EntryText, dated
 from deployments.cli.exits import ANSWER_IS_NO, DONE
-from deployments.cli.output import data, lines, say
+from deployments.cli.output import say
 from runbooks.case import response_stream
 from runbooks.errors import NotFound
+from runbooks.model import Model
 
 if TYPE_CHECKING:
     from tasks.gateways.ledger import ResponseRow
@@ -20,7 +21,24 @@ LOOK_EVERY_SECONDS = 0.5
 PATIENCE_SECONDS = 20.0
 
 
-def follow(have: Services, response: str) -> ResponseRow:
+class Ended(Model):
+    """How a response ended."""
+
+    response: str
+    purpose: str
+    cases: tuple[str, ...]
+    result: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.response}: {self.result}: {self.reason}"
+
+    @property
+    def exit_code(self) -> int:
+        return DONE if self.result in GOOD else ANSWER_IS_NO
+
+
+def follow(have: Services, response: str) -> Ended:
     """Tell each new entry of the response on standard error, until it has ended.
 
     Raises:
@@ -34,7 +52,7 @@ def follow(have: Services, response: str) -> ResponseRow:
         raise
 
 
-def _follow(have: Services, response: str) -> ResponseRow:
+def _follow(have: Services, response: str) -> Ended:
     text, told, since, warned = EntryText(), 0, time.monotonic(), False
     while True:
         row = have.ledger.response(response)
@@ -45,24 +63,24 @@ def _follow(have: Services, response: str) -> ResponseRow:
             say(dated(entry, text.words(entry), stream=False) + _form(have, entry.body))
             told += 1
         if row.status == "ended":
-            return row
+            return _ended(have, row)
         if row.attempt == 0 and not warned and time.monotonic() - since > PATIENCE_SECONDS:
             say("Nothing has taken it up yet: is `runbooks sweep` running?")
             warned = True
         time.sleep(LOOK_EVERY_SECONDS)
 
 
-def report(have: Services, row: ResponseRow, *, as_json: bool) -> int:
-    """Print how a response ended, and give the exit code that says so."""
+def _ended(have: Services, row: ResponseRow) -> Ended:
     from tasks.journal import read_history
 
     ended = read_history(have.ledger, row.id).ended
-    reason = ended.reason if ended else ""
-    if as_json:
-        data({"response": row.id, "purpose": row.purpose, "cases": row.cases, "result": row.result, "reason": reason})
-    else:
-        lines(f"{row.id}: {row.result}: {reason}")
-    return DONE if row.result in GOOD else ANSWER_IS_NO
+    return Ended(
+        response=row.id,
+        purpose=row.purpose,
+        cases=row.cases,
+        result=row.result or "",
+        reason=ended.reason if ended else "",
+    )
 
 
 def _form(have: Services, body: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from deployments.cli.exits import exit_code_of
 HELP = """\
 Amazon Inspector says what is vulnerable; this gets it fixed, and proves it.
 
-Examples:
+For example:
   runbooks parse finding.json               what a payload is taken for
   runbooks plan finding.json                what would be done about it
   runbooks respond finding.json --wait      do it, and follow it to its end

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from deployments.cli.case_lookup import find_case
 from deployments.cli.exits import DONE
-from deployments.cli.following import follow, report
+from deployments.cli.following import follow
 from deployments.cli.opening import opened
 from deployments.cli.output import data, lines, say
 
@@ -27,7 +27,12 @@ def respond_on_demand(purpose: Purpose, text: str, *, wait: bool, as_json: bool)
         response = open_response(purpose, case.id)
         say(f"{response}: {purpose} {case.key}; the sweep starts its run")
         if wait:
-            return report(have, follow(have, response), as_json=as_json)
+            ended = follow(have, response)
+            if as_json:
+                data(ended)
+            else:
+                lines(str(ended))
+            return ended.exit_code
         if as_json:
             data({"response": response, "case": case.id, "purpose": purpose})
         else:

@@ -39,14 +39,14 @@ def rows(header: Sequence[str], body: Iterable[Sequence[str]]) -> None:
 
 
 def document(markdown: str) -> None:
-    """A text in markdown: rendered at a terminal, as it is elsewhere."""
+    """A text in markdown, escaped already: rendered at a terminal, as it is elsewhere."""
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown
 
         Console().print(Markdown(markdown))
     else:
-        lines(*markdown.splitlines())
+        print(_encodable(markdown, sys.stdout), end="")
 
 
 def say(text: str) -> None:
@@ -72,7 +72,11 @@ def _one_line(text: str) -> str:
 
 
 def _shown(text: str, stream: TextIO, keep: str = "") -> str:
-    """The text with a mark in place of what is not visible, in characters that the stream can take."""
+    """The text with a mark in place of what is not visible."""
     visible = "".join(each if each.isprintable() or each in keep else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return _encodable(visible, stream)
+
+
+def _encodable(text: str, stream: TextIO) -> str:
     encoding = stream.encoding or "utf-8"
-    return visible.encode(encoding, "backslashreplace").decode(encoding)
+    return text.encode(encoding, "backslashreplace").decode(encoding)

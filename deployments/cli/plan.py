@@ -44,7 +44,7 @@ app = App(
 Examples:
 
   runbooks plan finding.json
-  runbooks plan arn:aws:inspector2:eu-west-1:123456789012:finding/0123456789abcdef0123456789abcdef
+  runbooks plan FINDING_ARN
   runbooks plan finding.json --json
 
 The exit code is 1 when there is nothing to do, or when only a person can do it.
@@ -74,7 +74,7 @@ def plan(target: Annotated[str, Parameter(allow_leading_hyphen=True)], /, *, as_
     catalog = Catalog.read(LIBRARY, *settings.library_folders)
     findings = (finding_at(target, settings),) if is_arn(target) else findings_in(read_bytes(target)).findings
     uncovered = [finding for finding in findings if catalog.covering(finding) is None]
-    runs = list(_dry_runs(_cases(findings, catalog), settings))
+    runs = list(_dry_runs(_cases(findings, catalog), catalog, settings))
     if as_json:
         data({"cases": [_as_json(run) for run in runs], "no_runbook": [finding.arn for finding in uncovered]})
     else:
@@ -99,10 +99,9 @@ def _cases(findings: Sequence[Finding], catalog: Catalog) -> dict[CaseKey, list[
     return cases
 
 
-def _dry_runs(cases: Mapping[CaseKey, Sequence[Finding]], settings: Settings) -> Iterator[DryRun]:
+def _dry_runs(cases: Mapping[CaseKey, Sequence[Finding]], catalog: Catalog, settings: Settings) -> Iterator[DryRun]:
     from tasks.facts import read_case_facts
 
-    catalog = Catalog.read(LIBRARY, *settings.library_folders)
     for key, findings in cases.items():
         runbook = catalog.named(key.runbook)
         sessions = reading_sessions(settings, findings[0].resource.partition)

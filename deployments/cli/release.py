@@ -15,7 +15,8 @@ Examples:
   runbooks release i-0123456789abcdef0
   runbooks release case-0123456789ab --no-wait
 
-The exit code is 0 when everything is as it was before, 1 otherwise. Ctrl-C stops following, and nothing else.
+The exit code is 0 when everything is as it was before, 1 otherwise.
+Ctrl-C stops following, and nothing else.
 """,
 )
 

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 
 from deployments.cli.exits import ANSWER_IS_NO, DONE
 from deployments.cli.findings import case_key, finding_at, findings_in, in_words, is_arn, read_bytes
-from deployments.cli.following import LOOK_EVERY_SECONDS, PATIENCE_SECONDS, follow, report
+from deployments.cli.following import LOOK_EVERY_SECONDS, PATIENCE_SECONDS, follow
 from deployments.cli.opening import opened
 from deployments.cli.output import Json, data, lines, say
 from runbooks.finding import Finding
@@ -28,10 +28,10 @@ Examples:
 
   runbooks respond finding.json
   runbooks respond finding.json --wait
-  runbooks respond arn:aws:inspector2:eu-west-1:123456789012:finding/0123456789abcdef0123456789abcdef
+  runbooks respond FINDING_ARN
 
-With --wait the exit code is 0 when it is fixed or nothing had to be done, 1 otherwise. Ctrl-C stops following, and
-nothing else. The sweep does the rest: runbooks sweep.
+With --wait the exit code is 0 when it is fixed or nothing had to be done, and
+1 otherwise; Ctrl-C stops following, and nothing else.
 """,
 )
 
@@ -82,11 +82,15 @@ def _wait(have: Services, delivery: str, findings: tuple[Finding, ...], *, as_js
         say(f"{settled.code or 'note'}: {settled.reason}")
     cases = [case for each in _case_ids(have, findings) if (case := have.ledger.case(each)) is not None]
     responses = dict.fromkeys(filter(None, map(_response, cases)))
-    if not responses:
-        answer = DONE if settled.code == "nothing-open" else ANSWER_IS_NO
+    ended = [follow(have, response) for response in responses]
+    if as_json:
+        data({"delivery": delivery, "state": settled.state, "code": settled.code, "responses": ended})
+    else:
+        lines(*map(str, ended))
+    if not ended:
         say(f"No response was started for {delivery}.")
-        return answer
-    return max([report(have, follow(have, response), as_json=as_json) for response in responses])
+        return DONE if settled.code == "nothing-open" else ANSWER_IS_NO
+    return max(each.exit_code for each in ended)
 
 
 def _settled(have: Services, delivery: str) -> Delivery:

@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 
 from deployments.cli.opening import opened
 from deployments.cli.output import say
-from runbooks.errors import LedgerError, Outside
+from runbooks.errors import InvalidSetting, LedgerError, Outside
 from runbooks.telling.words import moment
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ Examples:
   runbooks sweep
   runbooks sweep --once
 
-One is enough; a second does no harm. It needs PREFECT_API_URL, where the runs are started.
+One is enough; a second does no harm. It starts runs on the Prefect server that
+PREFECT_API_URL names.
 """,
 )
 
@@ -40,7 +41,16 @@ def sweep(*, once: Annotated[bool, Parameter(negative="", show_default=False)] =
         once: One pass only; the exit code is 3 when it could not be made.
     """
     with _ends_when_told(), opened() as have:
+        _require_prefect()
         asyncio.run(_once(have) if once else _for_ever(have))
+
+
+def _require_prefect() -> None:
+    """Without the address of a server Prefect would start a temporary one, which no worker knows of."""
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
+        raise InvalidSetting("PREFECT_API_URL is not set: the sweep starts runs on the Prefect server there")
 
 
 async def _once(have: Services) -> None:

@@ -15,7 +15,8 @@ Examples:
   runbooks verify i-0123456789abcdef0
   runbooks verify case-0123456789ab --no-wait
 
-The exit code is 0 when the case is fixed, 1 when it is not or cannot be told. Ctrl-C stops following, and nothing else.
+The exit code is 0 when the case is fixed, 1 when it is not or cannot be told.
+Ctrl-C stops following, and nothing else.
 """,
 )
 

@@ -67,7 +67,7 @@ def _describe(snapshot: Any) -> dict[str, Any]:
         "Description": snapshot.description,
         "Encrypted": snapshot.encrypted,
         "OwnerId": snapshot.owner_id,
-        "State": "pending",
+        "State": snapshot.status,
         "Progress": "",
         "StartTime": snapshot.start_time,
         "Tags": [{"Key": tag["key"], "Value": tag["value"]} for tag in snapshot.get_tags()],

@@ -246,7 +246,7 @@ def _advisory(world: World, subject: Subject, options: FurnishOptions) -> Adviso
     )
     world.advisories.append(advisory)
     for package in advisory.packages:
-        if options.patch_available and package.fixed_in and package.manager == "OS":
+        if options.patch_available and package.fixed_in:
             world.repository[subject.platform.code, package.name] = package.fixed_in
     return advisory
 

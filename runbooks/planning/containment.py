@@ -104,12 +104,12 @@ def _quarantine_groups(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterat
 
 def _in_order(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterator[AnyStep]:
     """Kind by kind over all cases, so that what is alike is looked at and done together."""
-    for steps_of in (_out_of_rotation, _protect, _snapshot, _isolate, _stop):
+    for steps_of in (_detach, _deregister, _protect, _keep_volumes, _snapshot, _isolate, _stop):
         for each in chosen:
             yield from steps_of(runbook, each)
 
 
-def _out_of_rotation(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
+def _detach(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
     instance = _instance(each)
     group = instance.auto_scaling
     if group is not None:
@@ -121,12 +121,17 @@ def _out_of_rotation(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
             decrement=decrement,
             room_to_return=decrement or group.desired < group.maximum,
         )
+
+
+def _deregister(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
+    instance = _instance(each)
     for registration in instance.targets:
         yield DeregisterTarget(
             target=_target(instance),
             cases=(each.case,),
             target_group=registration.target_group,
             port=registration.port,
+            after_detachment=instance.auto_scaling is not None,
         )
 
 
@@ -151,8 +156,12 @@ def _protect(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
             expects=instance.shutdown_behavior,
             leaves="stop",
         )
+
+
+def _keep_volumes(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
+    instance = _instance(each)
     before = {volume.device: volume.delete_on_termination for volume in instance.volumes}
-    if any(before.values()):
+    if runbook.contain.protect_evidence and any(before.values()):
         yield SetDeleteOnTermination(
             target=_target(instance),
             cases=(each.case,),

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from runbooks.definition import Runbook
+from runbooks.history import CHANGED
 from runbooks.plan import ApprovalRule, Phase, Plan
 from runbooks.records import Outcome
 from runbooks.steps import AnyStep, DetachFromAutoScaling, SwapSecurityGroups
-
-CHANGED = ("done", "already-done", "in-progress")
 
 
 def plan_release(

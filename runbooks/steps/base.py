@@ -68,6 +68,11 @@ class Step(Model):
         """The step that puts back what was there, or None with the class's `undo_reason`."""
         return None
 
+    @property
+    def follows(self) -> bool:
+        """Whether an earlier step of the same plan brings this one about: found done, it is this plan's doing."""
+        return False
+
     def describe(self) -> str:
         """The step in words, for the one who approves it."""
         raise NotImplementedError

@@ -108,6 +108,12 @@ class DeregisterTarget(Step):
 
     target_group: str
     port: int
+    after_detachment: bool = False
+    """Leaving the Auto Scaling group deregisters the instance from the group's own target groups."""
+
+    @property
+    def follows(self) -> bool:
+        return self.after_detachment
 
     @property
     def key(self) -> str:
@@ -215,7 +221,7 @@ class CreateSnapshots(Step):
     volumes: tuple[str, ...]
 
     def describe(self) -> str:
-        return f"Snapshot the {len(self.volumes)} volume(s) of {self.target.id} as evidence: {', '.join(self.volumes)}"
+        return f"Snapshot every volume of {self.target.id} as evidence: {', '.join(self.volumes)}"
 
     def expectation(self) -> str:
         return "no snapshots of this operation yet"

@@ -62,7 +62,7 @@ class PatchPackages(Step):
         return f"Update {', '.join(self.packages)} on {where} with {self.document}, {reboot}"
 
     def expectation(self) -> str:
-        return "Systems Manager reaches the instance(s), and no command of this operation was sent yet"
+        return "Systems Manager reaches every instance, and no command of this operation was sent yet"
 
 
 class CollectInventory(Step):

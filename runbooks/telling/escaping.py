@@ -18,12 +18,12 @@ _INVISIBLE = ("Cc", "Cf", "Cs", "Cn", "Co")
 _JOINER = "\u2060"
 # Renderers make links of bare addresses, even of escaped ones; an invisible joiner keeps them text.
 _BARE_ADDRESS = re.compile(r"://|\bwww(?=\.)|\b(?:mailto|xmpp):", re.IGNORECASE)
-_MARKDOWN = re.compile(r"[\\`*<~]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|&(?=[#\w])")
+_MARKDOWN = re.compile(r"[\\`*<|~]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|&(?=[#\w])")
 _MARKDOWN_LABEL = re.compile(rf"{_MARKDOWN.pattern}|[\[\]]")
 _MARKDOWN_START = re.compile(r"[#>+\-=\[]|\d{1,9}(?=[.)](?:\s|$))")
 _WIKI = re.compile(r"[{}\[\]|!*?]|(?<![^\W_])[_+^~]|[_+^~](?![^\W_])|(?<!\S)-(?=[^\s>])|\((?=[/x!?+\-*yni]\))")
 _WIKI_START = re.compile(r"(h[1-6]|bq)(?=\.)|[#-]")
-_WIKI_BACKSLASH = re.compile(r"\\(?![\w\s])|\\$")
+_WIKI_BACKSLASH = re.compile(r"\\(?![^\W_])")
 _ADDRESS_LIMIT = 1_500
 _ADDRESS_PARTS = ":/?#@!$&'*+,;=%-._~"
 

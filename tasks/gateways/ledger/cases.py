@@ -24,7 +24,7 @@ class Cases(Journal):
         """Writes a finding down under its case, which it opens if none is open.
 
         A finding seen before with the same status and the same or a later `updated_at`, or seen later in any status,
-        is no news and changes nothing. A closed finding opens no case. `reopen`: a person asks for the case to be
+        is no news and changes nothing. Only an active finding opens a case. `reopen`: a person asks for the case to be
         opened again even though the finding is no news.
         """
         stream = case_stream(key.id)
@@ -32,7 +32,7 @@ class Cases(Journal):
             case = _case(connection, key.id)
             news = _is_news(connection, key.id, finding)
             is_open = case is not None and case.status == "open"
-            opens = not is_open and (news or reopen) and finding.status != FindingStatus.CLOSED
+            opens = not is_open and (news or reopen) and finding.status == FindingStatus.ACTIVE
             if opens:
                 self._write(connection, stream, CaseOpened(key=key, reopened=case is not None))
             if opens or (news and case is not None):

@@ -71,7 +71,7 @@ class Database:
             finally:
                 self._turn.release()
         else:
-            raise LedgerError(f"ledger {self.url}: this process has been writing for {self._wait_seconds:g} seconds")
+            raise LedgerError(f"ledger {self.url}: this process writes too long; try again")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

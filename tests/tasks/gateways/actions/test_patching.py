@@ -154,6 +154,16 @@ def test_the_command_of_another_operation_is_not_taken_for_ours(aws: AwsWorld):
     assert statuses(aws.look(again)) == ["as-expected"]
 
 
+def test_our_command_is_found_behind_later_ones_of_others(aws: AwsWorld):
+    bucket = two_nodes(aws)
+    first = a_patch(bucket)
+    command = aws.act(first)["command"]
+    aws.sandbox.advance(60)
+    aws.act(a_patch(bucket, target=a_target("another-key")))
+    (look,) = aws.look(first)
+    assert (look.status, look.result["command"]) == ("as-left", command)
+
+
 def test_a_node_that_is_not_online_is_left_out_and_its_case_fails_with_the_reason(aws: AwsWorld):
     bucket = two_nodes(aws, no_control_path=True)
     aws.sandbox.advance(600)
