@@ -19,7 +19,7 @@ class CaseKey(Model):
     @property
     def id(self) -> str:
         """Short, stable name of the case, derived from its key: `case-` and twelve hex digits."""
-        text = "\n".join((self.runbook, self.account, self.region, self.resource_type, self.resource_id))
+        text = f"{self.runbook}\n{self.account}\n{self.region}\n{self.resource_type}\n{self.resource_id}"
         return f"case-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def __str__(self) -> str:

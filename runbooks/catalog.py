@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import yaml
 from pydantic import ValidationError
@@ -60,12 +61,16 @@ def read_runbook(file: Path) -> Runbook:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InvalidRunbook(f"{file}:{line}: not YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        # A character that YAML does not allow, or a date that does not exist: neither knows its line.
+        raise InvalidRunbook(f"{file}:1: not YAML: {' '.join(str(error).split())}") from error
     if tree is None or not isinstance(value, dict):
         raise InvalidRunbook(f"{file}:1: a runbook is a mapping of keys to values")
     if duplicate := _duplicate_key(tree):
         raise InvalidRunbook(f"{file}:{duplicate.start_mark.line + 1}: {duplicate.value}: the key is there twice")
     try:
-        runbook = Runbook.model_validate(cast("dict[str, Any]", value))
+        # As JSON, where strict still takes a list for a tuple, and no text or truth value for a number.
+        runbook = Runbook.model_validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
         raise InvalidRunbook("\n".join(_explained(file, tree, error))) from error
     if runbook.name != file.stem:

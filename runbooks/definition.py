@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from enum import StrEnum
 from typing import Annotated, Literal
 
 import rfc8785
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from runbooks.finding import SEVERITIES, Finding
 from runbooks.model import Model
@@ -17,7 +18,16 @@ Minutes = Annotated[int, Field(ge=1, le=60 * 24 * 14)]
 Seconds = Annotated[int, Field(ge=1, le=3600)]
 SeverityName = Literal["INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL", "UNTRIAGED"]
 Wave = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^(100|[1-9][0-9]?)%$")]
-Cidr = Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
+
+
+def _network(text: str) -> str:
+    """As EC2 keeps it: a host part or another spelling would be another rule than the plan's ever after."""
+    if "/" not in text:
+        raise ValueError("a CIDR has a prefix length, such as 10.0.9.0/24")
+    return str(ipaddress.ip_network(text))
+
+
+Cidr = Annotated[str, AfterValidator(_network)]
 
 
 class Signal(StrEnum):
@@ -141,7 +151,7 @@ class Limits(Model):
 
     maximum_cases: Annotated[int, Field(ge=1, le=1000)] = 50
     maximum_interfaces: Annotated[int, Field(ge=1, le=50)] = 15
-    protected_tags: dict[str, str] = {}
+    protected_tags: dict[str, str] = Field(default_factory=dict)
     """An instance with any of these tags is never touched."""
 
 

@@ -100,26 +100,33 @@ def from_internet(peer: str, version: int) -> bool:
     if "/" not in peer:
         return False
     network = ipaddress.ip_network(peer, strict=False)
-    return network.version == version and network.prefixlen < (8 if version == 4 else 16)
+    wide = network.prefixlen < (8 if version == 4 else 16)
+    return network.version == version and wide and not network.is_private
 
 
 def acl_admits(subnet: Subnet, rule: Rule) -> bool:
     """Whether the subnet's network ACL lets the internet reach some port of the rule, and lets the answer out."""
-    if rule.protocol not in ("tcp", "udp", "6", "17", "-1"):
+    if rule.protocol == "-1":
+        # Entries decide protocol by protocol: one that denies ping says nothing of TCP.
+        return any(acl_admits(subnet, rule.model_copy(update={"protocol": each})) for each in ("tcp", "udp"))
+    if rule.protocol not in ("tcp", "udp", "6", "17"):
         return _acl_allows(subnet, rule.peer, rule.protocol, None, egress=False)
-    incoming = any(
-        _acl_allows(subnet, rule.peer, rule.protocol, port, egress=False) for port in _ports_to_try(subnet, rule)
-    )
-    answers = any(_acl_allows(subnet, rule.peer, rule.protocol, port, egress=True) for port in EPHEMERAL_PORTS)
-    return incoming and answers
+    low, high = EPHEMERAL_PORTS
+    answer = Rule(protocol=rule.protocol, from_port=low, to_port=high, peer=rule.peer)
+    return _some_port_passes(subnet, rule, egress=False) and _some_port_passes(subnet, answer, egress=True)
 
 
-def _ports_to_try(subnet: Subnet, rule: Rule) -> set[int]:
+def _some_port_passes(subnet: Subnet, rule: Rule, *, egress: bool) -> bool:
+    ports = _ports_to_try(subnet, rule, egress=egress)
+    return any(_acl_allows(subnet, rule.peer, rule.protocol, port, egress=egress) for port in ports)
+
+
+def _ports_to_try(subnet: Subnet, rule: Rule, *, egress: bool) -> set[int]:
     """The ports at which an answer of the ACL can change within the rule's range."""
     low, high = (rule.from_port or 0), (65535 if rule.to_port is None else rule.to_port)
     edges = {low, high}
     for entry in subnet.acl:
-        if not entry.egress and entry.from_port is not None and entry.to_port is not None:
+        if entry.egress == egress and entry.from_port is not None and entry.to_port is not None:
             edges |= {entry.from_port - 1, entry.from_port, entry.to_port, entry.to_port + 1}
     return {port for port in edges if low <= port <= high}
 
@@ -137,10 +144,10 @@ PROTOCOL_NUMBERS = {"tcp": "6", "udp": "17", "icmp": "1", "icmpv6": "58"}
 
 def _matches(entry: AclEntry, peer: str, protocol: str, port: int | None) -> bool:
     network, source = ipaddress.ip_network(entry.cidr, strict=False), ipaddress.ip_network(peer, strict=False)
-    if network.version != source.version:
+    if not network.overlaps(source):
         return False
-    # A narrower deny does not shut the internet out; a narrower allow still lets some of it in.
-    if not (network.prefixlen <= source.prefixlen or entry.allow):
+    # A narrower deny does not shut the internet out; a narrower allow lets it in when it means the internet itself.
+    if network.prefixlen > source.prefixlen and not (entry.allow and from_internet(entry.cidr, source.version)):
         return False
     numbers = {PROTOCOL_NUMBERS.get(entry.protocol, entry.protocol), PROTOCOL_NUMBERS.get(protocol, protocol)}
     if "-1" not in numbers and len(numbers) > 1:

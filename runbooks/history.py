@@ -75,9 +75,10 @@ class ResponseHistory:
         return ended
 
     def next_question(self, digest: str) -> int:
-        """The attempt under which a plan is asked about next: the open question's, or one more than the last answered."""
-        asked, answered = self.questions.get(digest, []), self.refused.get(digest, [])
-        return max(len(answered) + 1, 1) if len(asked) <= len(answered) else len(asked)
+        """The number of the next question about a plan: the open one's, or one more than the last answered."""
+        asked = {each.attempt for each in self.questions.get(digest, [])}
+        answered = {each.attempt for each in self.refused.get(digest, [])}
+        return max(asked - answered, default=max(asked | answered, default=0) + 1)
 
     def open_question(self, digest: str) -> ApprovalAsked | None:
         answered = {decision.attempt for decision in self.refused.get(digest, [])}
@@ -123,7 +124,7 @@ def fold(entries: Iterable[Dated]) -> ResponseHistory:
     return history
 
 
-def _take(history: ResponseHistory, dated: Dated) -> None:
+def _take(history: ResponseHistory, dated: Dated) -> None:  # noqa: C901 - one line for each kind of record
     match dated.record:
         case ResponseStarted() as started:
             history.started = started

@@ -1,9 +1,11 @@
-"""What is known of an EC2 instance when decisions are made about it: facts read from AWS, in our words, without times."""
+"""What is known of an EC2 instance when decisions are made about it: facts read from AWS, in our words."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Literal
+
+from pydantic import Field
 
 from runbooks.model import Model
 
@@ -160,7 +162,7 @@ class Instance(Model):
     lifecycle: str = "on-demand"
     termination_protection: bool = False
     shutdown_behavior: str = "stop"
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = Field(default_factory=dict)
     interfaces: tuple[Interface, ...] = ()
     volumes: tuple[Volume, ...] = ()
     auto_scaling: AutoScalingMembership | None = None

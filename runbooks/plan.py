@@ -65,9 +65,8 @@ class Plan(Model):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy that works out a digest of its own."""
-        copy = super().model_copy(update=update, deep=deep)
-        copy.__dict__.pop("digest", None)
-        return copy
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**values, **(update or {})})
 
     @property
     def short_digest(self) -> str:

@@ -35,7 +35,7 @@ class Triage(Model):
     case: str
     decision: Literal["respond", "nothing-to-do", "person"]
     code: str
-    """Stable reason: vulnerable, instance-gone, finding-gone, finding-closed, finding-suppressed, already-fixed, protected."""
+    """Stable reason of the decision: vulnerable, instance-gone, finding-closed, already-fixed, protected, ..."""
     priority: Literal["P1", "P2", "P3", "P4"] = "P4"
     signals: tuple[Signal, ...] = ()
     contain: bool = False

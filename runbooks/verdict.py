@@ -14,6 +14,9 @@ from runbooks.packages import Scheme, is_fixed, scheme_for
 ABSENT = "ABSENT"
 """The status of a finding that Inspector no longer has (closed ones are deleted after 3 or 30 days)."""
 
+PASSING = ("PENDING_INITIAL_SCAN", "UNMANAGED_EC2_INSTANCE", "NO_INVENTORY", "STALE_INVENTORY")
+"""Why a new or just patched instance is not scanned at first; it passes with its first inventory (ScanStatus)."""
+
 
 class VerdictKind(StrEnum):
     FIXED = "fixed"
@@ -36,7 +39,7 @@ class Evidence(Model):
     gone: bool = False
     platform: str
     findings: dict[str, str]
-    """ARN -> status of the findings of the case's vulnerabilities on this resource; ABSENT when Inspector has it no more."""
+    """ARN -> status of the case's vulnerabilities on this resource; ABSENT when Inspector has the finding no more."""
     coverage: Coverage | None
     installed: dict[str, str | None]
     """Package -> installed version; None when the inventory does not have the package."""
@@ -97,7 +100,8 @@ def _judge_one(
         return None, (f"Inspector does not list {each.resource} in its coverage",)
     scanned = each.coverage.last_scanned_at
     if each.coverage.status != "ACTIVE":
-        return VerdictKind.UNVERIFIABLE, (f"Inspector does not scan {each.resource} now: {each.coverage.reason}",)
+        kind = None if each.coverage.reason in PASSING else VerdictKind.UNVERIFIABLE
+        return kind, (f"Inspector does not scan {each.resource} now: {each.coverage.reason}",)
     if scanned is None or scanned <= since:
         return None, (f"Inspector has not scanned {each.resource} since the change",)
     if each.inventory_captured_at is None or each.inventory_captured_at <= since:
@@ -117,6 +121,8 @@ def _agreement(each: Evidence, fixed_in: Mapping[str, str | None]) -> tuple[Verd
         return VerdictKind.NOT_FIXED, (*words, *_finding_words(each, active))
     if any(fixed is None for fixed, _ in packages):
         return VerdictKind.UNVERIFIABLE, words
+    if not packages:
+        return VerdictKind.UNVERIFIABLE, (f"no finding names a package whose version on {each.resource} could be read",)
     if active:
         return None, (*words, f"Inspector still reports the finding on {each.resource}, against the installed version")
     scanned = each.coverage.last_scanned_at if each.coverage else None
