@@ -35,14 +35,22 @@ class ApprovalForm(RunInput):
 
     decision: Literal["approve", "reject"] = Field(
         title="Decision",
-        description="reject leaves everything as it is and hands the case to a person",
+        description="approve: the steps above are done, and nothing else. reject: none of them; a person takes over",
         json_schema_extra={"position": 0},
     )
     approver: str = Field(
-        title="Approver", description="Who you are", min_length=2, max_length=120, json_schema_extra={"position": 1}
+        title="Approver",
+        description="Your name, for the record",
+        min_length=2,
+        max_length=120,
+        json_schema_extra={"position": 1},
     )
     comment: str = Field(
-        default="", title="Comment", description="Why", max_length=1000, json_schema_extra={"position": 2}
+        default="",
+        title="Comment",
+        description="Why, for those who ask later",
+        max_length=1000,
+        json_schema_extra={"position": 2},
     )
 
 

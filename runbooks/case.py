@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from runbooks.finding import Finding
 from runbooks.model import Model
 
 
@@ -15,6 +16,18 @@ class CaseKey(Model):
     region: str
     resource_type: str
     resource_id: str
+
+    @classmethod
+    def of(cls, finding: Finding, runbook: str) -> CaseKey:
+        """The case that a finding belongs to under a runbook."""
+        resource = finding.resource
+        return cls(
+            runbook=runbook,
+            account=resource.account,
+            region=resource.region,
+            resource_type=resource.type,
+            resource_id=resource.id,
+        )
 
     @property
     def id(self) -> str:

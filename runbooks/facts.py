@@ -6,6 +6,9 @@ from runbooks.finding import Finding
 from runbooks.instance import Exploitation, InstanceFacts
 from runbooks.model import Model
 
+SUSPICION_TAG = "remediation:compromise-suspected"
+"""A person or a detection puts this tag on an instance that may be compromised; its value says who, or why."""
+
 
 class CaseFacts(Model):
     """The case's findings as Inspector has them now, what is known of exploits, and the instance."""
@@ -15,4 +18,4 @@ class CaseFacts(Model):
     exploitation: Exploitation = Exploitation()
     resource: InstanceFacts
     suspected: str | None = None
-    """Who or what says that this very host is compromised, None when nobody does."""
+    """Who or what says that this very host is compromised (the value of SUSPICION_TAG), None when nobody does."""

@@ -11,7 +11,7 @@ from runbooks.facts import CaseFacts
 from runbooks.finding import Finding, FindingStatus, VulnerablePackage
 from runbooks.instance import InstanceFacts
 from runbooks.model import Model
-from runbooks.packages import is_fixed, os_managed, scheme_for
+from runbooks.packages import compare, is_fixed, os_managed, override_id, scheme_for
 from runbooks.quarantine import Patchability, patchable_under_quarantine
 
 PackageCondition = Literal["vulnerable", "fixed", "absent", "unknown"]
@@ -67,6 +67,7 @@ def triage(facts: CaseFacts, runbook: Runbook) -> Triage:
     settled = _nothing_to_do(facts, runbook, packages)
     if settled is not None:
         return settled
+    facts = facts.model_copy(update={"findings": _active(facts)})
     paths = paths_from_internet(facts.resource)
     signals, signal_reasons = _signals(facts, runbook, paths)
     contain = any(set(chosen) <= set(signals) for chosen in runbook.contain.when if chosen)
@@ -95,9 +96,9 @@ def triage(facts: CaseFacts, runbook: Runbook) -> Triage:
 
 
 def package_states(facts: CaseFacts) -> tuple[PackageState, ...]:
-    """Each vulnerable package of the case's findings against what is installed, each package once."""
-    states: dict[str, PackageState] = {}
-    for package in (each for finding in facts.findings for each in finding.packages):
+    """Each vulnerable package of the active findings against what is installed, each once, at its highest fix."""
+    states: dict[tuple[str, str], PackageState] = {}
+    for package in (each for finding in _active(facts) for each in finding.packages):
         state = PackageState(
             name=package.name,
             architecture=_architecture(package, facts.resource),
@@ -106,10 +107,28 @@ def package_states(facts: CaseFacts) -> tuple[PackageState, ...]:
             fixed_in=package.fixed_in,
             state=_condition(package, facts.resource),
         )
-        known = states.get(package.name)
-        if known is None or (known.state == "fixed" and state.state != "fixed"):
-            states[package.name] = state
+        known = states.get((package.name, package.manager))
+        if known is None or _asks_more(state, known, facts.resource):
+            states[package.name, package.manager] = state
     return tuple(states.values())
+
+
+def _active(facts: CaseFacts) -> tuple[Finding, ...]:
+    """The findings that call for something: closed and accepted ones do not, as long as another is active."""
+    return tuple(each for each in facts.findings if each.status == FindingStatus.ACTIVE) or facts.findings
+
+
+def _asks_more(state: PackageState, known: PackageState, resource: InstanceFacts) -> bool:
+    """Whether of two findings on one package this one wants the later version, or one that is not published yet."""
+    if "fixed" in (state.state, known.state):
+        return state.state != "fixed"
+    if known.fixed_in is None or state.fixed_in is None:
+        return known.fixed_in is not None
+    scheme = scheme_for(resource.platform, state.manager)
+    try:
+        return scheme is not None and compare(state.fixed_in, known.fixed_in, scheme) > 0
+    except BadInput:
+        return False
 
 
 def _architecture(package: VulnerablePackage, resource: InstanceFacts) -> str | None:
@@ -169,7 +188,8 @@ def _signals(
 ) -> tuple[tuple[Signal, ...], tuple[str, ...]]:
     found: dict[Signal, str] = {}
     exploitation = facts.exploitation
-    epss = max((finding.epss for finding in facts.findings if finding.epss is not None), default=exploitation.epss)
+    told = (exploitation.epss, *(finding.epss for finding in facts.findings))
+    epss = max((each for each in told if each is not None), default=None)
     if exploitation.known_exploited_since is not None:
         since = exploitation.known_exploited_since.date().isoformat()
         found[Signal.EXPLOITED_IN_THE_WILD] = f"exploited in the wild: in CISA's KEV catalogue since {since}"
@@ -251,14 +271,24 @@ def _patch_obstacle(
     foreign = [f"{package.name} ({package.manager})" for package in packages if package.manager != "OS"]
     if foreign:
         return f"the operating system's package manager does not manage {', '.join(foreign)}"
-    if any(package.fixed_in is None for package in packages if package.state != "fixed"):
+    open_ones = [package for package in packages if package.state != "fixed"]
+    if any(package.fixed_in is None for package in open_ones):
         return "no fixed version of the package is published"
+    if unnamed := [package.name for package in open_ones if package_id(package, resource.platform) is None]:
+        return f"Patch Manager cannot be told exactly which package to update: {', '.join(unnamed)}"
     if resource.node is None or resource.node.ping_status != "Online":
         return patchability.control_path.reason
     if contain and not patchability.ok:
         blocked = patchability.package_source if patchability.control_path.ok else patchability.control_path
         return f"patching cannot work under quarantine: {blocked.reason}"
     return None
+
+
+def package_id(package: PackageState, platform: str) -> str | None:
+    """The package as a list of packages to patch names it, `name.architecture`; None where that is not known."""
+    scheme = scheme_for(platform, package.manager)
+    named = VulnerablePackage(name=package.name, version="", arch=package.architecture, manager=package.manager)
+    return override_id(named, scheme) if scheme else None
 
 
 def _package_reasons(packages: tuple[PackageState, ...]) -> tuple[str, ...]:

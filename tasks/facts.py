@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from runbooks.case import CaseKey
-from runbooks.facts import CaseFacts
+from runbooks.facts import SUSPICION_TAG, CaseFacts
 from runbooks.finding import Finding
 from runbooks.instance import Exploitation, InstanceFacts
 from tasks.gateways.aws_session import AwsSessions
@@ -39,13 +39,20 @@ def read_case_facts(
         resources = Ec2Gateway(aws).read_facts(account, region, [*platforms], platforms, image_parameter)
         for case in cases:
             live = tuple(found for finding in seen[case] if (found := now.get(finding.arn)) is not None)
+            resource = resources[keys[case].resource_id]
             facts[case] = CaseFacts(
                 case=case,
                 findings=live,
                 exploitation=_together([exploitation.get(finding.arn) for finding in live]),
-                resource=_without_the_rest(resources[keys[case].resource_id], live),
+                resource=_without_the_rest(resource, live),
+                suspected=_suspected(resource),
             )
     return facts
+
+
+def _suspected(resource: InstanceFacts) -> str | None:
+    tags = resource.instance.tags if resource.instance else {}
+    return (tags[SUSPICION_TAG] or "the instance is tagged so") if SUSPICION_TAG in tags else None
 
 
 def _without_the_rest(resource: InstanceFacts, findings: Sequence[Finding]) -> InstanceFacts:

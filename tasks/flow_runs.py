@@ -51,7 +51,9 @@ async def start(what: Start) -> str:
             as_subflow=False,
         )
     except (PrefectException, httpx.HTTPError) as error:
-        raise Outside(f"Prefect did not start {what.deployment}: {error}", code="prefect") from error
+        raise Outside(
+            f"Prefect did not start {what.deployment}: {error or type(error).__name__}", code="prefect"
+        ) from error
     return str(run.id)
 
 
@@ -63,7 +65,7 @@ async def condition(flow_run: str) -> RunCondition:
     except ObjectNotFound:
         return "unknown"
     except (PrefectException, httpx.HTTPError) as error:
-        raise Outside(f"Prefect's API does not answer: {error}", code="prefect") from error
+        raise _trouble("Prefect's API does not answer", error) from error
     return _condition(run)
 
 
@@ -89,7 +91,7 @@ async def cancel(flow_run: str, why: str) -> None:
     except ObjectNotFound:
         return
     except (PrefectException, httpx.HTTPError) as error:
-        raise Outside(f"Prefect's API does not answer: {error}", code="prefect") from error
+        raise _trouble("Prefect's API does not answer", error) from error
 
 
 async def has_answer(flow_run: str, key: str) -> bool:
@@ -100,7 +102,11 @@ async def has_answer(flow_run: str, key: str) -> bool:
     except httpx.HTTPStatusError as error:
         if error.response.status_code == 404:
             return False
-        raise Outside(f"Prefect's API does not answer: {error}", code="prefect") from error
+        raise _trouble("Prefect's API does not answer", error) from error
     except (PrefectException, httpx.HTTPError) as error:
-        raise Outside(f"Prefect's API does not answer: {error}", code="prefect") from error
+        raise _trouble("Prefect's API does not answer", error) from error
     return True
+
+
+def _trouble(words: str, error: Exception) -> Outside:
+    return Outside(f"{words}: {error or type(error).__name__}", code="prefect")

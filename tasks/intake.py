@@ -10,7 +10,10 @@ from runbooks.errors import BadInput
 from runbooks.event import read_payload
 from runbooks.finding import Finding, FindingStatus
 from runbooks.records import FindingSeen
-from tasks.gateways.ledger import Delivery, Ledger
+from tasks.gateways.ledger import CaseRow, Delivery, Ledger
+
+COMMAND = "command"
+"""The source of what a person asks for: it is answered even when it is no news."""
 
 
 @dataclass(frozen=True)
@@ -61,26 +64,25 @@ def _route(ledger: Ledger, catalog: Catalog, finding: Finding, delivery: Deliver
     if runbook is None:
         kind = f"{finding.type} of severity {finding.severity} on {finding.resource.type}"
         return _Answer(code="no-runbook", reason=f"no runbook covers {kind}; add one to the library, and replay it")
-    key = CaseKey(
-        runbook=runbook.name,
-        account=finding.resource.account,
-        region=finding.resource.region,
-        resource_type=finding.resource.type,
-        resource_id=finding.resource.id,
-    )
+    key = CaseKey.of(finding, runbook.name)
+    asked_for = delivery.source == COMMAND
     try:
-        taken = ledger.take_finding(key, finding, delivery.source, delivery.id)
+        taken = ledger.take_finding(key, finding, delivery.source, delivery.id, reopen=asked_for)
     except BadInput as error:
         return _Answer(code=error.code, reason=error.detail)
     if taken.case is None:
         return _Answer(code="nothing-open", reason=f"the finding is {finding.status} and no case is open for {key}")
     if finding.status != FindingStatus.ACTIVE or taken.case.response_id is not None:
         return _Answer(taken=True)
-    # Killed between the two writes, the finding is no news any more, but nobody has answered it yet.
-    if not (taken.news or taken.case.last_response_id is None or _brought_by(ledger, taken.case.id, delivery)):
+    if not (asked_for or taken.news or _unanswered(ledger, taken.case, delivery)):
         return _Answer(taken=True)
     response = ledger.start_response(runbook.name, (taken.case.id,), delivery.source)
-    return _Answer(taken=True, response=response.id if response else None)
+    return _Answer(taken=True, response=response.id)
+
+
+def _unanswered(ledger: Ledger, case: CaseRow, delivery: Delivery) -> bool:
+    """Whether an earlier pass was killed between taking the finding and starting its response."""
+    return case.last_response_id is None or _brought_by(ledger, case.id, delivery)
 
 
 def _brought_by(ledger: Ledger, case: str, delivery: Delivery) -> bool:

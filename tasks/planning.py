@@ -37,12 +37,21 @@ def make_plan(phase: Phase) -> Plan:
     run = current()
     history = run.history()
     known = history.plan(phase)
-    if known is not None and history.phase_ended(phase) is None and not outdated(history, known):
+    if known is not None and history.phase_ended(phase) is None and not _overtaken(run, history, known):
         return known
     plan = PLANNERS[phase](run, history, known)
     run.journal.write(PlanMade(digest=plan.digest, plan=plan))
     show.plan(run, plan)
     return plan
+
+
+def _overtaken(run: Run, history: ResponseHistory, plan: Plan) -> bool:
+    """Whether the plan is no longer the one to carry out: of an earlier round, or of a runbook that has changed since.
+
+    Once its first change is made a plan goes on to its end, whatever its runbook says by then.
+    """
+    changed = plan.runbook_digest != run.runbook.digest and not history.spent(plan.digest)
+    return changed or outdated(history, plan)
 
 
 def is_current(phase: Phase) -> bool:
@@ -121,7 +130,8 @@ def _release(run: Run, history: ResponseHistory, before: Plan | None) -> Plan:
     contained = contained_by(run.services.ledger, run.response)
     remediation = history.plan(Phase.REMEDIATE)
     patched = [case for case in run.response.cases if not remediated(history, remediation, case).replaced]
-    suspected = any(Signal.COMPROMISE_SUSPECTED in each.triage.signals for each in _assessments(run))
+    known = assessments_of(run.services.ledger, run.response.id, run.response.cases)
+    suspected = any(Signal.COMPROMISE_SUSPECTED in each.triage.signals for each in known.values())
     said_so = all(plan.releases_when_fixed for plan in contained.plans)
     by_itself = run.response.purpose == "respond" and run.runbook.release.when_fixed == "by-itself"
     return plan_release(

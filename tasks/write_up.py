@@ -57,7 +57,10 @@ def close_with_post_mortem() -> ResponseEnded:
     contained = history.contained
     reason = "every case is fixed, and the evidence agrees"
     if contained:
-        reason += "; the containment is still in place" + (f" ({released.result})" if released else "")
+        kept = released is not None and released.result == "not-needed"
+        reason += (
+            "; the replaced instance stays contained, as evidence" if kept else "; the containment is still in place"
+        )
     ended = ResponseEnded(result="fixed", reason=reason, contained=contained)
     return _end(run, ended, close=not contained)
 

@@ -194,9 +194,11 @@ def _next(case: CaseRow, response: ResponseStory | None, *, contained: bool) -> 
     if response.status == "ended":
         return _after_the_end(case, response, contained=contained)
     match response.status:
-        case "asking":
+        case "asking" if any(plan.answer == "open" for plan in response.plans):
             where = f" at {response.run_url}" if response.run_url else " in the Prefect UI"
             return f"A person approves or rejects the plan{where}"
+        case "asking":
+            return "The sweep wakes its run, which acts on the answer: runbooks sweep"
         case "waiting":
             at = f" at {response.look_again_at:%Y-%m-%d %H:%M:%S} UTC" if response.look_again_at else ""
             return f"It looks again{at}: {response.waiting_for}"

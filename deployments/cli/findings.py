@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from runbooks.case import CaseKey
-from runbooks.definition import Runbook
 from runbooks.errors import BadInput, NotFound, Refused, UnknownKind
 from runbooks.event import Delivery, read_payload
 from runbooks.finding import Finding
@@ -98,18 +96,6 @@ def reading_sessions(settings: Settings, partition: str) -> AwsSessions:
 
 def _refuse_to_act(operation: str) -> None:
     raise Refused(f"{operation} was about to be called: a command changes nothing by itself", code="read-only")
-
-
-def case_key(finding: Finding, runbook: Runbook) -> CaseKey:
-    """The case that the finding belongs to."""
-    resource = finding.resource
-    return CaseKey(
-        runbook=runbook.name,
-        account=resource.account,
-        region=resource.region,
-        resource_type=resource.type,
-        resource_id=resource.id,
-    )
 
 
 def in_words(finding: Finding) -> str:

@@ -60,7 +60,12 @@ app = App(
 )
 for name, words in COMMANDS.items():
     app.command(f"deployments.cli.{name}:app", name=name, help=words)
-app.command("deployments.cli.demo:demo", name="demo", help="The whole way of a finding, in the sandbox.")
+app.command(
+    "deployments.cli.demo:demo",
+    name="demo",
+    help="The whole way of a finding, in the sandbox.",
+    help_epilogue="Examples:\n\n  runbooks demo\n  runbooks demo --interactive --keep\n",
+)
 
 
 @app.meta.default

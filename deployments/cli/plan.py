@@ -10,7 +10,6 @@ from cyclopts import App, Parameter
 
 from deployments.cli.exits import ANSWER_IS_NO, DONE
 from deployments.cli.findings import (
-    case_key,
     finding_at,
     findings_in,
     in_words,
@@ -95,7 +94,7 @@ def _cases(findings: Sequence[Finding], catalog: Catalog) -> dict[CaseKey, list[
     for finding in findings:
         runbook = catalog.covering(finding)
         if runbook is not None:
-            cases.setdefault(case_key(finding, runbook), []).append(finding)
+            cases.setdefault(CaseKey.of(finding, runbook.name), []).append(finding)
     return cases
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from deployments.cli.exits import ANSWER_IS_NO, DONE
-from deployments.cli.findings import case_key, finding_at, findings_in, in_words, is_arn, read_bytes
+from deployments.cli.findings import finding_at, findings_in, in_words, is_arn, read_bytes
 from deployments.cli.following import LOOK_EVERY_SECONDS, PATIENCE_SECONDS, follow
 from deployments.cli.opening import opened
 from deployments.cli.output import Json, data, lines, say
@@ -109,7 +109,7 @@ def _settled(have: Services, delivery: str) -> Delivery:
 
 def _case_ids(have: Services, findings: tuple[Finding, ...]) -> dict[str, None]:
     covered = ((finding, have.catalog.covering(finding)) for finding in findings)
-    return dict.fromkeys(case_key(finding, runbook).id for finding, runbook in covered if runbook is not None)
+    return dict.fromkeys(CaseKey.of(finding, runbook.name).id for finding, runbook in covered if runbook is not None)
 
 
 def _response(case: CaseRow) -> str | None:

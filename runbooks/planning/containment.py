@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from runbooks.definition import Runbook, Signal
+from runbooks.definition import Quarantine, Runbook, Signal
 from runbooks.errors import LimitExceeded, Refused
-from runbooks.instance import Instance
+from runbooks.instance import Instance, Rule
 from runbooks.plan import Phase, Plan
 from runbooks.quarantine import egress_rules
 from runbooks.steps import (
@@ -23,9 +24,10 @@ from runbooks.steps import (
 )
 from runbooks.triage import Assessment
 
+ISSUED_CREDENTIALS = "credentials the instance has already been issued stay valid until they expire"
 ALWAYS_UNCOVERED = (
     "connections that are already established may live on: tracked flows survive a change of security groups",
-    "credentials the instance has already been issued stay valid until they expire",
+    ISSUED_CREDENTIALS,
     "DNS through the VPC resolver, the metadata service and time are not filtered by security groups",
     "flows through NAT gateways, network load balancers and PrivateLink that are already tracked",
 )
@@ -58,8 +60,8 @@ def plan_containment(
         cases=tuple(each.case for each in chosen),
         steps=steps,
         reasons=tuple(dict.fromkeys(reason for each in chosen for reason in each.triage.reasons)),
-        not_covered=_not_covered(runbook, chosen),
-        cannot_be_put_back=tuple(_cannot_be_put_back(runbook, chosen)),
+        not_covered=_not_covered(runbook, chosen, steps),
+        cannot_be_put_back=tuple(_cannot_be_put_back(runbook, chosen, steps)),
         releases_when_fixed=runbook.release.when_fixed == "by-itself" and not suspected,
         approval=runbook.contain.approval.rule(),
         previous=previous,
@@ -98,28 +100,39 @@ def _quarantine_groups(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterat
             cases=tuple(each.case for each in members),
             vpc=vpc,
             name=choice.group_name,
-            egress=egress_rules(members[0].facts.resource, choice),
+            egress=_egress(choice, members),
         )
+
+
+def _egress(choice: Quarantine, members: Sequence[Assessment]) -> tuple[Rule, ...]:
+    """What all of them need: a gateway endpoint is within reach of some subnets of a VPC only."""
+    rules = [rule for each in members for rule in egress_rules(each.facts.resource, choice)]
+    by_peer = {(rule.peer, rule.from_port or 0): rule for rule in rules}
+    return tuple(by_peer[peer] for peer in sorted(by_peer))
 
 
 def _in_order(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterator[AnyStep]:
     """Kind by kind over all cases, so that what is alike is looked at and done together."""
-    for steps_of in (_detach, _deregister, _protect, _keep_volumes, _snapshot, _isolate, _stop):
+    yield from _detachments(runbook, chosen)
+    for steps_of in (_deregister, _protect, _keep_volumes, _snapshot, _isolate, _stop):
         for each in chosen:
             yield from steps_of(runbook, each)
 
 
-def _detach(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
-    instance = _instance(each)
-    group = instance.auto_scaling
-    if group is not None:
-        decrement = runbook.contain.replacement_capacity == "none" and group.desired > group.minimum
+def _detachments(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterator[DetachFromAutoScaling]:
+    """Those that leave one group share what it can spare, and on their way back the room it has."""
+    fewer, more = Counter[tuple[str, str, str]](), Counter[tuple[str, str, str]]()
+    for each in chosen:
+        instance = _instance(each)
+        group = instance.auto_scaling
+        if group is None:
+            continue
+        place = (instance.account, instance.region, group.group)
+        decrement = runbook.contain.replacement_capacity == "none" and group.desired - fewer[place] > group.minimum
+        room = decrement or group.desired + more[place] < group.maximum
+        (fewer if decrement else more)[place] += 1
         yield DetachFromAutoScaling(
-            target=_target(instance),
-            cases=(each.case,),
-            group=group.group,
-            decrement=decrement,
-            room_to_return=decrement or group.desired < group.maximum,
+            target=_target(instance), cases=(each.case,), group=group.group, decrement=decrement, room_to_return=room
         )
 
 
@@ -181,8 +194,8 @@ def _isolate(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
     instance = _instance(each)
     choice = runbook.contain
     for interface in instance.interfaces:
-        held = [group.name for name in interface.groups if (group := each.facts.resource.group(name))]
-        if held == [choice.quarantine.group_name]:
+        held = [each.facts.resource.group(group) for group in interface.groups]
+        if [group.name if group else None for group in held] == [choice.quarantine.group_name]:
             # An earlier plan isolated it; swapping again would make the quarantine its original state.
             continue
         yield SwapSecurityGroups(
@@ -201,12 +214,13 @@ def _stop(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
         yield StopInstance(target=_target(instance), cases=(each.case,))
 
 
-def _not_covered(runbook: Runbook, chosen: Sequence[Assessment]) -> tuple[str, ...]:
-    established = () if runbook.contain.stop else ALWAYS_UNCOVERED
+def _not_covered(runbook: Runbook, chosen: Sequence[Assessment], steps: Sequence[AnyStep]) -> tuple[str, ...]:
+    established = (ISSUED_CREDENTIALS,) if runbook.contain.stop else ALWAYS_UNCOVERED
+    leaving = _leaving(steps)
     others: list[str] = []
     for each in chosen:
-        group = _instance(each).auto_scaling
-        if group is not None and runbook.contain.replacement_capacity == "launch":
+        group, step = _instance(each).auto_scaling, leaving.get(each.case)
+        if group is not None and step is not None and not step.decrement:
             others.append(
                 f"{group.group} launches a replacement from {group.image or 'its template'}: it will be as vulnerable "
                 "until the group's AMI is patched"
@@ -214,21 +228,27 @@ def _not_covered(runbook: Runbook, chosen: Sequence[Assessment]) -> tuple[str, .
     return (*established, *dict.fromkeys(others))
 
 
-def _cannot_be_put_back(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterator[str]:
+def _cannot_be_put_back(runbook: Runbook, chosen: Sequence[Assessment], steps: Sequence[AnyStep]) -> Iterator[str]:
+    leaving = _leaving(steps)
     for each in chosen:
         instance = _instance(each)
-        group = instance.auto_scaling
-        if group is not None:
+        group, step = instance.auto_scaling, leaving.get(each.case)
+        if group is not None and step is not None:
             if group.protected_from_scale_in:
                 yield f"{instance.id} loses its scale-in protection when it leaves {group.group}"
-            if runbook.contain.replacement_capacity == "launch" and group.desired >= group.maximum:
+            if not step.room_to_return:
                 yield f"{group.group} is at its maximum of {group.maximum}: {instance.id} cannot be attached again"
-            elif runbook.contain.replacement_capacity == "launch":
+            elif not step.decrement:
                 yield f"{group.group} keeps the replacement: attached again, its desired capacity is one higher"
         if runbook.contain.stop:
             for interface in instance.interfaces:
                 if interface.public_address and not interface.elastic:
                     yield f"{instance.id} gets another public address than {interface.public_address} after the stop"
+
+
+def _leaving(steps: Sequence[AnyStep]) -> dict[str, DetachFromAutoScaling]:
+    """Case -> how its instance leaves its Auto Scaling group."""
+    return {step.cases[0]: step for step in steps if isinstance(step, DetachFromAutoScaling)}
 
 
 def _instance(each: Assessment) -> Instance:

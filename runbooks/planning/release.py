@@ -45,7 +45,9 @@ def plan_release(
         cases=tuple(cases),
         steps=steps,
         reasons=(reason,),
-        not_covered=tuple(dict.fromkeys(words for plan in newest_first for words in _stays(plan, outcomes))),
+        not_covered=tuple(
+            dict.fromkeys(words for plan in newest_first for words in _stays(plan, outcomes, set(cases)))
+        ),
         approval=rule,
     )
 
@@ -66,10 +68,10 @@ def _undone(contained: Plan, outcomes: Mapping[str, Outcome], cases: set[str]) -
             yield cast(AnyStep, undo)
 
 
-def _stays(contained: Plan, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
+def _stays(contained: Plan, outcomes: Mapping[str, Outcome], cases: set[str]) -> Iterator[str]:
     for step in contained.steps:
         outcome = outcomes.get(contained.operation(step))
-        if outcome is None or outcome.status not in CHANGED:
+        if outcome is None or outcome.status not in CHANGED or not cases & set(step.cases):
             continue
         if isinstance(step, DetachFromAutoScaling) and not step.room_to_return:
             yield f"{step.target.id} stays out of {step.group}, which is at its maximum"

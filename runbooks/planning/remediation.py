@@ -9,10 +9,8 @@ from collections.abc import Iterator, Sequence
 import yaml
 
 from runbooks.definition import Runbook
-from runbooks.errors import Refused
-from runbooks.finding import VulnerablePackage
+from runbooks.errors import LimitExceeded, Refused
 from runbooks.instance import Instance
-from runbooks.packages import override_id, scheme_for
 from runbooks.plan import Phase, Plan
 from runbooks.steps import (
     AnyStep,
@@ -23,7 +21,7 @@ from runbooks.steps import (
     Target,
     WriteOverrideList,
 )
-from runbooks.triage import Assessment
+from runbooks.triage import Assessment, package_id
 
 COMMAND_SIZE = 50
 """Instances of one command (SendCommand takes at most 50 ids)."""
@@ -46,10 +44,14 @@ def plan_remediation(
         contained: whether the instances are under quarantine while this runs.
 
     Raises:
+        LimitExceeded: the plan would touch more cases than the runbook allows.
         Refused: nothing in it can be remediated by this system.
     """
-    patched = [each for each in assessments if each.triage.remediation == "patch"]
+    patched = [each for each in assessments if each.triage.remediation == "patch" and packages_to_patch(each)]
     replaced = [each for each in assessments if each.triage.remediation == "replace"]
+    number = len(patched) + len(replaced)
+    if number > runbook.limits.maximum_cases:
+        raise LimitExceeded(f"{number} cases to remediate, and {runbook.name} allows {runbook.limits.maximum_cases}")
     steps = (*_patch(response, runbook, patched, bucket, revision), *_replace(runbook, replaced))
     if not steps:
         raise Refused("nothing can be remediated without a person", code="person")
@@ -136,17 +138,9 @@ def override_list(packages: tuple[str, ...]) -> str:
 
 def packages_to_patch(each: Assessment) -> tuple[str, ...]:
     """The `name.architecture` ids of the case's packages that are not fixed yet, sorted; empty when one has no name."""
-    names: set[str] = set()
-    for package in each.triage.packages:
-        if package.state == "fixed":
-            continue
-        scheme = scheme_for(each.facts.resource.platform, package.manager)
-        found = VulnerablePackage(name=package.name, version="", arch=package.architecture, manager=package.manager)
-        name = override_id(found, scheme) if scheme else None
-        if name is None:
-            return ()
-        names.add(name)
-    return tuple(sorted(names))
+    platform = each.facts.resource.platform
+    names = {package_id(package, platform) for package in each.triage.packages if package.state != "fixed"}
+    return () if None in names else tuple(sorted(name for name in names if name))
 
 
 def _replace(runbook: Runbook, replaced: Sequence[Assessment]) -> Iterator[AnyStep]:
@@ -157,8 +151,9 @@ def _replace(runbook: Runbook, replaced: Sequence[Assessment]) -> Iterator[AnySt
             yield _launch(each)
         else:
             groups.setdefault((instance.account, instance.region, instance.auto_scaling.group), []).append(each)
-    for members in groups.values():
-        yield from _refresh(runbook, members)
+    refreshes = [_refresh(runbook, members) for members in groups.values()]
+    yield from _versions(refreshes)
+    yield from refreshes
 
 
 def _launch(each: Assessment) -> LaunchReplacement:
@@ -179,25 +174,16 @@ def _launch(each: Assessment) -> LaunchReplacement:
     )
 
 
-def _refresh(runbook: Runbook, members: Sequence[Assessment]) -> Iterator[AnyStep]:
+def _refresh(runbook: Runbook, members: Sequence[Assessment]) -> RefreshInstances:
     instance, image = _instance(members[0]), members[0].facts.resource.replacement_image
     group = instance.auto_scaling
     if group is None or group.launch_template is None or group.launch_template_version is None or image is None:
         raise Refused(
             f"the group of {instance.id} cannot be refreshed: its launch template is not known", code="person"
         )
-    cases = tuple(each.case for each in members)
-    yield CreateLaunchTemplateVersion(
-        target=Target(
-            account=instance.account, region=instance.region, type="launch-template", id=group.launch_template
-        ),
-        cases=cases,
-        source_version=group.launch_template_version,
-        image=image,
-    )
-    yield RefreshInstances(
+    return RefreshInstances(
         target=Target(account=instance.account, region=instance.region, type="auto-scaling-group", id=group.group),
-        cases=cases,
+        cases=tuple(each.case for each in members),
         launch_template=group.launch_template,
         version="@operation",
         previous_version=group.launch_template_version,
@@ -206,6 +192,24 @@ def _refresh(runbook: Runbook, members: Sequence[Assessment]) -> Iterator[AnySte
         checkpoints=runbook.remediate.checkpoints,
         checkpoint_delay_seconds=runbook.remediate.checkpoint_delay_seconds,
     )
+
+
+def _versions(refreshes: Sequence[RefreshInstances]) -> Iterator[CreateLaunchTemplateVersion]:
+    """One new version of each launch template, serving every group that uses it."""
+    by_template: dict[str, list[RefreshInstances]] = {}
+    for refresh in refreshes:
+        by_template.setdefault(refresh.launch_template, []).append(refresh)
+    for template, users in by_template.items():
+        first = users[0]
+        if len({(user.previous_version, user.image) for user in users}) > 1:
+            groups = ", ".join(user.target.id for user in users)
+            raise Refused(f"{groups} use different versions or AMIs of launch template {template}", code="person")
+        yield CreateLaunchTemplateVersion(
+            target=first.target.model_copy(update={"type": "launch-template", "id": template}),
+            cases=tuple(case for user in users for case in user.cases),
+            source_version=first.previous_version,
+            image=first.image or "",
+        )
 
 
 def _not_covered(
@@ -233,9 +237,7 @@ def _by_packages(assessments: Sequence[Assessment]) -> dict[tuple[str, ...], lis
     """Cases whose remediation is the same action with the same parameters share one command."""
     alike: dict[tuple[str, ...], list[Assessment]] = {}
     for each in assessments:
-        packages = packages_to_patch(each)
-        if packages:
-            alike.setdefault(packages, []).append(each)
+        alike.setdefault(packages_to_patch(each), []).append(each)
     return alike
 
 

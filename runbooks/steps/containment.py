@@ -174,7 +174,7 @@ class SetInstanceAttribute(Step):
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": True})
+        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
 
     def describe(self) -> str:
         return f"Set {self.attribute} of {self.target.id} to {in_words(self.leaves)}"
@@ -198,7 +198,7 @@ class SetDeleteOnTermination(Step):
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": True})
+        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
 
     def describe(self) -> str:
         each = ", ".join(f"{device}: {'deleted' if gone else 'kept'}" for device, gone in self.leaves.items())
@@ -248,7 +248,9 @@ class SwapSecurityGroups(Step):
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "via": None, "undoes": True})
+        return self.model_copy(
+            update={"expects": self.leaves, "leaves": self.expects, "via": None, "undoes": not self.undoes}
+        )
 
     def describe(self) -> str:
         passing = f" by way of {self.via}" if self.via else ""

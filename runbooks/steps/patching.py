@@ -21,6 +21,11 @@ class WriteOverrideList(Step):
     content: str
     """The YAML itself: what is approved is what is written."""
 
+    @property
+    def key(self) -> str:
+        # One bucket may serve several accounts and regions.
+        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.target.id}"
+
     def describe(self) -> str:
         return f"Write the list of packages to s3://{self.bucket}/{self.object_key}"
 

@@ -55,20 +55,24 @@ class RefreshInstances(Step):
     checkpoint_delay_seconds: int
 
     @property
+    def key(self) -> str:
+        # Unlike an id of EC2, a group's name is its own only in its account and region.
+        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.target.id}"
+
+    @property
     def undo(self) -> Step | None:
         return self.model_copy(
             update={"version": self.previous_version, "previous_version": self.version, "image": None, "undoes": True}
         )
 
     def describe(self) -> str:
-        version = "the new version" if self.version.startswith("@") else f"version {self.version}"
         return (
-            f"Refresh Auto Scaling group {self.target.id} to {version} of {self.launch_template}, keeping "
-            f"{self.minimum_healthy_percentage} % in service, with checkpoints at {list(self.checkpoints)} %"
+            f"Refresh Auto Scaling group {self.target.id} to {_in_words(self.version)} of {self.launch_template}, "
+            f"keeping {self.minimum_healthy_percentage} % in service, with checkpoints at {list(self.checkpoints)} %"
         )
 
     def expectation(self) -> str:
-        return f"the group uses version {self.previous_version} and no refresh is running"
+        return f"the group uses {_in_words(self.previous_version)} and no refresh is running"
 
 
 class LaunchReplacement(Step):
@@ -93,3 +97,7 @@ class LaunchReplacement(Step):
 
     def expectation(self) -> str:
         return "no replacement of this operation was launched yet"
+
+
+def _in_words(version: str) -> str:
+    return "the new version" if version.startswith("@") else f"version {version}"

@@ -27,8 +27,8 @@ def plan_markdown(plan: Plan, *, keys: Mapping[str, CaseKey], most_steps: int | 
 
     Args:
         keys: case id -> where the case is.
-        most_steps: rows of the table of steps, for a form that cannot hold hundreds; what is left out is counted by
-            kind. None shows every step.
+        most_steps: for a form, which is narrow and cannot hold hundreds: so many steps, one below the other instead
+            of in a table; what is left out is counted by kind. None shows every step.
     """
     return blocks(
         f"## {markdown(plan_title(plan, keys))}",
@@ -40,7 +40,7 @@ def plan_markdown(plan: Plan, *, keys: Mapping[str, CaseKey], most_steps: int | 
         section("What cannot be put back", bullets(_items(plan.cannot_be_put_back))),
         section("When it is fixed", _after_the_fix(plan)),
         section("What is written", "\n\n".join(_contents(plan))),
-        section("The plan itself", _identity(plan)),
+        section("The plan itself", _identity(plan, narrow=most_steps is not None)),
     )
 
 
@@ -97,7 +97,8 @@ def _steps(plan: Plan, most: int | None) -> str:
     left_out = [step.kind.replace("-", " ") for step in plan.steps[len(shown) :]]
     kinds = [f"{left_out.count(kind)} x {kind}" for kind in dict.fromkeys(left_out)]
     note = f"Not shown here: {', '.join(kinds)}. They are part of what is approved." if kinds else ""
-    return "\n\n".join(filter(None, (table(STEP_HEADER, rows), note)))
+    steps = table(STEP_HEADER, rows) if most is None else "\n".join(map(_item, rows))
+    return "\n\n".join(filter(None, (steps, note)))
 
 
 def _row(number: int, step: AnyStep, one_place: bool) -> Sequence[str]:
@@ -111,6 +112,13 @@ def _row(number: int, step: AnyStep, one_place: bool) -> Sequence[str]:
         markdown(sentence(step.expectation())),
         markdown(undo_in_words(step)),
     )
+
+
+def _item(row: Sequence[str]) -> str:
+    number, what, *rest = row
+    indent = " " * (len(number) + 2)
+    facts = (f"{indent}- {name}: {text}" for name, text in zip(STEP_HEADER[2:], rest, strict=True))
+    return "\n".join((f"{number}. **{what}**", *facts))
 
 
 def _details(step: AnyStep) -> str:
@@ -152,18 +160,24 @@ def _contents(plan: Plan) -> Iterator[str]:
             yield f"{code(f's3://{step.bucket}/{step.object_key}')}\n\n{fence(step.content, 'yaml')}"
 
 
-def _identity(plan: Plan) -> str:
+def _identity(plan: Plan, *, narrow: bool) -> str:
+    digests = ("Plan digest", plan.digest), ("Runbook digest", plan.runbook_digest)
     facts = [
         f"Phase: {plan.phase.value}, revision {plan.revision}",
         f"Runbook: {code(plan.runbook)}",
         f"Response: {code(plan.response)}",
         f"Approval: {_approval(plan.approval)}",
-        f"Plan digest: {code(plan.digest)}",
-        f"Runbook digest: {code(plan.runbook_digest)}",
+        *(f"{name}: {_digest(digest, narrow)}" for name, digest in digests),
     ]
     if plan.previous:
         facts.append(f"Takes the place of plan: {code(plan.previous)}")
     return bullets(facts)
+
+
+def _digest(digest: str, narrow: bool) -> str:
+    """In a form in two halves: what is wider than the form is cut off there."""
+    half = len(digest) // 2
+    return f"{code(digest[:half])} {code(digest[half:])}" if narrow else code(digest)
 
 
 def _approval(rule: ApprovalRule) -> str:

@@ -23,8 +23,7 @@ from tests.deployments.cli.samples import (
 from tests.tasks.gateways.ledger.samples import RUNBOOK, Clock, a_finding, a_key, open_case
 
 DETACH, SNAPSHOT, SWAP = range(3)
-DETACHED = "Detach i-0a from Auto Scaling group shop; the group launches a replacement"
-SWAPPED = "Interface eni-1: security groups [sg-1] become [quarantine]"
+DETACHED, SNAPSHOTTED, SWAPPED = (step.describe() for step in a_contain_plan("resp-0", "case-0").steps)
 
 
 def start(ledger: Ledger, case: str) -> str:
@@ -124,14 +123,14 @@ def test_a_case_is_told_with_its_plan_its_approval_and_every_step(
         "  finding    CVE-2026-1, HIGH, ACTIVE: arn:aws:inspector2:eu-west-1:111122223333:finding/1",
         f"  contained  {DETACHED}",
         f"  contained  {SWAPPED} (begun; its outcome is not known)",
-        "  next       A person approves or rejects the plan in the Prefect UI",
+        "  next       The sweep wakes its run, which acts on the answer: runbooks sweep",
         "",
         f"{response}: to respond, started by webhook, 2026-03-02 08:00:00 UTC",
         "  state      asking",
         f"  plan       contain, revision 1, digest {plan.digest}",
         "    approved by ana by way of slack, 2026-03-02 08:04:00 UTC",
         f"    done          {DETACHED}",
-        "    to do         Snapshot the 1 volume(s) of i-0a as evidence: vol-1",
+        f"    to do         {SNAPSHOTTED}",
         f"    begun         {SWAPPED}",
         f"  files      {home}/responses/{response}",
     ]
@@ -154,7 +153,9 @@ def test_an_open_question_says_until_when_and_where_it_is_answered(
     assert f"  run        {form}" in ran.out.splitlines()
 
 
-def test_what_one_response_contained_and_another_released_is_contained_no_more(run: Run, ledger: Ledger) -> None:
+def test_what_one_response_contained_and_another_released_is_contained_no_more(
+    run: Run, ledger: Ledger, clock: Clock
+) -> None:
     case = open_case(ledger)
     first = start(ledger, case)
     plan = a_contain_plan(first, case)
@@ -168,6 +169,7 @@ def test_what_one_response_contained_and_another_released_is_contained_no_more(r
 
     assert before["still_contained"] == [DETACHED, SWAPPED]
     assert before["next"] == f"A person ends the containment: runbooks release {case}"
+    clock.pass_by(hours=1)
     second = ledger.start_response(RUNBOOK, (case,), "command", purpose="release").id
     release = a_release_plan(second, case, plan.steps[SWAP], plan.steps[DETACH])
     ask(ledger, release)

@@ -30,7 +30,7 @@ NOUNS = {
     "sandbox": ("start",),
 }
 LEAVES = [(noun, verb) for noun, verbs in NOUNS.items() for verb in verbs]
-SINGLE = [(name,) for name in COMMANDS if name not in NOUNS]
+SINGLE = [(name,) for name in (*COMMANDS, "demo") if name not in NOUNS]
 
 
 def runbooks(*arguments: str, **options: object) -> subprocess.Popen[str]:

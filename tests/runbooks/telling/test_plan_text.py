@@ -132,10 +132,24 @@ def test_a_short_form_counts_what_it_leaves_out() -> None:
     every = assessments(20)
     plan = a_contain_plan(*every)
     text = plan_markdown(plan, keys=keys_of(*every), most_steps=5)
-    assert len(rows(text)) == 5
+    assert len(re.findall(r"^\d+\. ", text, re.MULTILINE)) == 5
     assert "Not shown here: 18 x detach from auto scaling group, 18 x deregister target" in text
     counts = re.findall(r"(\d+) x ", text)
     assert sum(map(int, counts)) == len(plan.steps) - 5
+
+
+def test_a_form_says_all_that_the_table_says_without_being_wider_than_itself() -> None:
+    plan = a_contain_plan()
+    text = plan_markdown(plan, keys=keys_of(), most_steps=60)
+    assert rows(text) == []
+    steps = GFM.parse(text)
+    said = [token.content for token in steps if token.type == "inline"]
+    for number, *cells in rows(plan_markdown(plan, keys=keys_of())):
+        assert f"{number}. **{cells[0]}**" in text
+        for name, cell in zip(("Call and target", "Expects to find", "How it is put back"), cells[1:], strict=True):
+            assert f"{name}: {cell}" in said
+    half = len(plan.digest) // 2
+    assert f"Plan digest: `{plan.digest[:half]}` `{plan.digest[half:]}`" in said
 
 
 def test_a_case_without_a_key_is_still_named() -> None:

@@ -1,0 +1,144 @@
+"""IAM policies of the four roles, from what the steps say they need: `python -m deployments.iam_policies`.
+
+Looking is always done under the read role; only the call that changes something leaves under the role of its step. So
+a step's reading permissions go to `read`, and the others to the role it acts under. What release puts back goes to
+`restore`. A test holds `READ_BY_GATEWAYS` to the calls that the gateways make.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from runbooks.steps import STEP_KINDS, Role, Step, Target
+
+READ_BY_GATEWAYS = (
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeAutoScalingInstances",
+    "autoscaling:DescribeInstanceRefreshes",
+    "autoscaling:DescribeLaunchConfigurations",
+    "ec2:DescribeAddresses",
+    "ec2:DescribeImages",
+    "ec2:DescribeInstanceAttribute",
+    "ec2:DescribeInstances",
+    "ec2:DescribeLaunchTemplateVersions",
+    "ec2:DescribeNetworkAcls",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribePrefixLists",
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSnapshots",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcEndpoints",
+    "elasticloadbalancing:DescribeLoadBalancers",
+    "elasticloadbalancing:DescribeTargetGroups",
+    "elasticloadbalancing:DescribeTargetHealth",
+    "inspector2:BatchGetFindingDetails",
+    "inspector2:ListCoverage",
+    "inspector2:ListFindings",
+    "s3:GetObject",
+    "ssm:DescribeAssociationExecutions",
+    "ssm:DescribeInstanceInformation",
+    "ssm:DescribeInstancePatchStates",
+    "ssm:GetParameters",
+    "ssm:ListAssociations",
+    "ssm:ListCommandInvocations",
+    "ssm:ListCommands",
+    "ssm:ListInventoryEntries",
+)
+"""What the gateways read, for triage, for looking and for the verdict."""
+BUCKET = "remediation-runbooks-*"
+"""The names that the default of RUNBOOKS_PACKAGE_BUCKET gives."""
+
+_READING = ("BatchGet", "Describe", "Get", "List")
+
+
+def actions(role: Role) -> tuple[str, ...]:
+    """The IAM actions that the role needs, sorted."""
+    if role is Role.READ:
+        read = (each for kind in STEP_KINDS for each in kind.permissions if _reads(each))
+        return tuple(sorted({*READ_BY_GATEWAYS, *read}))
+    return tuple(sorted({each for kind in kinds(role) for each in kind.permissions if not _reads(each)}))
+
+
+def kinds(role: Role) -> tuple[type[Step], ...]:
+    """The kinds of step that act under the role, as forward steps or as what release puts back."""
+    restoring = {undo for kind in STEP_KINDS if kind.role is Role.CONTAIN and (undo := _undo_of(kind))}
+    return tuple(kind for kind in STEP_KINDS if kind.role is role or (role is Role.RESTORE and kind in restoring))
+
+
+def policy(role: Role, bucket: str = BUCKET) -> dict[str, Any]:
+    """The role's permissions policy.
+
+    Args:
+        bucket: name of the bucket for lists of packages; may hold wildcards.
+    """
+    wanted = actions(role)
+    objects = [each for each in wanted if each in ("s3:GetObject", "s3:PutObject")]
+    buckets = [each for each in wanted if each == "s3:ListBucket"]
+    passing = [each for each in wanted if each == "iam:PassRole"]
+    others = [each for each in wanted if each not in (*objects, *buckets, *passing)]
+    statements: list[dict[str, Any]] = [{"Sid": "Call", "Action": others, "Resource": "*"}]
+    if objects:
+        statements.append(
+            {"Sid": "PackageLists", "Action": objects, "Resource": f"arn:aws:s3:::{bucket}/override-lists/*"}
+        )
+    if buckets:
+        # Without it S3 answers "access denied" where it should say that there is no such object.
+        statements.append({"Sid": "PackageListBucket", "Action": buckets, "Resource": f"arn:aws:s3:::{bucket}"})
+    if passing:
+        condition = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+        statements.append({"Sid": "PassProfile", "Action": passing, "Resource": "*", "Condition": condition})
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in statements]}
+
+
+def markdown() -> str:
+    """The tables of docs/iam.md."""
+    return "\n".join(_lines())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the policies as JSON, all or one role's."""
+    parser = argparse.ArgumentParser(prog="python -m deployments.iam_policies", description=main.__doc__)
+    parser.add_argument("role", nargs="?", choices=[role.value for role in Role], help="only this role's")
+    parser.add_argument("--bucket", default=BUCKET, help="the bucket for lists of packages (default: %(default)s)")
+    parser.add_argument("--markdown", action="store_true", help="the tables of docs/iam.md instead")
+    chosen = parser.parse_args(arguments)
+    if chosen.markdown:
+        sys.stdout.write(markdown() + "\n")
+        return 0
+    policies = {role.value: policy(role, chosen.bucket) for role in Role}
+    sys.stdout.write(json.dumps(policies[chosen.role] if chosen.role else policies, indent=2) + "\n")
+    return 0
+
+
+def _reads(action: str) -> bool:
+    return action.partition(":")[2].startswith(_READING)
+
+
+def _undo_of(kind: type[Step]) -> type[Step] | None:
+    """The kind of step that puts this kind back. It does not depend on a step's values, so any will do."""
+    target = Target(account="", region="", type="", id="")
+    values = dict.fromkeys(kind.model_fields, "1") | {"target": target, "cases": (), "undoes": False}
+    undo = kind.model_construct(**values).undo
+    return None if undo is None else type(undo)
+
+
+def _lines() -> Iterator[str]:
+    for role in Role:
+        yield from (f"## {role.value}", "", "| action | needed for |", "|---|---|")
+        yield from (f"| `{action}` | {_needed_for(action, role)} |" for action in actions(role))
+        yield ""
+
+
+def _needed_for(action: str, role: Role) -> str:
+    among = STEP_KINDS if role is Role.READ else kinds(role)
+    users = sorted(kind.model_fields["kind"].default for kind in among if action in kind.permissions)
+    return ", ".join(users) or "triage and verdict"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""The IAM policies name what the steps and gateways really call, and no more."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore import xform_name
+from botocore.session import get_session
+
+from deployments.iam_policies import READ_BY_GATEWAYS, actions, kinds, main, policy
+from runbooks.steps import STEP_KINDS, Role
+
+GATEWAYS = Path(__file__).parents[2] / "tasks" / "gateways"
+SERVICES = {
+    "autoscaling": "autoscaling",
+    "ec2": "ec2",
+    "elbv2": "elasticloadbalancing",
+    "inspector2": "inspector2",
+    "s3": "s3",
+    "ssm": "ssm",
+}
+READING = re.compile(r"(describe|list|get|batch_get)_\w+")
+
+
+def _names(source: str) -> Iterator[str]:
+    """Every method that is called, and every operation that is named to a paginator."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and READING.fullmatch(node.attr):
+            yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and READING.fullmatch(node.value):
+            yield node.value
+
+
+def test_the_read_role_may_call_what_the_gateways_call_and_nothing_else() -> None:
+    session = get_session()
+    operations = {
+        xform_name(operation): f"{prefix}:{operation}"
+        for service, prefix in SERVICES.items()
+        for operation in session.get_service_model(service).operation_names
+    }
+    called = {name for file in GATEWAYS.rglob("*.py") for name in _names(file.read_text(encoding="utf-8"))}
+
+    assert {operations[name] for name in called if name in operations} == set(READ_BY_GATEWAYS)
+
+
+def test_reading_beyond_the_gateways_calls_is_only_what_s3_needs_to_say_not_found() -> None:
+    assert set(actions(Role.READ)) - set(READ_BY_GATEWAYS) == {"s3:ListBucket"}
+
+
+def test_every_mutating_call_of_a_step_is_in_the_role_it_acts_under() -> None:
+    for kind in STEP_KINDS:
+        assert set(kind.calls) <= set(actions(kind.role)), kind
+
+
+def test_the_read_role_changes_nothing_and_the_others_read_nothing() -> None:
+    mutating = {call for kind in STEP_KINDS for call in kind.calls}
+    assert mutating.isdisjoint(actions(Role.READ))
+    for role in (Role.CONTAIN, Role.PATCH, Role.RESTORE):
+        assert set(actions(role)).isdisjoint(actions(Role.READ))
+
+
+def test_restore_puts_back_containment_and_can_neither_isolate_anew_nor_patch() -> None:
+    assert {kind.__name__ for kind in kinds(Role.RESTORE)} == {
+        "AttachToAutoScaling",
+        "RegisterTarget",
+        "SetDeleteOnTermination",
+        "SetInstanceAttribute",
+        "StartInstance",
+        "SwapSecurityGroups",
+    }
+    assert actions(Role.RESTORE) == (
+        "autoscaling:AttachInstances",
+        "ec2:ModifyInstanceAttribute",
+        "ec2:ModifyNetworkInterfaceAttribute",
+        "ec2:StartInstances",
+        "elasticloadbalancing:RegisterTargets",
+    )
+
+
+def _allowed(document: dict[str, Any]) -> list[str]:
+    return sorted(action for statement in document["Statement"] for action in statement["Action"])
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_policy_allows_each_action_once(role: Role) -> None:
+    document = policy(role)
+    assert _allowed(document) == sorted(actions(role))
+    assert {statement["Effect"] for statement in document["Statement"]} == {"Allow"}
+
+
+def test_a_profile_is_passed_to_ec2_only_and_lists_are_written_to_their_folder_only() -> None:
+    by_sid = {statement["Sid"]: statement for statement in policy(Role.PATCH, "lists")["Statement"]}
+    assert by_sid["PassProfile"]["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+    assert by_sid["PackageLists"] == {
+        "Sid": "PackageLists",
+        "Effect": "Allow",
+        "Action": ["s3:PutObject"],
+        "Resource": "arn:aws:s3:::lists/override-lists/*",
+    }
+
+
+def test_the_module_prints_json_for_all_roles_or_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert json.loads(capsys.readouterr().out) == {role.value: policy(role) for role in Role}
+    assert main(["read", "--bucket", "lists"]) == 0
+    assert json.loads(capsys.readouterr().out) == policy(Role.READ, "lists")
