@@ -161,7 +161,7 @@ def _default(value: object) -> str:
 
 def _bounds(schema: Schema) -> str:
     if "minimum" in schema:
-        return f"{schema["minimum"]:.10g} to {schema["maximum"]:.10g}"
+        return _span(schema)
     if "pattern" in schema:
         return f"`{schema['pattern']}`"
     return "not empty" if schema.get("minLength") else "-"
@@ -202,7 +202,19 @@ def _type(schema: Schema, definitions: Schema) -> str:
     if schema["type"] == "array":
         return f"list of {_type(schema['items'], definitions)}"
     if "maximum" in schema:
-        return f"{schema['type']}, {schema["minimum"]:.10g} to {schema["maximum"]:.10g}"
-    return {"string": "text", "boolean": "true or false", "object": "texts by name", "null": "none"}.get(
-        schema["type"], schema["type"]
-    )
+        return f"{_WORDS[schema['type']]}, {_span(schema)}"
+    return _WORDS[schema["type"]]
+
+
+def _span(schema: Schema) -> str:
+    return f"{schema['minimum']:.10g} to {schema['maximum']:.10g}"
+
+
+_WORDS = {
+    "boolean": "true or false",
+    "integer": "whole number",
+    "null": "none",
+    "number": "number",
+    "object": "texts by name",
+    "string": "text",
+}

@@ -14,6 +14,7 @@ from deployments.cli.findings import finding_at, findings_in, in_words, is_arn, 
 from deployments.cli.following import LOOK_EVERY_SECONDS, PATIENCE_SECONDS, follow
 from deployments.cli.opening import opened
 from deployments.cli.output import Json, data, lines, say
+from runbooks.case import CaseKey
 from runbooks.finding import Finding
 from runbooks.inspector import to_detail
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -16,12 +15,14 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
+import yaml
 
 from deployments.demo.events import read_event
 from deployments.demo.operator import Operator
 from deployments.local import WEBHOOK_KEY, Local
-from deployments.processes import Stack
+from deployments.processes import Stack, marked
 from runbooks.case import case_stream
+from runbooks.catalog import LIBRARY
 from runbooks.history import ResponseHistory
 from runbooks.records import CaseVerdict, ResponseEnded
 from tasks.gateways.ledger import ApprovalRow, CaseRow, Ledger, ResponseRow
@@ -36,15 +37,6 @@ LOOK_SECONDS = 0.2
 T = TypeVar("T")
 
 
-def until(find: Callable[[], T | None], what: str, within: float = LONGEST_SECONDS) -> T:
-    """What `find` finds, as soon as it does; an AssertionError that says `what` when it does not in time."""
-    limit = time.monotonic() + within
-    while not (found := find()):
-        assert time.monotonic() < limit, f"within {within:g} s there was not {what}"
-        time.sleep(LOOK_SECONDS)
-    return found
-
-
 @dataclass(frozen=True)
 class Product:
     """Everything that runs, and the ways to look into it."""
@@ -54,6 +46,15 @@ class Product:
     ledger: Ledger
     operator: Operator
     """Answers forms as the UI does; the browser's tests press the buttons themselves."""
+
+    def until(self, find: Callable[[], T | None], what: str, within: float = LONGEST_SECONDS) -> T:
+        """What `find` finds, as soon as it does; an AssertionError that says `what` when it does not in time."""
+        limit = time.monotonic() + within
+        while not (found := find()):
+            self.stack.check()
+            assert time.monotonic() < limit, f"within {within:g} s there was not {what}"
+            time.sleep(LOOK_SECONDS)
+        return found
 
     def deliver(self, number: int, *, severity: str = "CRITICAL", **world: Any) -> Incident:
         """Furnish a world of its own (an account) for an event, and POST the event as EventBridge does.
@@ -94,7 +95,7 @@ class Product:
 
     def processes(self, *words: str) -> list[psutil.Process]:
         """The processes of this stack, and of no other, whose command line has all these words."""
-        return [each for each in _marked(self.stack.mark) if all(word in _command(each) for word in words)]
+        return [each for each in marked(self.stack.mark) if all(word in _command(each) for word in words)]
 
     def _post(self, url: str, body: Any, headers: dict[str, str] | None = None) -> httpx.Response:
         return httpx.post(url, json=body, headers=headers, trust_env=False, timeout=60)
@@ -130,7 +131,9 @@ class Incident:
         return call["account"] == self.account and call["mutating"]
 
     def case(self) -> CaseRow:
-        (case,) = until(lambda: self.product.ledger.find_cases(self.instance), f"a case for {self.instance}")
+        (case,) = self.product.until(
+            lambda: self.product.ledger.find_cases(self.instance), f"a case for {self.instance}"
+        )
         return case
 
     def response(self) -> ResponseRow:
@@ -148,12 +151,11 @@ class Incident:
 
     def question(self, phase: str) -> ApprovalRow:
         """The open question about the phase's plan, once its form can be filled in."""
-        return until(lambda: self._asked(phase), f"a form for {self.instance} to {phase}")
+        return self.product.until(lambda: self._asked(phase), f"a form for {self.instance} to {phase}")
 
     def _asked(self, phase: str) -> ApprovalRow | None:
         assert self.response().status != "ended", f"it has ended: {self.history().ended}"
-        plan = self.history().plan_named(phase) if hasattr(ResponseHistory, "plan_named") else None
-        plans = {digest: plan for digest, plan in self.history().plans.items() if plan.phase.value == phase}
+        plans = {digest for digest, plan in self.history().plans.items() if plan.phase.value == phase}
         mine = (each for each in self.product.ledger.approvals(self.response().id) if each.digest in plans)
         question = next(mine, None)
         if question is None or question.flow_run is None or self.product.operator.form(question.flow_run) is None:
@@ -167,7 +169,7 @@ class Incident:
 
     def ended(self) -> ResponseEnded:
         """How the newest response ended, once it has."""
-        until(lambda: self.response().status == "ended", f"an end of the response about {self.instance}")
+        self.product.until(lambda: self.response().status == "ended", f"an end of the response about {self.instance}")
         ended = self.history().ended
         assert ended is not None
         return ended
@@ -191,34 +193,14 @@ def an_event(number: int, severity: str = "CRITICAL") -> dict[str, Any]:
     return json.loads(text) | {"id": str(uuid.uuid4())}
 
 
-def entries_verify(product: Product) -> bool:
-    """Whether the whole record is as it was written."""
-    return product.ledger.verify().ok
-
-
-def environment_of_a_user() -> dict[str, str]:
-    """For a command that is started as a person would, in a shell that has none of our settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RUNBOOKS_"))}
-
-
 def write_variant(folder: Path, name: str, severities: list[str], changes: dict[str, Any]) -> None:
     """A runbook like the one for high severities, for other ones, with some values changed."""
-    import yaml
-
-    from runbooks.catalog import LIBRARY
-
     runbook = yaml.safe_load((LIBRARY / "ec2-high-severity-cve.yaml").read_text(encoding="utf-8"))
     runbook |= {"name": name}
     runbook["matches"]["severities"] = severities
     for part, values in changes.items():
         runbook[part] |= values
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(runbook), encoding="utf-8")
-
-
-def _marked(mark: str) -> list[psutil.Process]:
-    from deployments.processes import marked
-
-    return marked(mark)
 
 
 def _command(process: psutil.Process) -> str:

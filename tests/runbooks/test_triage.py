@@ -274,9 +274,9 @@ def test_the_reasons_of_the_worst_case_name_their_numbers_in_order() -> None:
         "an exploit is publicly known",
         f"exposed to the internet: {path}",
         f"compromise of this host is suspected: {SUSPECTED}",
-        "priority P1: severity CRITICAL, score 9.1, exploited-in-the-wild and known-exploit and exposed and "
-        "compromise-suspected",
-        "contain first: ec2-high-severity-cve contains what is exploited-in-the-wild and exposed",
+        "priority P1: severity CRITICAL, score 9.1, exploited in the wild and exploitable by a known exploit and "
+        "exposed to the internet and suspected of being compromised",
+        "contain first: ec2-high-severity-cve contains what is exploited in the wild and exposed to the internet",
         "patch in place through Systems Manager: libssl3 to 3.0.2-0ubuntu1.99",
     )
 

@@ -1,0 +1,69 @@
+"""The whole product, started once for all of these tests: sandbox, Prefect, worker, receiver and sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from deployments.demo.operator import Operator
+from deployments.local import Local
+from deployments.processes import Stack
+from tasks.gateways.ledger import Ledger
+from tests.end_to_end.product import PACKAGE_BUCKET, Incident, Product, write_variant
+
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+BECOMES_SILENT_SECONDS = "10"
+"""The least the settings allow: how soon a killed run is noticed."""
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """Everything that runs. Severities choose the runbook: MEDIUM expires within a minute, LOW asks before a release."""
+    folder = tmp_path_factory.mktemp("product")
+    settings = {"RUNBOOKS_LIBRARY": str(library(folder)), "RUNBOOKS_LEASE_SECONDS": BECOMES_SILENT_SECONDS}
+    local = Local(folder, settings=settings)
+    with Stack(folder) as stack:
+        local.start_sandbox(stack)
+        local.start_product(stack, PACKAGE_BUCKET)
+        with closing(Ledger.open(local.ledger)) as ledger, closing(Operator(local.prefect)) as operator:
+            yield Product(stack, local, ledger, operator)
+
+
+def library(folder: Path) -> Path:
+    own = folder / "library"
+    own.mkdir()
+    soon = {"approval": {"expires_minutes": 1}}
+    write_variant(own, "ec2-package-cve", ["MEDIUM"], {"contain": soon, "remediate": soon})
+    write_variant(own, "ec2-release-asks", ["LOW"], {"release": {"when_fixed": "ask"}})
+    return own
+
+
+@pytest.fixture(scope="session")
+def unanswered(product: Product) -> Incident:
+    """Nobody will answer this one. Delivered before the other tests begin, its minute passes while they run."""
+    return product.deliver(1, severity="MEDIUM")
+
+
+@pytest.fixture
+def page(chromium_path: Path) -> Iterator[Page]:
+    """A page of a browser that is an operator's, and reaches this machine only."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=[*CHROMIUM_FLAGS])
+        with closing(browser):
+            page = browser.new_page(viewport={"width": 1400, "height": 1000})
+            page.set_default_timeout(30_000)
+            yield page
