@@ -12,18 +12,17 @@ from prefect.flow_runs import asuspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field
 
-from runbooks.approval import FormAnswer
 from runbooks.plan import Plan
 from runbooks.records import Decision
 from runbooks.telling.plan_text import plan_markdown
 from tasks.approving import (
     ask_for_approval,
     decision_on,
-    question_number,
+    open_question,
     record_answer,
     record_standing_approval,
 )
-from tasks.flow_runs import has_answer
+from tasks.flow_runs import given_answer
 from tasks.run import current
 
 MOST_STEPS_IN_FORM = 60
@@ -55,18 +54,21 @@ class ApprovalForm(RunInput):
 
 
 async def obtain_decision(plan: Plan) -> Decision:
-    """The decision that settles this very plan; the run suspends until there is one."""
+    """The decision that settles this very plan; the run suspends until there is one.
+
+    An answer that was given to a run which died before it could record it still counts: it is read from that run.
+    """
     while (decision := decision_on(plan)) is None:
         if not plan.approval.required:
             record_standing_approval(plan)
             continue
-        attempt = question_number(plan)
+        attempt, asked_by = open_question(plan)
         key = f"{plan.digest}-{attempt}"
-        if not await has_answer(current().flow_run, key):
+        given = await given_answer(asked_by, key) if asked_by else None
+        if given is None:
             ask_for_approval(plan, attempt)
-        form = ApprovalForm.with_initial_data(
-            description=plan_markdown(plan, keys=current().keys, most_steps=MOST_STEPS_IN_FORM)
-        )
-        answer = await asuspend_flow_run(wait_for_input=form, key=key, timeout=None)
-        record_answer(plan, attempt, FormAnswer.model_validate(answer.model_dump(include={*FormAnswer.model_fields})))
+            shown = plan_markdown(plan, keys=current().keys, most_steps=MOST_STEPS_IN_FORM)
+            form = ApprovalForm.with_initial_data(description=shown)
+            given = (await asuspend_flow_run(wait_for_input=form, key=key, timeout=None)).model_dump()
+        record_answer(plan, attempt, given)
     return decision

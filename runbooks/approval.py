@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
 
 from runbooks.model import Model
 from runbooks.plan import Plan
@@ -11,11 +14,30 @@ from runbooks.records import Decision
 
 
 class FormAnswer(Model):
-    """What a person filled in."""
+    """What a person filled in. The form's own checks can be passed by; these cannot."""
 
     decision: Literal["approve", "reject"]
-    approver: str
-    comment: str = ""
+    approver: Annotated[str, Field(min_length=2, max_length=120)]
+    comment: Annotated[str, Field(max_length=1000)] = ""
+
+
+def weigh_given(
+    plan: Plan, attempt: int, given: Mapping[str, Any], expires_at: datetime | None, now: datetime
+) -> Decision:
+    """As `weigh`, of what was submitted, whatever it is: something that is no answer at all is invalid."""
+    try:
+        answer = FormAnswer.model_validate(dict(given))
+    except ValidationError as error:
+        wrong = ", ".join(str(each["loc"][0]) for each in error.errors(include_url=False) if each["loc"])
+        return Decision(
+            digest=plan.digest,
+            attempt=attempt,
+            answer="invalid",
+            approver=None,
+            channel="prefect",
+            reason=f"what was submitted is no answer to the form: {wrong or 'nothing of it'}",
+        )
+    return weigh(plan, attempt, answer, expires_at, now)
 
 
 def weigh(plan: Plan, attempt: int, answer: FormAnswer, expires_at: datetime | None, now: datetime) -> Decision:

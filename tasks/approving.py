@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
-from runbooks.approval import FormAnswer, weigh
+from runbooks.approval import weigh_given
 from runbooks.history import ResponseHistory
 from runbooks.plan import Plan
 from runbooks.records import ApprovalAsked, Decision
@@ -19,9 +20,11 @@ def decision_on(plan: Plan) -> Decision | None:
     return current().history().decisions.get(plan.digest)
 
 
-def question_number(plan: Plan) -> int:
-    """The number of the question about this plan: the open one's, or the next after the refused answers."""
-    return current().history().next_question(plan.digest)
+def open_question(plan: Plan) -> tuple[int, str | None]:
+    """The number of the question about this plan, and the flow run that carries its form; None before it is asked."""
+    history = current().history()
+    asked = history.open_question(plan.digest)
+    return (asked.attempt, asked.flow_run) if asked else (history.next_question(plan.digest), None)
 
 
 @visible("ask", "Ask for approval: {plan.phase}")
@@ -36,11 +39,11 @@ def ask_for_approval(plan: Plan, attempt: int) -> None:
 
 
 @visible("decision", "Record the decision")
-def record_answer(plan: Plan, attempt: int, answer: FormAnswer) -> Decision:
+def record_answer(plan: Plan, attempt: int, given: dict[str, Any]) -> Decision:
     """Verify a form's answer once and write it down; a refused one is asked for again under the next number."""
     run = current()
     question = run.history().open_question(plan.digest)
-    decision = weigh(plan, attempt, answer, question.expires_at if question else None, run.now())
+    decision = weigh_given(plan, attempt, given, question.expires_at if question else None, run.now())
     return _settle(decision, plan)
 
 

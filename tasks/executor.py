@@ -9,6 +9,9 @@ For each stage of a plan (its consecutive steps of one kind):
 5. the outcomes are committed.
 
 Killed anywhere, it is called again and starts at 2: what was done is found, and is not done again.
+
+What has begun is looked at whatever has happened since, and what is half done is finished: nothing rests in between.
+What is not essential (evidence, leaving the group) is recorded when it fails, and never delays what follows.
 """
 
 from __future__ import annotations
@@ -21,13 +24,15 @@ from typing import Literal
 from runbooks.errors import AnswerLost, NotApproved, Outside, Throttled
 from runbooks.history import FINISHED, ResponseHistory
 from runbooks.plan import Plan
-from runbooks.records import Outcome
+from runbooks.records import Intent, Outcome
 from runbooks.steps import AnyStep
 from tasks.gateways.actions.base import Action, Look
 from tasks.journal import Journal
 
 CHUNK = 50
 """Targets between one look and the acts that follow it."""
+MOST_TRIES = 3
+"""How often a call that is not essential is sent before the plan goes on without it."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,12 @@ class Executor:
         """
         history = self._journal.history()
         authorise(history, plan, self._now)
+        fallen = fallen_out(history, plan)
         waiting: list[str] = []
         for start in range(0, len(stage), CHUNK):
-            chunk = [step for step in stage[start : start + CHUNK] if self._open(history, plan, step)]
+            chunk = [step for step in stage[start : start + CHUNK] if self._open(history, plan, step, fallen)]
             if chunk:
-                waiting += self._chunk(history, plan, chunk)
+                waiting += self._chunk(history, plan, chunk, fallen)
         outcomes = self._journal.history().step_outcomes(plan)
         return Progress(
             outcomes={step.key: outcomes[step.key] for step in stage if step.key in outcomes},
@@ -79,31 +85,38 @@ class Executor:
             if outcome is not None and outcome.status == "in-progress":
                 self._end(plan, step, "failed", "it did not end in the time that the runbook allows")
 
-    def _open(self, history: ResponseHistory, plan: Plan, step: AnyStep) -> bool:
+    def _open(self, history: ResponseHistory, plan: Plan, step: AnyStep, fallen: Mapping[str, str]) -> bool:
+        """Whether the step is to be looked at. What has begun always is: it may be half done."""
         outcome = history.outcome(plan, step)
         if outcome is not None:
             return outcome.status not in FINISHED
-        if step.undoes:
-            return True
-        fallen = fallen_out(history, plan)
-        if not set(step.cases) <= set(fallen):
-            return True
-        self._end(plan, step, "refused", "; ".join(dict.fromkeys(fallen[case] for case in step.cases)))
-        return False
+        return plan.operation(step) in history.intents or not self._refused(plan, step, fallen)
 
-    def _chunk(self, history: ResponseHistory, plan: Plan, steps: Sequence[AnyStep]) -> list[str]:
+    def _refused(self, plan: Plan, step: AnyStep, fallen: Mapping[str, str]) -> bool:
+        """Refuse a step all of whose cases have fallen out; what puts something back may always run."""
+        if step.undoes or not set(step.cases) <= set(fallen):
+            return False
+        self._end(plan, step, "refused", "; ".join(dict.fromkeys(fallen[case] for case in step.cases)))
+        return True
+
+    def _chunk(
+        self, history: ResponseHistory, plan: Plan, steps: Sequence[AnyStep], fallen: Mapping[str, str]
+    ) -> list[str]:
         """Look at these steps, act on those that are as expected; gives what is waited for."""
         action = self._actions[steps[0].kind]
         operations = {step.key: plan.operation(step) for step in plan.steps}
         try:
             looks = action.look(steps, operations)
-        except (Throttled, AnswerLost) as error:
-            return [f"AWS did not answer ({error.code}); looking again"]
+        except Outside as error:
+            return self._unseen(history, plan, steps, error)
         waiting, acting = [], []
         for step in steps:
             look = looks[step.key]
-            if look.status in ("as-expected", "half-done"):
+            if look.status == "half-done":
                 acting.append((step, look))
+            elif look.status == "as-expected":
+                if not self._refused(plan, step, fallen) and not self._tried_enough(history, plan, step):
+                    acting.append((step, look))
             elif reason := self._settle(history, plan, step, look):
                 waiting.append(reason)
         self._journal.write(
@@ -112,7 +125,29 @@ class Executor:
                 for step, look in acting
             )
         )
-        return waiting + [reason for step, _ in acting if (reason := self._act(action, plan, step))]
+        return waiting + [reason for step, _ in acting if (reason := self._act(history, action, plan, step))]
+
+    def _unseen(self, history: ResponseHistory, plan: Plan, steps: Sequence[AnyStep], error: Outside) -> list[str]:
+        """The live state could not be read: what is essential is looked at again, the rest does not hold the plan up."""
+        if all(_may_fail(step) for step in steps):
+            for step in steps:
+                # What was sent may have been done: not failed, so that its undo stays planned.
+                begun = plan.operation(step) in history.intents
+                self._end(plan, step, "in-progress" if begun else "failed", f"{error.code}: {error.detail}")
+            return []
+        if isinstance(error, Throttled | AnswerLost):
+            return [f"AWS did not answer ({error.code}); looking again"]
+        raise error
+
+    def _tried_enough(self, history: ResponseHistory, plan: Plan, step: AnyStep) -> bool:
+        operation = plan.operation(step)
+        if operation not in history.intents or not _may_fail(step):
+            return False
+        records = (dated.record for dated in history.entries)
+        tries = sum(isinstance(record, Intent) and record.operation == operation for record in records)
+        if tries >= MOST_TRIES:
+            self._end(plan, step, "failed", f"sent {tries} times, and AWS did not take it")
+        return tries >= MOST_TRIES
 
     def _settle(self, history: ResponseHistory, plan: Plan, step: AnyStep, look: Look) -> str | None:
         """Record what the look alone tells: done, failed, drifted, or still going on."""
@@ -129,18 +164,35 @@ class Executor:
                 return f"{step.describe()}: {look.detail}" if look.detail else step.describe()
         return None
 
-    def _act(self, action: Action, plan: Plan, step: AnyStep) -> str | None:
+    def _act(self, history: ResponseHistory, action: Action, plan: Plan, step: AnyStep) -> str | None:
         try:
             result = action.act(step, plan.operation(step))
         except (Throttled, AnswerLost) as error:
             # The effect is unknown, or was refused for now: no outcome, so the next call looks first.
             return f"{step.describe()}: AWS did not answer ({error.code}); looking again"
         except Outside as error:
-            self._end(plan, step, "failed", f"{error.code}: {error.detail}")
-            return None
+            return self._after_refusal(history, action, plan, step, error)
         status = "in-progress" if step.finishes_later else "done"
         self._end(plan, step, status, "", Look(status="as-left", result=dict(result)))
         return step.describe() if step.finishes_later else None
+
+    def _after_refusal(
+        self, history: ResponseHistory, action: Action, plan: Plan, step: AnyStep, refusal: Outside
+    ) -> str | None:
+        """A refused step may be half done all the same, or someone else was quicker: the live state tells."""
+        words = f"{refusal.code}: {refusal.detail}"
+        try:
+            look = action.look([step], {each.key: plan.operation(each) for each in plan.steps})[step.key]
+        except Outside:
+            if not _may_fail(step):
+                raise
+            look = Look(status="failed")
+        if look.status in ("as-left", "in-progress"):
+            return self._settle(history, plan, step, look)
+        if look.status == "half-done":
+            return f"{step.describe()}: {look.detail}; {words}"
+        self._end(plan, step, "failed", words)
+        return None
 
     def _end(
         self,
@@ -198,6 +250,11 @@ def _rests_on(history: ResponseHistory, plan: Plan) -> None:
         raise NotApproved(
             f"plan {plan.short_digest} rests on {covering[:12]}, which was not approved to release by itself"
         )
+
+
+def _may_fail(step: AnyStep) -> bool:
+    """Whether the plan goes on without it."""
+    return not step.essential and not step.undoes
 
 
 def fallen_out(history: ResponseHistory, plan: Plan) -> dict[str, str]:

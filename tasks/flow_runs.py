@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Any, Literal
 from uuid import UUID
 
 import httpx
@@ -17,6 +19,14 @@ from runbooks.errors import Outside
 
 RunCondition = Literal["coming", "running", "suspended", "ended", "unknown"]
 """`coming`: scheduled or pending. `unknown`: Prefect has no such run, or could not be asked."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How a flow run is, and for how many seconds it has been so."""
+
+    kind: RunCondition
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -57,19 +67,20 @@ async def start(what: Start) -> str:
     return str(run.id)
 
 
-async def condition(flow_run: str) -> RunCondition:
+async def condition(flow_run: str) -> Condition:
     """How a flow run is, as far as Prefect knows; its history is a hint, the ledger is the truth."""
     try:
         async with get_client() as client:
             run = await client.read_flow_run(UUID(flow_run))
     except ObjectNotFound:
-        return "unknown"
+        return Condition("unknown", 0.0)
     except (PrefectException, httpx.HTTPError) as error:
         raise _trouble("Prefect's API does not answer", error) from error
-    return _condition(run)
+    since = run.state.timestamp if run.state else None
+    return Condition(_kind(run), (datetime.now(UTC) - since).total_seconds() if since else 0.0)
 
 
-def _condition(run: FlowRun) -> RunCondition:
+def _kind(run: FlowRun) -> RunCondition:
     match run.state_type:
         case StateType.SCHEDULED | StateType.PENDING:
             return "coming"
@@ -94,18 +105,19 @@ async def cancel(flow_run: str, why: str) -> None:
         raise _trouble("Prefect's API does not answer", error) from error
 
 
-async def has_answer(flow_run: str, key: str) -> bool:
-    """Whether the form that this run suspended with under `key` has been filled in."""
+async def given_answer(flow_run: str, key: str) -> dict[str, Any] | None:
+    """What was filled into the form that this run suspended with under `key`; None while nothing was."""
     try:
         async with get_client() as client:
-            await client.read_flow_run_input(UUID(flow_run), f"suspended-{key}-response")
+            given = await client.read_flow_run_input(UUID(flow_run), f"suspended-{key}-response")
     except httpx.HTTPStatusError as error:
-        if error.response.status_code == 404:
-            return False
+        if error.response.status_code == httpx.codes.NOT_FOUND:
+            return None
         raise _trouble("Prefect's API does not answer", error) from error
     except (PrefectException, httpx.HTTPError) as error:
         raise _trouble("Prefect's API does not answer", error) from error
-    return True
+    value = json.loads(given)
+    return value if isinstance(value, dict) else {}
 
 
 def _trouble(words: str, error: Exception) -> Outside:

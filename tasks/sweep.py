@@ -20,6 +20,8 @@ from tasks.services import Services
 DEPLOYMENTS = {"respond": "respond", "verify": "rescan-verify", "release": "release"}
 """Purpose of a response -> the deployment that carries it out."""
 LIVE = ("new", "starting", "running", "asking", "waiting")
+FORM_SECONDS = 5
+"""How long a run may take from its question to the form."""
 ANSWER_GRACE = timedelta(seconds=10)
 """How long an answered question may take to wake its run."""
 
@@ -118,7 +120,7 @@ async def _not_started(have: Services, response: ResponseRow, now: datetime) -> 
         return _Reason(same_attempt=True)
     since = response.starting_at or response.updated_at
     late = now - since > timedelta(seconds=have.settings.start_seconds)
-    if late or await condition(response.flow_run) in ("ended", "unknown"):
+    if late or (await condition(response.flow_run)).kind in ("ended", "unknown"):
         return _Reason(restart="its run never began", dead=True)
     return None
 
@@ -128,10 +130,11 @@ async def _not_asking(have: Services, response: ResponseRow, now: datetime) -> _
     if response.flow_run is None:
         return _Reason(restart="its question has no form", dead=True)
     state = await condition(response.flow_run)
-    since = now - response.updated_at
-    if state in ("ended", "unknown") and since > timedelta(seconds=5):
+    asked = (now - response.updated_at).total_seconds()
+    if state.kind in ("ended", "unknown") and asked > FORM_SECONDS:
         return _Reason(restart="its question lost its form", dead=True)
-    if state in ("coming", "running") and since > timedelta(seconds=have.settings.start_seconds):
+    # Between the question and the form, and again between the answer and the run's return, it is on its way.
+    if state.kind in ("coming", "running") and min(state.seconds, asked) > have.settings.start_seconds:
         return _Reason(restart="its run is stuck", dead=True)
     return None
 

@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from deployments.cli.main import COMMANDS
 from deployments.iam_policies import markdown as iam_tables
+from runbooks.catalog import read_runbook
 from runbooks.definition import Runbook
 from runbooks.event import read_payload
 from runbooks.records import record_adapter
@@ -52,6 +53,16 @@ def test_the_table_of_keys_is_that_of_the_runbook() -> None:
 
     assert [row[:3] for row in written] == expected
     assert all(row[3] for row in written)
+
+
+def test_the_runbooks_shown_as_examples_are_valid(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "runbooks.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```yaml\n(name: (\S+)\n.*?)```", text, re.DOTALL)
+    assert len(examples) == 2
+    for content, name in examples:
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(content, encoding="utf-8")
+        assert read_runbook(file).name == name
 
 
 def test_the_tables_of_iam_actions_are_those_of_the_generator() -> None:

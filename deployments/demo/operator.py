@@ -10,7 +10,7 @@ import httpx
 from runbooks.errors import Outside
 
 APPROVER = "alice@example.com"
-COMMENTS = {"approve": "Exposed and exploited: go ahead", "reject": "Not now: the shop is in its busiest hour"}
+COMMENTS = {"approve": "Read and agreed: go ahead", "reject": "Not now: the shop is in its busiest hour"}
 
 
 class Operator:

@@ -30,17 +30,18 @@ def plan_markdown(plan: Plan, *, keys: Mapping[str, CaseKey], most_steps: int | 
         most_steps: for a form, which is narrow and cannot hold hundreds: so many steps, one below the other instead
             of in a table; what is left out is counted by kind. None shows every step.
     """
+    narrow = most_steps is not None
     return blocks(
         f"## {markdown(plan_title(plan, keys))}",
         f"**{_lead(plan)}**",
         section("Why", bullets(_items(plan.reasons))),
         section("What will be done", _steps(plan, most_steps)),
-        section("To what", _cases(plan, keys)),
+        section("To what", _cases(plan, keys, narrow)),
         section(_NOT_COVERED[plan.phase is Phase.RELEASE], bullets(_items(plan.not_covered))),
         section("What cannot be put back", bullets(_items(plan.cannot_be_put_back))),
         section("When it is fixed", _after_the_fix(plan)),
         section("What is written", "\n\n".join(_contents(plan))),
-        section("The plan itself", _identity(plan, narrow=most_steps is not None)),
+        section("The plan itself", _identity(plan, narrow)),
     )
 
 
@@ -133,14 +134,14 @@ def _details(step: AnyStep) -> str:
             return ""
 
 
-def _cases(plan: Plan, keys: Mapping[str, CaseKey]) -> str:
+def _cases(plan: Plan, keys: Mapping[str, CaseKey], narrow: bool) -> str:
     rows = [
         (code(key.resource_id), code(key.account), code(key.region), code(case))
         if (key := keys.get(case))
         else ("not known", "not known", "not known", code(case))
         for case in plan.cases
     ]
-    return table(("Resource", "Account", "Region", "Case"), rows)
+    return bullets(map(", ".join, rows)) if narrow else table(("Resource", "Account", "Region", "Case"), rows)
 
 
 def _after_the_fix(plan: Plan) -> str:
@@ -160,7 +161,7 @@ def _contents(plan: Plan) -> Iterator[str]:
             yield f"{code(f's3://{step.bucket}/{step.object_key}')}\n\n{fence(step.content, 'yaml')}"
 
 
-def _identity(plan: Plan, *, narrow: bool) -> str:
+def _identity(plan: Plan, narrow: bool) -> str:
     digests = ("Plan digest", plan.digest), ("Runbook digest", plan.runbook_digest)
     facts = [
         f"Phase: {plan.phase.value}, revision {plan.revision}",

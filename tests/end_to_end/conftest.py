@@ -32,7 +32,7 @@ BECOMES_SILENT_SECONDS = "10"
 
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """Everything that runs. Severities choose the runbook: MEDIUM expires within a minute, LOW asks before a release."""
+    """Everything that runs. The severity chooses the runbook: MEDIUM expires in a minute, LOW asks before a release."""
     folder = tmp_path_factory.mktemp("product")
     settings = {"RUNBOOKS_LIBRARY": str(library(folder)), "RUNBOOKS_LEASE_SECONDS": BECOMES_SILENT_SECONDS}
     local = Local(folder, settings=settings)

@@ -65,7 +65,7 @@ def test_a_small_runbook_is_read_and_takes_the_defaults(tmp_path: Path) -> None:
         ("  timeout_minutes: 180", "  timeout_minutes: 99999", ["small.yaml:16: verify.timeout_minutes: Input should be l"]),
         ("[20, 100]", "[20, 101]", ["small.yaml:14: remediate.checkpoints.1: Input should be less than"]),
         ("severities: [HIGH]", "severities: []", ["small.yaml:7: matches.severities: "]),
-        ("severities: [HIGH]", "severities: [SEVERE]", ["small.yaml:7: matches.severities.0: "]),
+        ("severities: [HIGH]", "severities: [HIGH, SEVERE]", ["small.yaml:7: matches.severities.1: "]),
         ("    - [exposed]", "    - [exposed]\n    - [worrying]", ["small.yaml:11: contain.when.1.0: "]),
         ("10.0.9.0/24", "10.0.9.0/99", ["small.yaml:12: contain.quarantine.package_mirrors.0: "]),
         ("10.0.9.0/24", "10.0.9.5/24", ["small.yaml:12: contain.quarantine.package_mirrors.0: "]),

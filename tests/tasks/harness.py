@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from deployments.sandbox.server import Sandbox
 from runbooks.case import CaseKey, case_stream, response_stream
@@ -72,6 +72,10 @@ class Shaky:
     point: int = -1
     """Which of the calls, or of the commits, counted from 0."""
     struck: str | None = None
+    refused: dict[str, str] = field(default_factory=dict)
+    """Operations, as `service:Operation`, that AWS refuses for as long as they are here, and with which error code."""
+    then: dict[str, Callable[[], None]] = field(default_factory=dict)
+    """What somebody else does right after the first call of an operation."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,8 +86,13 @@ class Shaky:
             strikes = self._strikes("dies before the call", len(self.calls), name)
         if strikes:
             raise Died(name)
+        if code := self.refused.get(name):
+            answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+            raise ClientError(answer, name.partition(":")[2])  # type: ignore[arg-type]
 
     def after_call(self, name: str) -> None:
+        if meanwhile := self.then.pop(name, None):
+            meanwhile()
         with self._lock:
             died = self._strikes("dies after the call", len(self.calls), name)
             lost = self._strikes("answer lost", len(self.calls), name)
@@ -165,7 +174,6 @@ class House:
         self.sandbox = sandbox
         self.sessions = sessions
         self.runbook = runbook or the_runbook()
-        self.suspected: str | None = None
         self.built: list[dict[str, Any]] = []
         self.response = ""
         path = folder / f"ledger-{next(_numbers)}.db"
@@ -331,8 +339,7 @@ class Run:
             seen = {case: ledger.case_findings(case) for case in missing}
             facts = read_case_facts(self.house.sessions, missing, seen, None)
             for case, each in facts.items():
-                suspected = each.model_copy(update={"suspected": self.house.suspected})
-                known[case] = assess(suspected, self.house.runbook)
+                known[case] = assess(each, self.house.runbook)
                 ledger.append(
                     case_stream(case), CaseTriaged(response=response, assessment=known[case]), lease=self.lease
                 )
@@ -437,7 +444,9 @@ def described(house: House, instance: str = INSTANCE) -> dict[str, Any]:
         "volumes": {each["DeviceName"]: each["Ebs"]["DeleteOnTermination"] for each in raw["BlockDeviceMappings"]},
         "targets": {
             arn: sorted(
-                (one["Target"]["Port"], one["TargetHealth"]["State"]) for one in of if one["Target"]["Id"] == instance
+                (one["Target"]["Port"], one["TargetHealth"]["State"] not in ("draining", "unused"))
+                for one in of
+                if one["Target"]["Id"] == instance
             )
             for arn, of in healths.items()
         },

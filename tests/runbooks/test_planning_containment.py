@@ -1,0 +1,400 @@
+"""The contain plan: out of rotation, evidence protected, snapshots requested, then the network cut, then nothing more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbooks.errors import LimitExceeded, Refused
+from runbooks.facts import CaseFacts
+from runbooks.instance import AutoScalingMembership, Instance, InstanceFacts, SecurityGroup, Volume
+from runbooks.plan import Phase, Plan
+from runbooks.planning.containment import ALWAYS_UNCOVERED, ISSUED_CREDENTIALS, plan_containment
+from runbooks.steps import (
+    AnyStep,
+    DetachFromAutoScaling,
+    EnsureQuarantineGroup,
+    SetDeleteOnTermination,
+    SwapSecurityGroups,
+)
+from runbooks.triage import Assessment
+from tests.runbooks.builders import (
+    CASE,
+    RESPONSE,
+    VPC,
+    a_contain_plan,
+    a_finding,
+    a_runbook,
+    a_target_registration,
+    an_assessment,
+    an_auto_scaling_membership,
+    an_instance,
+    an_interface,
+    assessments,
+    case_facts,
+    endpoints,
+    instance_facts,
+)
+
+ORDER = (
+    "ensure-quarantine-group",
+    "detach-from-auto-scaling-group",
+    "deregister-target",
+    "set-instance-attribute",
+    "set-delete-on-termination",
+    "create-snapshots",
+    "swap-security-groups",
+    "stop-instance",
+)
+
+
+def a_case(number: int = 1, instance: Instance | None = None, **resource: Any) -> Assessment:
+    """A case to be contained; its instance's id follows from its number."""
+    chosen = instance or an_instance(f"i-{number:017x}", interfaces=(an_interface(id=f"eni-{number:017x}"),))
+    facts = case_facts(case=f"case-{number}", resource=instance_facts(chosen, **resource))
+    return an_assessment(facts)
+
+
+def kinds(plan: Plan) -> list[str]:
+    return [step.kind for step in plan.steps]
+
+
+def steps_of(plan: Plan, kind: type[AnyStep]) -> list[Any]:
+    return [step for step in plan.steps if isinstance(step, kind)]
+
+
+# --- order -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_whole_of_a_plan_in_its_order() -> None:
+    plan = a_contain_plan(runbook=a_runbook(contain={"stop": True}))
+    assert kinds(plan) == list(ORDER)
+    assert [step.describe() for step in plan.steps] == [
+        f"Have security group remediation-quarantine in {VPC}: nothing comes in; "
+        "out: tcp/80 to 10.0.9.0/24, tcp/443 to 10.0.9.0/24, tcp/443 to pl-0s3, tcp/443 to sg-0endpoints",
+        "Detach i-0a1b2c3d4e5f60718 from Auto Scaling group checkout; the group launches a replacement",
+        "Deregister i-0a1b2c3d4e5f60718:443 from target group checkout",
+        "Set disableApiTermination of i-0a1b2c3d4e5f60718 to on",
+        "Volumes of i-0a1b2c3d4e5f60718 when it is terminated: /dev/sda1: kept",
+        "Snapshot the 1 volume(s) of i-0a1b2c3d4e5f60718 as evidence: vol-0000000000000000a",
+        "Interface eni-0000000000000000a: security groups [sg-0web, sg-0base] become [remediation-quarantine]",
+        "Stop i-0a1b2c3d4e5f60718",
+    ]
+
+
+def test_snapshots_come_before_the_network_is_cut_and_out_of_rotation_comes_before_both() -> None:
+    found = kinds(a_contain_plan(*assessments(3)))
+    last_out = max(found.index("detach-from-auto-scaling-group"), len(found) - 1 - found[::-1].index("deregister-target"))
+    last_snapshot = len(found) - 1 - found[::-1].index("create-snapshots")
+    assert last_out < found.index("create-snapshots")
+    assert last_snapshot < found.index("swap-security-groups")
+
+
+@pytest.mark.parametrize("number", [2, 7])
+def test_many_cases_are_taken_kind_by_kind(number: int) -> None:
+    plan = a_contain_plan(*assessments(number))
+    stages = [kind for kind, _ in groupby(kinds(plan))]
+    assert stages == list(ORDER[:-1])
+    assert Counter(kinds(plan)) == {ORDER[0]: 1} | dict.fromkeys(ORDER[1:-1], number)
+    assert len(list(plan.stages())) == len(ORDER) - 1
+
+
+CASES = st.lists(
+    st.builds(
+        lambda group, targets, volumes, lifecycle: (group, targets, volumes, lifecycle),
+        st.booleans(),
+        st.integers(0, 2),
+        st.integers(0, 2),
+        st.sampled_from(["on-demand", "spot"]),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(CASES)
+def test_whatever_the_cases_have_the_kinds_keep_their_order_and_the_keys_are_unique(
+    shapes: list[tuple[bool, int, int, str]],
+) -> None:
+    cases = [
+        a_case(
+            number,
+            an_instance(
+                f"i-{number:017x}",
+                interfaces=(an_interface(id=f"eni-{number:017x}"),),
+                auto_scaling=an_auto_scaling_membership() if group else None,
+                targets=tuple(a_target_registration(port=port) for port in range(targets)),
+                volumes=tuple(Volume(id=f"vol-{each}", device=f"d{each}", delete_on_termination=True) for each in range(volumes)),
+                lifecycle=lifecycle,
+            ),
+        )
+        for number, (group, targets, volumes, lifecycle) in enumerate(shapes)
+    ]
+    plan = a_contain_plan(*cases)
+    order = [ORDER.index(kind) for kind in kinds(plan)]
+    assert order == sorted(order)
+    assert len({step.key for step in plan.steps}) == len(plan.steps)
+
+
+def test_only_the_cases_that_call_for_it_are_contained() -> None:
+    quiet = an_assessment(case_facts(case="quiet", resource=instance_facts(an_instance(interfaces=(), targets=()))))
+    plan = a_contain_plan(quiet, a_case(1))
+    assert plan.cases == ("case-1",)
+    assert {case for step in plan.steps for case in step.cases} == {"case-1"}
+    assert (a_contain_plan(quiet).cases, a_contain_plan(quiet).steps) == ((), ())
+
+
+# --- the quarantine group --------------------------------------------------------------------------------------------
+
+
+def test_one_quarantine_group_for_each_vpc_serves_every_case_in_it() -> None:
+    elsewhere = an_instance("i-3", interfaces=(an_interface(id="eni-3", vpc="vpc-other"),))
+    plan = a_contain_plan(a_case(1), a_case(2), a_case(3, elsewhere))
+    groups = steps_of(plan, EnsureQuarantineGroup)
+    assert [(group.vpc, group.cases) for group in groups] == [(VPC, ("case-1", "case-2")), ("vpc-other", ("case-3",))]
+    assert [group.target.id for group in groups] == [f"{VPC}/remediation-quarantine", "vpc-other/remediation-quarantine"]
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_the_group_lets_out_what_any_of_its_cases_needs(order: tuple[int, int]) -> None:
+    without_s3 = tuple(each for each in endpoints() if each.service != "s3")
+    cases = {1: a_case(1, endpoints=without_s3), 2: a_case(2)}
+    (group,) = steps_of(a_contain_plan(*(cases[number] for number in order)), EnsureQuarantineGroup)
+    peers = [(rule.peer, rule.from_port) for rule in group.egress]
+    assert peers == [("10.0.9.0/24", 80), ("10.0.9.0/24", 443), ("pl-0s3", 443), ("sg-0endpoints", 443)]
+
+
+def test_every_interface_is_swapped_from_its_own_groups() -> None:
+    second = an_interface(id="eni-b", device_index=1, groups=("sg-0base",))
+    plan = a_contain_plan(a_case(1, an_instance(interfaces=(an_interface(), second))))
+    swaps = [(swap.target.id, swap.expects, swap.leaves, swap.via) for swap in steps_of(plan, SwapSecurityGroups)]
+    assert swaps == [
+        ("eni-0000000000000000a", ("sg-0web", "sg-0base"), ("@remediation-quarantine",), None),
+        ("eni-b", ("sg-0base",), ("@remediation-quarantine",), None),
+    ]
+
+
+QUARANTINE = SecurityGroup(id="sg-0q", name="remediation-quarantine", vpc=VPC)
+
+
+@pytest.mark.parametrize(
+    ("groups", "swapped"),
+    [(("sg-0q",), False), (("sg-0q", "sg-0web"), True), (("sg-0q", "sg-0unread"), True), (("sg-0unread",), True)],
+)
+def test_only_an_interface_that_carries_nothing_but_the_quarantine_is_not_swapped_again(
+    groups: tuple[str, ...], swapped: bool
+) -> None:
+    instance = an_instance(interfaces=(an_interface(groups=groups),))
+    known = (*instance_facts().groups, QUARANTINE)
+    facts = case_facts(resource=instance_facts(instance, groups=known), suspected="a detection")
+    plan = a_contain_plan(an_assessment(facts))
+    assert bool(steps_of(plan, SwapSecurityGroups)) is swapped
+
+
+# --- what there is to protect ----------------------------------------------------------------------------------------
+
+
+def test_nothing_to_protect_is_no_step() -> None:
+    bare = an_instance(
+        auto_scaling=None,
+        targets=(),
+        termination_protection=True,
+        volumes=(Volume(id="vol-1", device="/dev/sda1", delete_on_termination=False),),
+    )
+    assert kinds(a_contain_plan(a_case(1, bare))) == [ORDER[0], "create-snapshots", "swap-security-groups"]
+    diskless = bare.model_copy(update={"volumes": ()})
+    assert kinds(a_contain_plan(a_case(1, diskless))) == [ORDER[0], "swap-security-groups"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "attributes"),
+    [
+        ({}, ["disableApiTermination"]),
+        ({"shutdown_behavior": "terminate"}, ["disableApiTermination", "instanceInitiatedShutdownBehavior"]),
+        ({"termination_protection": True}, []),
+        ({"lifecycle": "spot", "shutdown_behavior": "terminate"}, []),
+    ],
+)
+def test_protection_is_set_where_it_is_missing_and_never_on_a_spot_instance(
+    changes: dict[str, Any], attributes: list[str]
+) -> None:
+    plan = a_contain_plan(a_case(1, an_instance(**changes)))
+    found = [step for step in plan.steps if step.kind == "set-instance-attribute"]
+    assert [step.attribute for step in found] == attributes
+    assert all((step.expects, step.leaves) in ((False, True), ("terminate", "stop")) for step in found)
+
+
+def test_every_volume_is_kept_and_the_step_remembers_what_each_was() -> None:
+    volumes = (
+        Volume(id="vol-1", device="/dev/sda1", delete_on_termination=True),
+        Volume(id="vol-2", device="/dev/sdb", delete_on_termination=False),
+    )
+    (step,) = steps_of(a_contain_plan(a_case(1, an_instance(volumes=volumes))), SetDeleteOnTermination)
+    assert step.expects == {"/dev/sda1": True, "/dev/sdb": False}
+    assert step.leaves == {"/dev/sda1": False, "/dev/sdb": False}
+
+
+@pytest.mark.parametrize(
+    ("choice", "missing"),
+    [
+        ({"protect_evidence": False}, {"set-instance-attribute", "set-delete-on-termination"}),
+        ({"snapshots": False}, {"create-snapshots"}),
+    ],
+)
+def test_the_runbook_chooses_what_is_protected(choice: dict[str, Any], missing: set[str]) -> None:
+    runbook = a_runbook(contain=choice)
+    assert set(ORDER[:-1]) - set(kinds(a_contain_plan(runbook=runbook))) == missing
+
+
+def test_an_instance_that_does_not_run_is_not_stopped() -> None:
+    runbook = a_runbook(contain={"stop": True})
+    assert "stop-instance" not in kinds(a_contain_plan(a_case(1, an_instance(state="stopped")), runbook=runbook))
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_more_cases_than_the_runbook_allows_are_refused() -> None:
+    runbook = a_runbook(limits={"maximum_cases": 2})
+    assert len(a_contain_plan(*assessments(2), runbook=runbook).cases) == 2
+    with pytest.raises(LimitExceeded, match=r"3 cases to contain, and ec2-high-severity-cve allows 2"):
+        a_contain_plan(*assessments(3), runbook=runbook)
+
+
+def test_an_instance_with_more_interfaces_than_the_runbook_allows_is_refused() -> None:
+    runbook = a_runbook(limits={"maximum_interfaces": 1})
+    two = an_instance(interfaces=(an_interface(), an_interface(id="eni-b", device_index=1)))
+    with pytest.raises(LimitExceeded, match="has 2 interfaces, and ec2-high-severity-cve allows 1"):
+        a_contain_plan(a_case(1, two), runbook=runbook)
+
+
+def test_cutting_connections_is_refused_while_the_internet_reaches_the_instance() -> None:
+    runbook = a_runbook(contain={"cut_connections": True})
+    with pytest.raises(Refused, match="which would open i-0a1b2c3d4e5f60718 to the internet for a moment") as refused:
+        a_contain_plan(runbook=runbook)
+    assert refused.value.code == "open-to-the-internet"
+
+
+def test_cutting_connections_passes_an_open_group_where_nobody_gets_in() -> None:
+    hidden = an_instance(interfaces=(an_interface(public_address=None),), targets=())
+    case = an_assessment(case_facts(resource=instance_facts(hidden), suspected="a detection"))
+    (swap,) = steps_of(a_contain_plan(case, runbook=a_runbook(contain={"cut_connections": True})), SwapSecurityGroups)
+    assert swap.via == "@remediation-quarantine-open"
+
+
+def test_a_case_whose_instance_is_gone_is_left_out() -> None:
+    gone = a_case(1)
+    facts = CaseFacts(case=gone.case, findings=gone.facts.findings, resource=InstanceFacts(instance=None))
+    assert a_contain_plan(gone.model_copy(update={"facts": facts})).steps == ()
+
+
+# --- what the approver reads -----------------------------------------------------------------------------------------
+
+
+def test_the_plan_names_its_origin_and_its_approval() -> None:
+    runbook = a_runbook(contain={"approval": {"approvers": ("jane",), "expires_minutes": 30}})
+    plan = plan_containment(RESPONSE, runbook, [an_assessment()], revision=2, previous="d" * 64)
+    assert (plan.response, plan.runbook, plan.runbook_digest) == (RESPONSE, runbook.name, runbook.digest)
+    assert (plan.phase, plan.revision, plan.previous, plan.cases) == (Phase.CONTAIN, 2, "d" * 64, (CASE,))
+    assert plan.approval == runbook.contain.approval.rule()
+    assert plan.reasons == an_assessment().triage.reasons
+
+
+def test_reasons_that_cases_share_are_told_once() -> None:
+    plan = a_contain_plan(*assessments(5))
+    assert len(set(plan.reasons)) == len(plan.reasons) == len(an_assessment().triage.reasons)
+
+
+@pytest.mark.parametrize(
+    ("when_fixed", "suspected", "releases"),
+    [
+        ("by-itself", None, True),
+        ("by-itself", "a detection", False),
+        ("ask", None, False),
+        ("ask", "a detection", False),
+    ],
+)
+def test_a_release_by_itself_needs_the_runbooks_word_and_nobodys_suspicion(
+    when_fixed: str, suspected: str | None, releases: bool
+) -> None:
+    runbook = a_runbook(release={"when_fixed": when_fixed})
+    case = an_assessment(case_facts(suspected=suspected), runbook)
+    assert a_contain_plan(case, runbook=runbook).releases_when_fixed is releases
+
+
+def test_one_suspected_host_keeps_the_whole_plan_from_releasing_by_itself() -> None:
+    suspected = an_assessment(case_facts(a_finding(2), case="b", suspected="a detection"))
+    assert not a_contain_plan(an_assessment(), suspected).releases_when_fixed
+
+
+def test_what_isolation_does_not_cover_is_told_and_issued_credentials_outlive_even_a_stop() -> None:
+    assert a_contain_plan().not_covered[:4] == ALWAYS_UNCOVERED
+    lonely = a_case(1, an_instance(auto_scaling=None))
+    stopped = a_contain_plan(lonely, runbook=a_runbook(contain={"stop": True}))
+    assert stopped.not_covered == (ISSUED_CREDENTIALS,)
+
+
+def test_a_replacement_that_will_be_as_vulnerable_is_told_once() -> None:
+    words = [each for each in a_contain_plan(*assessments(3)).not_covered if "as vulnerable" in each]
+    assert words == [
+        "checkout launches a replacement from ami-00c0ffee00c0ffee0: it will be as vulnerable "
+        "until the group's AMI is patched"
+    ]
+
+
+# --- leaving the Auto Scaling group ----------------------------------------------------------------------------------
+
+
+def members(number: int, **group: Any) -> list[Assessment]:
+    """So many instances of one Auto Scaling group."""
+    membership: AutoScalingMembership = an_auto_scaling_membership(**group)
+    return [
+        a_case(each, an_instance(f"i-{each}", interfaces=(an_interface(id=f"eni-{each}"),), auto_scaling=membership))
+        for each in range(number)
+    ]
+
+
+def leaving(plan: Plan) -> list[tuple[bool, bool]]:
+    return [(step.decrement, step.room_to_return) for step in steps_of(plan, DetachFromAutoScaling)]
+
+
+def test_replaced_instances_share_the_room_that_the_group_has_for_their_return() -> None:
+    plan = a_contain_plan(*members(3, minimum=1, desired=3, maximum=5))
+    assert leaving(plan) == [(False, True), (False, True), (False, False)]
+    assert plan.cannot_be_put_back == (
+        "checkout keeps the replacement: attached again, its desired capacity is one higher",
+        "checkout keeps the replacement: attached again, its desired capacity is one higher",
+        "checkout is at its maximum of 5: i-2 cannot be attached again",
+    )
+
+
+def test_instances_that_are_not_replaced_share_what_the_group_can_spare() -> None:
+    none = a_runbook(contain={"replacement_capacity": "none"})
+    plan = a_contain_plan(*members(3, minimum=1, desired=3, maximum=3), runbook=none)
+    assert leaving(plan) == [(True, True), (True, True), (False, False)]
+    assert plan.cannot_be_put_back == ("checkout is at its maximum of 3: i-2 cannot be attached again",)
+    assert any("checkout launches a replacement" in words for words in plan.not_covered)
+
+
+def test_a_group_that_runs_with_one_less_takes_everything_back() -> None:
+    none = a_runbook(contain={"replacement_capacity": "none"})
+    plan = a_contain_plan(*members(1), runbook=none)
+    assert (leaving(plan), plan.cannot_be_put_back) == ([(True, True)], ())
+    assert plan.not_covered == ALWAYS_UNCOVERED
+
+
+def test_what_cannot_be_put_back_is_named_before() -> None:
+    group = an_auto_scaling_membership(protected_from_scale_in=True, desired=6, maximum=6)
+    elastic = an_interface(id="eni-b", device_index=1, public_address="203.0.113.9", elastic=True)
+    instance = an_instance(auto_scaling=group, interfaces=(an_interface(), elastic))
+    plan = a_contain_plan(a_case(1, instance), runbook=a_runbook(contain={"stop": True}))
+    assert plan.cannot_be_put_back == (
+        "i-0a1b2c3d4e5f60718 loses its scale-in protection when it leaves checkout",
+        "checkout is at its maximum of 6: i-0a1b2c3d4e5f60718 cannot be attached again",
+        "i-0a1b2c3d4e5f60718 gets another public address than 203.0.113.7 after the stop",
+    )
