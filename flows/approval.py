@@ -34,7 +34,9 @@ class ApprovalForm(RunInput):
 
     decision: Literal["approve", "reject"] = Field(
         title="Decision",
-        description="approve: the steps above are done, and nothing else. reject: none of them; a person takes over",
+        description="approve: the steps above, and nothing else. reject: none of them, and a person takes over. "
+        # In the Prefect UI of version 1 a click into the middle of a choice opens it and closes it again.
+        "The arrows at the right open it.",
         json_schema_extra={"position": 0},
     )
     approver: str = Field(

@@ -10,7 +10,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from runbooks.errors import LeaseLost, Outside, Refused
+from runbooks.errors import LeaseLost, Refused, RunbooksError
 from runbooks.records import Purpose, ResponseEnded
 from tasks import patience
 from tasks.run import current, not_now, open_response, running
@@ -52,15 +52,24 @@ async def response_run(
 
 
 async def _played(playbook: Callable[[], Awaitable[ResponseEnded]]) -> ResponseEnded:
-    """The playbook to its end. What it refuses goes to a person; what fails outside is tried again, not for ever."""
+    """The playbook to its end. What it refuses goes to a person; what fails is tried again later, not for ever."""
     try:
         if (stuck := patience.exhausted(current())) is not None:
             return hand_over("failed", stuck)
+        return await _answered(playbook)
+    except LeaseLost as lost:
+        if lost.code != "lease-held":
+            raise
+        raise LookAgain("shared", lost.detail, patience.next_try(current())) from lost
+    except RunbooksError as trouble:
+        get_run_logger().warning("Something failed: %s: %s", trouble.code, trouble.detail)
+        raise LookAgain("trouble", f"{trouble.code}: {trouble.detail}", patience.next_try(current())) from trouble
+
+
+async def _answered(playbook: Callable[[], Awaitable[ResponseEnded]]) -> ResponseEnded:
+    try:
         return await playbook()
     except LeaseLost:
         raise
     except Refused as refused:
         return hand_over(refused.code, refused.detail)
-    except Outside as trouble:
-        get_run_logger().warning("Something outside failed: %s", trouble.detail)
-        raise LookAgain("trouble", f"{trouble.code}: {trouble.detail}", patience.next_try(current())) from trouble

@@ -43,6 +43,8 @@ class Evidence(Model):
     coverage: Coverage | None
     installed: dict[str, str | None]
     """Package -> installed version; None when the inventory does not have the package."""
+    unreadable: tuple[str, ...] = ()
+    """Packages of another manager than the operating system's: the inventory never lists them."""
     inventory_captured_at: datetime | None = None
 
 
@@ -134,7 +136,9 @@ def _packages(each: Evidence, fixed_in: Mapping[str, str | None]) -> Iterator[tu
     scheme = scheme_for(each.platform, "OS")
     for name, fix in fixed_in.items():
         installed = each.installed.get(name)
-        if installed is None:
+        if name in each.unreadable:
+            yield None, f"which version of {name} is on {each.resource} cannot be read: the system does not manage it"
+        elif installed is None:
             yield True, f"{name} is not installed on {each.resource}"
         elif fix is None or scheme is None:
             yield (

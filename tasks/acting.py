@@ -33,6 +33,7 @@ def carry_out_stage(plan: Plan, number: int, words: str) -> Progress:
     """Bring one stage of an approved plan as far as it goes now."""
     run = current()
     stage = list(plan.stages())[number]
+    run.hold(plan)
     executor = Executor(run.journal, actions(run.aws), run.now())
     if _overdue(run, plan):
         executor.give_up(plan, stage)

@@ -14,14 +14,18 @@ from runbooks.case import CaseKey
 from runbooks.definition import Runbook
 from runbooks.errors import LeaseLost, NotFound, Refused, RunbooksError
 from runbooks.history import ResponseHistory
+from runbooks.plan import Plan
 from runbooks.records import Purpose
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.ledger import CaseRow, Lease, ResponseRow
 from tasks.journal import Journal
 from tasks.services import Services, services
 
+SHARED = ("security-group", "launch-template", "auto-scaling-group")
+"""Types of targets that other responses may change at the same time: a plan holds a lease on each that it touches."""
 
-@dataclass(frozen=True)
+
+@dataclass
 class Run:
     """A flow run that holds the lease of its response."""
 
@@ -52,12 +56,27 @@ class Run:
     def aws(self) -> AwsSessions:
         """Sessions whose every acting call checks this run's lease immediately before it leaves."""
         chosen = self.services.settings
+        findings = (finding for case in self.cases for finding in self.services.ledger.case_findings(case))
         return AwsSessions(
             chosen.role_arn,
+            next((finding.resource.partition for finding in findings), "aws"),
             session_name=self.response.id,
             external_id=chosen.external_id,
             guard=lambda operation: self.services.ledger.check(self.lease),
         )
+
+    def hold(self, plan: Plan) -> None:
+        """Take a lease on everything shared that the plan touches.
+
+        Raises:
+            LeaseLost: another response is at work on it (`lease-held`), or this run's own lease is lost.
+        """
+        shared = {str(step.target) for step in plan.steps if step.target.type in SHARED}
+        if shared - set(self.lease.resources):
+            chosen = self.services.settings
+            self.lease = self.journal.lease = self.services.ledger.extend_lease(
+                self.lease, shared, chosen.lease_seconds, settle_seconds=chosen.settle_seconds
+            )
 
     def history(self) -> ResponseHistory:
         return self.journal.history()

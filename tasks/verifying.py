@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from runbooks.case import CaseKey, case_stream
 from runbooks.history import ResponseHistory
+from runbooks.packages import os_managed
 from runbooks.plan import Phase, Plan
 from runbooks.records import CaseSuccessors, CaseVerdict
 from runbooks.verdict import ABSENT, Evidence, NotYet, Verdict, VerdictKind, judge
@@ -130,7 +131,7 @@ def _evidence(run: Run, account: str, region: str, resources: dict[str, tuple[st
         statuses = _statuses(inspector, account, region, case, run, mine)
         for resource in mine:
             inventory = inventories.get(resource)
-            names = [package.name for finding in seen for package in finding.packages]
+            packages = [package for finding in seen for package in finding.packages]
             found.setdefault(case, []).append(
                 Evidence(
                     resource=resource,
@@ -138,7 +139,8 @@ def _evidence(run: Run, account: str, region: str, resources: dict[str, tuple[st
                     platform=platform_of(seen),
                     findings=statuses[resource],
                     coverage=coverage.get(resource),
-                    installed={name: inventory.version_of(name) if inventory else None for name in names},
+                    installed={each.name: inventory.version_of(each.name) if inventory else None for each in packages},
+                    unreadable=tuple(each.name for each in packages if not os_managed(each)),
                     inventory_captured_at=inventory.captured_at if inventory else None,
                 )
             )
