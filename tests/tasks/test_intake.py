@@ -1,0 +1,145 @@
+"""From the inbox to cases and responses: what every pass must hold, also after one that was killed half-way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbooks.case import CaseKey
+from runbooks.catalog import Catalog
+from runbooks.event import read_payload
+from runbooks.records import ResponseEnded
+from tasks.gateways.ledger import Ledger
+from tasks.intake import COMMAND, Drained, drain
+
+EVENTS = Path(__file__).parent.parent / "events"
+CATALOG = Catalog.read()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    yield opened
+    opened.close()
+
+
+def event(name: str = "ec2_package_event", **detail: Any) -> dict[str, Any]:
+    """A fixture's event with some members of its finding changed."""
+    read = json.loads((EVENTS / f"{name}.json").read_text())
+    read["detail"] |= detail
+    return read
+
+
+def deliver(ledger: Ledger, payload: object, key: str = "one", source: str = "webhook") -> str:
+    return ledger.receive(key, source, json.dumps(payload).encode()).id
+
+
+def test_a_finding_opens_a_case_and_a_response_that_will_act_on_it(ledger: Ledger) -> None:
+    delivery = deliver(ledger, event())
+    drained = drain(ledger, CATALOG)
+    (case,) = ledger.cases()
+    (response,) = ledger.responses()
+    assert drained == Drained(deliveries=1, responses=(response.id,))
+    assert (case.key.runbook, case.key.account, case.key.region, case.key.resource_id, case.status) == (
+        "ec2-high-severity-cve",
+        "210987654321",
+        "eu-west-1",
+        "i-0a1b2c3d4e5f60718",
+        "open",
+    )
+    assert (response.cases, response.status, response.purpose) == ((case.id,), "new", "respond")
+    settled = ledger.delivery(delivery)
+    assert settled is not None
+    assert (settled.state, settled.code) == ("handled", None)
+
+
+def test_a_second_finding_on_the_same_instance_joins_its_case(ledger: Ledger) -> None:
+    deliver(ledger, event())
+    drain(ledger, CATALOG)
+    other = "arn:aws:inspector2:eu-west-1:210987654321:finding/00000000000000000000000000000002"
+    deliver(ledger, event(findingArn=other, title="CVE-2026-10002 - zlib1g"), "two")
+    drain(ledger, CATALOG)
+    (case,) = ledger.cases()
+    assert len(ledger.case_findings(case.id)) == 2
+    assert len(ledger.responses()) == 1
+
+
+def test_the_same_finding_again_is_no_second_response(ledger: Ledger) -> None:
+    deliver(ledger, event())
+    deliver(ledger, event() | {"id": "another-event-id"}, "two")
+    drain(ledger, CATALOG)
+    assert len(ledger.cases()) == len(ledger.responses()) == 1
+
+
+def test_a_lower_severity_goes_to_the_runbook_that_never_contains(ledger: Ledger) -> None:
+    deliver(ledger, event(severity="MEDIUM"))
+    drain(ledger, CATALOG)
+    assert [case.key.runbook for case in ledger.cases()] == ["ec2-package-cve"]
+
+
+@pytest.mark.parametrize("status", ["CLOSED", "SUPPRESSED"])
+def test_what_is_over_opens_nothing_and_says_why(ledger: Ledger, status: str) -> None:
+    delivery = deliver(ledger, event(status=status))
+    drain(ledger, CATALOG)
+    settled = ledger.delivery(delivery)
+    assert settled is not None
+    assert (ledger.cases(), ledger.responses(), settled.state, settled.code) == ((), (), "set-aside", "nothing-open")
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("ec2_network_event", "no-runbook"),
+        ("ecr_package_event", "no-runbook"),
+        ("lambda_code_event", "no-runbook"),
+        ("azure_vm_event", "other-cloud"),
+        ("scan_event", "not-a-finding"),
+        ("security_hub_event", "unsupported-source"),
+        ("sqs_messages", "wrapped"),
+    ],
+)
+def test_what_no_runbook_acts_on_is_set_aside_by_name_with_its_payload(ledger: Ledger, name: str, code: str) -> None:
+    payload = json.loads((EVENTS / f"{name}.json").read_text())
+    delivery = deliver(ledger, payload)
+    drain(ledger, CATALOG)
+    settled = ledger.delivery(delivery)
+    assert settled is not None
+    assert (settled.state, settled.code, ledger.cases()) == ("set-aside", code, ())
+    assert settled.reason
+    assert json.loads(settled.body) == payload
+
+
+def test_a_malformed_delivery_does_not_keep_the_next_one_waiting(ledger: Ledger) -> None:
+    ledger.receive("broken", "webhook", b"{")
+    deliver(ledger, event())
+    assert drain(ledger, CATALOG).deliveries == 2
+    assert [delivery.code for delivery in ledger.deliveries("set-aside")] == ["not-json"]
+    assert len(ledger.responses()) == 1
+
+
+def test_a_pass_killed_before_the_response_is_taken_up_by_the_next(ledger: Ledger) -> None:
+    delivery = deliver(ledger, event())
+    (parsed,) = ledger.pending()
+    (finding,) = read_payload(parsed.body).findings
+    ledger.take_finding(CaseKey.of(finding, "ec2-high-severity-cve"), finding, "webhook", delivery)
+    assert ledger.responses() == ()
+    drain(ledger, CATALOG)
+    assert len(ledger.responses()) == 1
+    assert [each.id for each in ledger.pending()] == []
+
+
+def test_a_person_may_ask_again_for_what_is_no_news(ledger: Ledger) -> None:
+    deliver(ledger, event())
+    drain(ledger, CATALOG)
+    (first,) = ledger.responses()
+    ledger.end_response(first.id, ResponseEnded(result="rejected", reason="not now"), {})
+    deliver(ledger, event(), "two")
+    drain(ledger, CATALOG)
+    assert len(ledger.responses()) == 1
+    deliver(ledger, event(), "three", COMMAND)
+    drain(ledger, CATALOG)
+    assert [response.status for response in ledger.responses()] == ["ended", "new"]
