@@ -64,6 +64,7 @@ from runbooks.steps import (
     CreateSnapshots,
     DeregisterTarget,
     DetachFromAutoScaling,
+    EnsureOpenGroup,
     EnsureQuarantineGroup,
     LaunchReplacement,
     PatchPackages,
@@ -348,6 +349,9 @@ def every_step() -> tuple[AnyStep, ...]:
             vpc=VPC,
             name="quarantine",
             egress=(a_rule(443, "pl-0s3"),),
+        ),
+        EnsureOpenGroup(
+            target=a_target("security-group", f"{VPC}/quarantine-open"), cases=case, vpc=VPC, name="quarantine-open"
         ),
         DetachFromAutoScaling(target=instance, cases=case, group="checkout", decrement=False, room_to_return=True),
         AttachToAutoScaling(target=instance, cases=case, group="checkout", undoes=True),

@@ -56,13 +56,25 @@ def test_a_small_runbook_is_read_and_takes_the_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("title: A small one", "titel: A small one", ["small.yaml:2: title: Field", "small.yaml:3: titel: no such key"]),
+        (
+            "title: A small one",
+            "titel: A small one",
+            ["small.yaml:2: title: Field", "small.yaml:3: titel: no such key"],
+        ),
         ("  timeout_minutes: 180", "  timeout: 180", ["small.yaml:16: verify.timeout: no such key"]),
         ("  timeout_minutes: 180", "  timeout_minutes: soon", ["small.yaml:16: verify.timeout_minutes: Input should"]),
         ("  timeout_minutes: 180", '  timeout_minutes: "180"', ["small.yaml:16: verify.timeout_minutes: Input should"]),
         ("  timeout_minutes: 180", "  timeout_minutes: true", ["small.yaml:16: verify.timeout_minutes: Input should"]),
-        ("  timeout_minutes: 180", "  timeout_minutes: 0", ["small.yaml:16: verify.timeout_minutes: Input should be gr"]),
-        ("  timeout_minutes: 180", "  timeout_minutes: 99999", ["small.yaml:16: verify.timeout_minutes: Input should be l"]),
+        (
+            "  timeout_minutes: 180",
+            "  timeout_minutes: 0",
+            ["small.yaml:16: verify.timeout_minutes: Input should be gr"],
+        ),
+        (
+            "  timeout_minutes: 180",
+            "  timeout_minutes: 99999",
+            ["small.yaml:16: verify.timeout_minutes: Input should be l"],
+        ),
         ("[20, 100]", "[20, 101]", ["small.yaml:14: remediate.checkpoints.1: Input should be less than"]),
         ("severities: [HIGH]", "severities: []", ["small.yaml:7: matches.severities: "]),
         ("severities: [HIGH]", "severities: [HIGH, SEVERE]", ["small.yaml:7: matches.severities.1: "]),

@@ -261,7 +261,9 @@ ENTRIES = st.lists(
 
 @settings(deadline=None, max_examples=60)
 @given(rule=RULES, entries=ENTRIES)
-def test_trying_only_the_edges_of_an_acl_finds_what_trying_every_port_finds(rule: Rule, entries: list[AclEntry]) -> None:
+def test_trying_only_the_edges_of_an_acl_finds_what_trying_every_port_finds(
+    rule: Rule, entries: list[AclEntry]
+) -> None:
     in_order = sorted(entries, key=lambda each: each.number)
 
     def passes(ports: range, egress: bool) -> bool:

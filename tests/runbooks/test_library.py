@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def edited(folder: Path, old: str, new: str, name: str = SHIPPED[0]) -> Catalog:
     return Catalog.read(folder)
 
 
-def amazon_linux(**changes: object) -> CaseFacts:
+def amazon_linux(**changes: Any) -> CaseFacts:
     """A case that the library as shipped contains and patches: its packages come from S3."""
     return case_facts(resource=instance_facts(platform="AMAZON_LINUX_2023", **changes))
 

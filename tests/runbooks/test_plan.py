@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -154,7 +155,7 @@ def test_stages_are_the_steps_in_their_order_cut_where_the_kind_changes(steps: t
     assert tuple(step for stage in stages for step in stage) == steps
     kinds = [{(step.kind, step.undoes) for step in stage} for stage in stages]
     assert all(len(each) == 1 for each in kinds)
-    assert all(one != other for one, other in zip(kinds, kinds[1:], strict=False))
+    assert all(one != other for one, other in pairwise(kinds))
 
 
 def test_a_kind_that_comes_back_later_is_a_stage_of_its_own() -> None:

@@ -1,4 +1,4 @@
-"""The contain plan: out of rotation, evidence protected, snapshots requested, then the network cut, then nothing more."""
+"""The contain plan: out of rotation, evidence protected, snapshots requested, then the network cut."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from runbooks.errors import LimitExceeded, Refused
 from runbooks.facts import CaseFacts
-from runbooks.instance import AutoScalingMembership, Instance, InstanceFacts, SecurityGroup, Volume
+from runbooks.instance import Instance, InstanceFacts, SecurityGroup, Volume
 from runbooks.plan import Phase, Plan
 from runbooks.planning.containment import ALWAYS_UNCOVERED, ISSUED_CREDENTIALS, plan_containment
 from runbooks.steps import (
     AnyStep,
-    DetachFromAutoScaling,
     EnsureQuarantineGroup,
     SetDeleteOnTermination,
     SwapSecurityGroups,
@@ -73,15 +72,15 @@ def steps_of(plan: Plan, kind: type[AnyStep]) -> list[Any]:
 
 def test_the_whole_of_a_plan_in_its_order() -> None:
     plan = a_contain_plan(runbook=a_runbook(contain={"stop": True}))
+    ways_out = "tcp/80 to 10.0.9.0/24, tcp/443 to 10.0.9.0/24, tcp/443 to pl-0s3, tcp/443 to sg-0endpoints"
     assert kinds(plan) == list(ORDER)
     assert [step.describe() for step in plan.steps] == [
-        f"Have security group remediation-quarantine in {VPC}: nothing comes in; "
-        "out: tcp/80 to 10.0.9.0/24, tcp/443 to 10.0.9.0/24, tcp/443 to pl-0s3, tcp/443 to sg-0endpoints",
+        f"Have security group remediation-quarantine in {VPC}: nothing comes in; out: {ways_out}",
         "Detach i-0a1b2c3d4e5f60718 from Auto Scaling group checkout; the group launches a replacement",
         "Deregister i-0a1b2c3d4e5f60718:443 from target group checkout",
         "Set disableApiTermination of i-0a1b2c3d4e5f60718 to on",
         "Volumes of i-0a1b2c3d4e5f60718 when it is terminated: /dev/sda1: kept",
-        "Snapshot the 1 volume(s) of i-0a1b2c3d4e5f60718 as evidence: vol-0000000000000000a",
+        "Snapshot every volume of i-0a1b2c3d4e5f60718 as evidence: vol-0000000000000000a",
         "Interface eni-0000000000000000a: security groups [sg-0web, sg-0base] become [remediation-quarantine]",
         "Stop i-0a1b2c3d4e5f60718",
     ]
@@ -89,7 +88,9 @@ def test_the_whole_of_a_plan_in_its_order() -> None:
 
 def test_snapshots_come_before_the_network_is_cut_and_out_of_rotation_comes_before_both() -> None:
     found = kinds(a_contain_plan(*assessments(3)))
-    last_out = max(found.index("detach-from-auto-scaling-group"), len(found) - 1 - found[::-1].index("deregister-target"))
+    last_out = max(
+        found.index("detach-from-auto-scaling-group"), len(found) - 1 - found[::-1].index("deregister-target")
+    )
     last_snapshot = len(found) - 1 - found[::-1].index("create-snapshots")
     assert last_out < found.index("create-snapshots")
     assert last_snapshot < found.index("swap-security-groups")
@@ -129,7 +130,9 @@ def test_whatever_the_cases_have_the_kinds_keep_their_order_and_the_keys_are_uni
                 interfaces=(an_interface(id=f"eni-{number:017x}"),),
                 auto_scaling=an_auto_scaling_membership() if group else None,
                 targets=tuple(a_target_registration(port=port) for port in range(targets)),
-                volumes=tuple(Volume(id=f"vol-{each}", device=f"d{each}", delete_on_termination=True) for each in range(volumes)),
+                volumes=tuple(
+                    Volume(id=f"vol-{each}", device=f"d{each}", delete_on_termination=True) for each in range(volumes)
+                ),
                 lifecycle=lifecycle,
             ),
         )
@@ -157,7 +160,10 @@ def test_one_quarantine_group_for_each_vpc_serves_every_case_in_it() -> None:
     plan = a_contain_plan(a_case(1), a_case(2), a_case(3, elsewhere))
     groups = steps_of(plan, EnsureQuarantineGroup)
     assert [(group.vpc, group.cases) for group in groups] == [(VPC, ("case-1", "case-2")), ("vpc-other", ("case-3",))]
-    assert [group.target.id for group in groups] == [f"{VPC}/remediation-quarantine", "vpc-other/remediation-quarantine"]
+    assert [group.target.id for group in groups] == [
+        f"{VPC}/remediation-quarantine",
+        "vpc-other/remediation-quarantine",
+    ]
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
@@ -307,7 +313,10 @@ def test_the_plan_names_its_origin_and_its_approval() -> None:
 
 def test_reasons_that_cases_share_are_told_once() -> None:
     plan = a_contain_plan(*assessments(5))
-    assert len(set(plan.reasons)) == len(plan.reasons) == len(an_assessment().triage.reasons)
+    exposed = [reason for reason in plan.reasons if reason.startswith("exposed to the internet: ")]
+    assert len(set(plan.reasons)) == len(plan.reasons)
+    assert len(exposed) == 5, "each by a way of its own"
+    assert len(plan.reasons) - len(exposed) == len(an_assessment().triage.reasons) - 1
 
 
 @pytest.mark.parametrize(
@@ -337,64 +346,3 @@ def test_what_isolation_does_not_cover_is_told_and_issued_credentials_outlive_ev
     lonely = a_case(1, an_instance(auto_scaling=None))
     stopped = a_contain_plan(lonely, runbook=a_runbook(contain={"stop": True}))
     assert stopped.not_covered == (ISSUED_CREDENTIALS,)
-
-
-def test_a_replacement_that_will_be_as_vulnerable_is_told_once() -> None:
-    words = [each for each in a_contain_plan(*assessments(3)).not_covered if "as vulnerable" in each]
-    assert words == [
-        "checkout launches a replacement from ami-00c0ffee00c0ffee0: it will be as vulnerable "
-        "until the group's AMI is patched"
-    ]
-
-
-# --- leaving the Auto Scaling group ----------------------------------------------------------------------------------
-
-
-def members(number: int, **group: Any) -> list[Assessment]:
-    """So many instances of one Auto Scaling group."""
-    membership: AutoScalingMembership = an_auto_scaling_membership(**group)
-    return [
-        a_case(each, an_instance(f"i-{each}", interfaces=(an_interface(id=f"eni-{each}"),), auto_scaling=membership))
-        for each in range(number)
-    ]
-
-
-def leaving(plan: Plan) -> list[tuple[bool, bool]]:
-    return [(step.decrement, step.room_to_return) for step in steps_of(plan, DetachFromAutoScaling)]
-
-
-def test_replaced_instances_share_the_room_that_the_group_has_for_their_return() -> None:
-    plan = a_contain_plan(*members(3, minimum=1, desired=3, maximum=5))
-    assert leaving(plan) == [(False, True), (False, True), (False, False)]
-    assert plan.cannot_be_put_back == (
-        "checkout keeps the replacement: attached again, its desired capacity is one higher",
-        "checkout keeps the replacement: attached again, its desired capacity is one higher",
-        "checkout is at its maximum of 5: i-2 cannot be attached again",
-    )
-
-
-def test_instances_that_are_not_replaced_share_what_the_group_can_spare() -> None:
-    none = a_runbook(contain={"replacement_capacity": "none"})
-    plan = a_contain_plan(*members(3, minimum=1, desired=3, maximum=3), runbook=none)
-    assert leaving(plan) == [(True, True), (True, True), (False, False)]
-    assert plan.cannot_be_put_back == ("checkout is at its maximum of 3: i-2 cannot be attached again",)
-    assert any("checkout launches a replacement" in words for words in plan.not_covered)
-
-
-def test_a_group_that_runs_with_one_less_takes_everything_back() -> None:
-    none = a_runbook(contain={"replacement_capacity": "none"})
-    plan = a_contain_plan(*members(1), runbook=none)
-    assert (leaving(plan), plan.cannot_be_put_back) == ([(True, True)], ())
-    assert plan.not_covered == ALWAYS_UNCOVERED
-
-
-def test_what_cannot_be_put_back_is_named_before() -> None:
-    group = an_auto_scaling_membership(protected_from_scale_in=True, desired=6, maximum=6)
-    elastic = an_interface(id="eni-b", device_index=1, public_address="203.0.113.9", elastic=True)
-    instance = an_instance(auto_scaling=group, interfaces=(an_interface(), elastic))
-    plan = a_contain_plan(a_case(1, instance), runbook=a_runbook(contain={"stop": True}))
-    assert plan.cannot_be_put_back == (
-        "i-0a1b2c3d4e5f60718 loses its scale-in protection when it leaves checkout",
-        "checkout is at its maximum of 6: i-0a1b2c3d4e5f60718 cannot be attached again",
-        "i-0a1b2c3d4e5f60718 gets another public address than 203.0.113.7 after the stop",
-    )

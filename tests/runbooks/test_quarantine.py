@@ -103,7 +103,11 @@ WITH_MIRROR = Quarantine(package_mirrors=(MIRROR,))
             WITH_MIRROR,
             "the SSM agent is not online (ping status ConnectionLost)",
         ),
-        (instance_facts(), Quarantine(allow_systems_manager=False), "the runbook's quarantine cuts Systems Manager off"),
+        (
+            instance_facts(),
+            Quarantine(allow_systems_manager=False),
+            "the runbook's quarantine cuts Systems Manager off",
+        ),
         (instance_facts(endpoints=without("ec2messages")), WITH_MIRROR, "no interface endpoint for ec2messages"),
         (instance_facts(endpoints=()), WITH_MIRROR, "no interface endpoint for ssm, ssmmessages, ec2messages"),
     ],
@@ -121,7 +125,11 @@ def test_without_a_way_to_command_it_an_instance_cannot_be_patched(
     ("changes", "choice", "reason"),
     [
         ({}, Quarantine(allow_package_source=False), "the runbook's quarantine cuts the package source off"),
-        ({"endpoints": without("s3")}, WITH_MIRROR, "the VPC has no S3 endpoint, from which the list of packages is read"),
+        (
+            {"endpoints": without("s3")},
+            WITH_MIRROR,
+            "the VPC has no S3 endpoint, from which the list of packages is read",
+        ),
         ({}, Quarantine(), "UBUNTU_22_04 needs a package mirror, and the runbook names none"),
         ({"platform": ""}, Quarantine(), "this platform needs a package mirror, and the runbook names none"),
         (

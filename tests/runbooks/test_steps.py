@@ -1,4 +1,4 @@
-"""What every kind of step owes its approver and its executor: words, permissions, and a way back or why there is none."""
+"""What every kind of step owes its approver and its executor: words, permissions, and a way back or a reason."""
 
 from __future__ import annotations
 

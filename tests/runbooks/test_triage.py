@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runbooks.definition import Runbook, Signal
 from runbooks.facts import CaseFacts
 from runbooks.finding import Finding, VulnerablePackage
-from runbooks.instance import Exploitation, InstalledPackage, InstanceFacts, Inventory, ManagedNode
+from runbooks.instance import Exploitation, InstalledPackage, InstanceFacts, Inventory
 from runbooks.triage import Triage, assess, package_states, triage
 from tests.runbooks.builders import (
     a_finding,
@@ -23,7 +23,6 @@ from tests.runbooks.builders import (
     an_interface,
     an_inventory,
     case_facts,
-    endpoints,
     instance_facts,
 )
 
@@ -112,7 +111,9 @@ def test_a_protected_instance_is_left_to_a_person() -> None:
 
 
 def test_another_value_of_a_protected_tag_protects_nothing() -> None:
-    assert decided(case_facts(resource=instance_facts(an_instance(tags={"remediation": "always"})))).code == "vulnerable"
+    assert (
+        decided(case_facts(resource=instance_facts(an_instance(tags={"remediation": "always"})))).code == "vulnerable"
+    )
 
 
 # --- packages --------------------------------------------------------------------------------------------------------
@@ -164,13 +165,23 @@ def test_of_several_findings_on_one_package_the_one_that_asks_most_counts(
     assert conditions(facts) == [("libssl3", "vulnerable", wanted)]
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_finding_whose_fix_cannot_be_compared_is_not_hidden_by_one_that_is_fixed(order: tuple[int, int]) -> None:
+    fixes = ("3.0.2-0ubuntu1.80", "no version at all")
+    first, second = (fixes[each] for each in order)
+    facts = two_findings({"fixed_in": first}, {"fixed_in": second})
+    assert conditions(facts) == [("libssl3", "unknown", "no version at all")]
+
+
 def test_packages_of_the_same_name_from_two_managers_are_two_packages() -> None:
     facts = two_findings({}, {"manager": "PIP"})
     assert [(state.name, state.manager) for state in package_states(facts)] == [("libssl3", "OS"), ("libssl3", "PIP")]
 
 
 def test_an_accepted_or_closed_finding_asks_for_nothing_while_another_is_active() -> None:
-    accepted = a_finding(2, status="SUPPRESSED", severity="CRITICAL", packages=(a_package(name="zlib1g", fixed_in=None),))
+    accepted = a_finding(
+        2, status="SUPPRESSED", severity="CRITICAL", packages=(a_package(name="zlib1g", fixed_in=None),)
+    )
     active = a_quiet_finding(severity="MEDIUM", inspector_score=5.0)
     found = decided(facts_with(accepted, active))
     assert [package.name for package in found.packages] == ["libssl3"]
@@ -229,7 +240,14 @@ def test_the_priority_table(severity: str, signals: tuple[Signal, ...], priority
 
 @pytest.mark.parametrize(
     ("of_finding", "of_details", "known"),
-    [(None, None, False), (0.09, None, False), (0.1, None, True), (None, 0.5, True), (0.01, 0.5, True), (0.5, 0.01, True)],
+    [
+        (None, None, False),
+        (0.09, None, False),
+        (0.1, None, True),
+        (None, 0.5, True),
+        (0.01, 0.5, True),
+        (0.5, 0.01, True),
+    ],
 )
 def test_an_exploit_is_known_from_the_runbooks_epss_on_whoever_tells_it(
     of_finding: float | None, of_details: float | None, known: bool
@@ -268,14 +286,14 @@ def test_containment_is_any_of_the_runbooks_sets_held_whole(
 
 def test_the_reasons_of_the_worst_case_name_their_numbers_in_order() -> None:
     path = "0.0.0.0/0 -> igw-0feedc0de -> 203.0.113.7 tcp/443 (sg-0web on eni-0000000000000000a)"
+    known, suspected = "exploited in the wild and exploitable by a known exploit", "suspected of being compromised"
     assert decided(facts_with(signals=ALL_SIGNALS)).reasons == (
         "libssl3 3.0.2-0ubuntu1.90 is installed, fixed in 3.0.2-0ubuntu1.99",
         "exploited in the wild: in CISA's KEV catalogue since 2026-02-01",
         "an exploit is publicly known",
         f"exposed to the internet: {path}",
         f"compromise of this host is suspected: {SUSPECTED}",
-        "priority P1: severity CRITICAL, score 9.1, exploited in the wild and exploitable by a known exploit and "
-        "exposed to the internet and suspected of being compromised",
+        f"priority P1: severity CRITICAL, score 9.1, {known} and exposed to the internet and {suspected}",
         "contain first: ec2-high-severity-cve contains what is exploited in the wild and exposed to the internet",
         "patch in place through Systems Manager: libssl3 to 3.0.2-0ubuntu1.99",
     )
@@ -311,85 +329,6 @@ def test_the_worst_finding_gives_the_priority_its_reason() -> None:
 def test_a_runbook_that_never_contains_says_so() -> None:
     reasons = decided(case_facts(), a_runbook(contain={"when": ()})).reasons
     assert "no containment: ec2-high-severity-cve never contains" in reasons
-
-
-# --- patch, replace, or a person -------------------------------------------------------------------------------------
-
-OFFLINE = ManagedNode(ping_status="ConnectionLost")
-PATCHED_AMI = "ami-0patched"
-
-
-def remediation(
-    strategy: str = "patch-else-replace", packages: tuple[VulnerablePackage, ...] = (a_package(),), **resource: Any
-) -> tuple[str, str]:
-    """What is done and why, for an instance that need not be contained."""
-    facts = case_facts(
-        a_quiet_finding(packages=packages), exploitation=Exploitation(), resource=instance_facts(HIDDEN, **resource)
-    )
-    found = decided(facts, a_runbook(remediate={"strategy": strategy}))
-    return found.remediation, found.reasons[-1]
-
-
-def test_what_can_be_patched_is_patched_and_what_the_runbook_replaces_is_replaced() -> None:
-    assert remediation("patch")[0] == remediation("patch-else-replace")[0] == "patch"
-    assert remediation("replace", replacement_image=PATCHED_AMI) == (
-        "replace",
-        "replace from ami-0patched: the runbook prefers it",
-    )
-    assert remediation("replace") == (
-        "person",
-        "a person must remediate: the runbook prefers it, and no patched AMI is known to replace it from",
-    )
-
-
-@pytest.mark.parametrize(
-    ("changes", "obstacle"),
-    [
-        (
-            {"packages": (a_package(manager="JAR"),)},
-            "the operating system's package manager does not manage libssl3 (JAR)",
-        ),
-        ({"packages": (a_package(fixed_in=None),)}, "no fixed version of the package is published"),
-        ({"node": OFFLINE}, "the SSM agent is not online (ping status ConnectionLost)"),
-        ({"node": None}, "Systems Manager does not know the instance: it is not a managed node"),
-        ({"platform": "SOLARIS_11"}, "Patch Manager cannot be told exactly which package to update: libssl3"),
-        (
-            {"packages": (a_package(arch=None),), "inventory": None},
-            "Patch Manager cannot be told exactly which package to update: libssl3",
-        ),
-    ],
-)
-def test_what_cannot_be_patched_is_replaced_where_there_is_an_ami_and_handed_over_where_not(
-    changes: dict[str, Any], obstacle: str
-) -> None:
-    assert remediation(replacement_image=PATCHED_AMI, **changes) == ("replace", f"replace from ami-0patched: {obstacle}")
-    no_image = f"a person must remediate: {obstacle}, and no patched AMI is known to replace it from"
-    assert remediation(**changes) == ("person", no_image)
-    only_patches = f"a person must remediate: {obstacle}, and the runbook only patches"
-    assert remediation("patch", replacement_image=PATCHED_AMI, **changes) == ("person", only_patches)
-
-
-@pytest.mark.parametrize(
-    ("changes", "obstacle"),
-    [
-        ({"endpoints": ()}, "the VPC has no interface endpoint for ssm, ssmmessages, ec2messages"),
-        (
-            {"endpoints": tuple(each for each in endpoints() if each.service != "s3")},
-            "the VPC has no S3 endpoint, from which the list of packages is read",
-        ),
-    ],
-)
-def test_what_cannot_be_patched_under_quarantine_stands_in_the_way_only_of_the_contained(
-    changes: dict[str, Any], obstacle: str
-) -> None:
-    contained = decided(case_facts(resource=instance_facts(**changes)))
-    assert (contained.contain, contained.remediation) == (True, "person")
-    assert contained.reasons[-1].startswith(
-        f"a person must remediate: patching cannot work under quarantine: {obstacle}"
-    )
-    assert contained.patchability is not None
-    assert not contained.patchability.ok
-    assert remediation(**changes)[0] == "patch"
 
 
 def test_the_same_facts_give_the_same_answer() -> None:

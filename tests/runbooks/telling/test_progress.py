@@ -50,7 +50,7 @@ def test_what_went_wrong_stands_before_the_table_with_its_reason() -> None:
 
 
 def test_one_command_for_many_cases_tells_how_many_stand_where() -> None:
-    step = every_step()[12]
+    step = every_step()[13]
     plan = a_plan_of(step)
     outcome = an_outcome(plan, step, "failed", cases={"case-a": "done", "case-b": "failed", "case-c": "done"})
     assert "2 done, 1 FAILED" in progress_markdown(plan, {step.key: outcome})

@@ -1,0 +1,185 @@
+"""The release plan: what was really changed is put back, the newest first, each to exactly what was there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbooks.plan import ApprovalRule, Phase, Plan
+from runbooks.planning.release import plan_release
+from runbooks.records import Outcome
+from runbooks.steps import AttachToAutoScaling, EnsureQuarantineGroup, SwapSecurityGroups
+from tests.runbooks.builders import (
+    CASE,
+    RESPONSE,
+    OutcomeStatus,
+    a_contain_plan,
+    a_plan_of,
+    a_runbook,
+    an_assessment,
+    an_auto_scaling_membership,
+    an_instance,
+    an_outcome,
+    assessments,
+    case_facts,
+    every_step,
+    instance_facts,
+)
+
+QUARANTINE = {"groups": ["sg-0quarantine"]}
+
+
+def outcomes(plan: Plan, status: OutcomeStatus = "done", **of_kind: OutcomeStatus) -> dict[str, Outcome]:
+    """Operation -> outcome: this status for every step but those of the kinds named (`_` for `-`)."""
+    found: dict[str, Outcome] = {}
+    for step in plan.steps:
+        result: dict[str, Any] = QUARANTINE if isinstance(step, SwapSecurityGroups) else {}
+        chosen = of_kind.get(step.kind.replace("-", "_"), status)
+        found[plan.operation(step)] = an_outcome(plan, step, chosen, result=result)
+    return found
+
+
+def released(
+    *plans: Plan, of: dict[str, Outcome] | None = None, cases: Sequence[str] = (CASE,), **choices: Any
+) -> Plan:
+    known = of if of is not None else {name: each for plan in plans for name, each in outcomes(plan).items()}
+    settings: dict[str, Any] = {"response": RESPONSE, "by_itself": True}
+    return plan_release(a_runbook(), plans, known, cases, **(settings | choices))
+
+
+def kinds(plan: Plan) -> list[str]:
+    return [step.kind for step in plan.steps]
+
+
+def test_everything_that_was_changed_is_put_back_in_reverse() -> None:
+    contained = a_contain_plan(runbook=a_runbook(contain={"stop": True}))
+    plan = released(contained)
+    assert [step.describe() for step in plan.steps] == [
+        "Start i-0a1b2c3d4e5f60718",
+        "Interface eni-0000000000000000a: security groups [sg-0quarantine] become [sg-0web, sg-0base]",
+        "Volumes of i-0a1b2c3d4e5f60718 when it is terminated: /dev/sda1: deleted",
+        "Set disableApiTermination of i-0a1b2c3d4e5f60718 to off",
+        "Register i-0a1b2c3d4e5f60718:443 with target group checkout again",
+        "Attach i-0a1b2c3d4e5f60718 to Auto Scaling group checkout again; its desired capacity rises by one",
+    ]
+    assert all(step.undoes for step in plan.steps)
+    assert (plan.phase, plan.cases, plan.releases_when_fixed) == (Phase.RELEASE, (CASE,), False)
+
+
+def test_an_interface_goes_from_the_quarantine_by_its_id_to_the_very_same_ordered_groups() -> None:
+    (swap,) = (step for step in released(a_contain_plan()).steps if isinstance(step, SwapSecurityGroups))
+    assert (swap.expects, swap.leaves, swap.via) == (("sg-0quarantine",), ("sg-0web", "sg-0base"), None)
+
+
+def test_a_swap_whose_result_was_lost_is_undone_by_the_groups_name() -> None:
+    contained = a_contain_plan()
+    plain = {name: each.model_copy(update={"result": {}}) for name, each in outcomes(contained).items()}
+    (swap,) = (step for step in released(contained, of=plain).steps if isinstance(step, SwapSecurityGroups))
+    assert swap.expects == ("@remediation-quarantine",)
+
+
+@pytest.mark.parametrize(
+    ("status", "put_back"),
+    [
+        ("done", True),
+        ("in-progress", True),
+        ("already-done", False),
+        ("failed", False),
+        ("drifted", False),
+        ("refused", False),
+    ],
+)
+def test_only_what_this_system_changed_is_put_back(status: OutcomeStatus, put_back: bool) -> None:
+    contained = a_contain_plan()
+    found = kinds(released(contained, of=outcomes(contained, swap_security_groups=status)))
+    assert ("swap-security-groups" in found) is put_back
+    assert len(found) == 4 + put_back
+
+
+def test_what_was_never_begun_is_not_put_back() -> None:
+    contained = a_contain_plan()
+    assert released(contained, of={}).steps == ()
+    assert released(of={}).steps == ()
+
+
+def test_several_contain_plans_are_put_back_from_the_newest_change_on() -> None:
+    plan = a_contain_plan()
+    first = plan.model_copy(update={"steps": plan.steps[:5], "revision": 1})
+    second = plan.model_copy(update={"steps": plan.steps[5:], "revision": 2, "previous": first.digest})
+    released_both = released(first, second)
+    assert kinds(released_both) == [
+        "swap-security-groups",
+        "set-delete-on-termination",
+        "set-instance-attribute",
+        "register-target",
+        "attach-to-auto-scaling-group",
+    ]
+    assert released_both.approval == ApprovalRule(required=False, covered_by=second.digest)
+    assert released(first, second, of=outcomes(first)).steps == released_both.steps[1:]
+
+
+def test_what_cannot_return_is_left_out_and_said() -> None:
+    full = an_auto_scaling_membership(desired=6, maximum=6)
+    contained = a_contain_plan(an_assessment(case_facts(resource=instance_facts(an_instance(auto_scaling=full)))))
+    plan = released(contained)
+    assert not [step for step in plan.steps if isinstance(step, AttachToAutoScaling)]
+    assert "i-0a1b2c3d4e5f60718 stays out of checkout, which is at its maximum" in plan.not_covered
+
+
+def test_what_stays_is_told_with_its_reason() -> None:
+    words = released(a_contain_plan()).not_covered
+    assert len(words) == 2
+    assert words[0].endswith("serves the next containment in this VPC")
+    assert words[1].endswith("snapshots are evidence; a person deletes them when the case no longer needs them")
+
+
+def test_only_the_named_cases_are_put_back_and_only_of_them_is_told() -> None:
+    cases = assessments(2)
+    contained = a_contain_plan(*cases)
+    plan = released(contained, cases=[cases[0].case])
+    assert {case for step in plan.steps for case in step.cases} == {cases[0].case}
+    other = cases[1].facts.resource.instance
+    assert other is not None
+    assert not [words for words in (*plan.not_covered, *plan.reasons) if other.id in words]
+    assert released(contained, cases=[]).steps == ()
+
+
+def test_the_shared_quarantine_group_is_never_taken_away() -> None:
+    contained = a_contain_plan(*assessments(3))
+    assert not [
+        step for step in released(contained, cases=contained.cases).steps if isinstance(step, EnsureQuarantineGroup)
+    ]
+
+
+def test_a_release_by_itself_rests_on_the_containment_and_any_other_asks() -> None:
+    contained = a_contain_plan()
+    by_itself, asked = released(contained), released(contained, by_itself=False)
+    assert by_itself.approval == ApprovalRule(required=False, covered_by=contained.digest)
+    assert by_itself.reasons == ("the verdict is fixed, and the approved containment said that it ends then",)
+    assert asked.approval == a_runbook().release.approval.rule()
+    assert asked.reasons == ("the containment is to end",)
+    assert asked.steps == by_itself.steps
+
+
+def test_with_nothing_to_rest_on_a_release_asks() -> None:
+    assert released(of={}).approval.required
+
+
+STEPS = st.lists(st.sampled_from(every_step()), unique_by=lambda step: step.key).map(tuple)
+
+
+STATUSES: tuple[OutcomeStatus, ...] = ("done", "already-done", "in-progress", "failed", "drifted", "refused")
+
+
+@given(STEPS, st.data())
+def test_a_release_is_the_undo_of_each_change_in_reverse_whatever_was_done(steps: Any, data: st.DataObject) -> None:
+    plan = a_plan_of(*steps)
+    begun = [step for step in steps if data.draw(st.booleans())]
+    known = [an_outcome(plan, step, data.draw(st.sampled_from(STATUSES))) for step in begun]
+    changed = [step for step, each in zip(begun, known, strict=True) if each.status in ("done", "in-progress")]
+    expected = tuple(undo for step in reversed(changed) if (undo := step.undo) is not None)
+    assert released(plan, of={each.operation: each for each in known}).steps == expected
