@@ -25,8 +25,7 @@ async def rescan_verify(response: str = "", attempt: int = 0, case: str = "") ->
 
 
 async def _playbook() -> ResponseEnded:
-    triaged = already_triaged() or triage_cases()
-    if not triaged.acting:
-        return conclude("nothing-to-do", triaged.words)
+    if already_triaged() is None:
+        triage_cases()
     verified = await verify_until_known()
     return conclude(str(verified.kind), verified.words)

@@ -37,6 +37,16 @@ def contained_by(ledger: Ledger, response: ResponseRow) -> Contained:
     return Contained(plans=tuple(plans), outcomes=outcomes)
 
 
+def is_contained(ledger: Ledger, response: ResponseRow) -> bool:
+    """Whether a containment of the response's cases is in force, whichever response made it."""
+    contained = False
+    for each in responses_of(ledger, response.cases):
+        history = read_history(ledger, each.id)
+        released = history.phases.get(Phase.RELEASE)
+        contained = history.contained or (contained and not (released is not None and released.result == "done"))
+    return contained
+
+
 def responses_of(ledger: Ledger, cases: tuple[str, ...]) -> list[ResponseRow]:
     """Every response that acted on one of these cases, oldest first."""
     return [row for row in ledger.responses() if set(row.cases) & set(cases)]

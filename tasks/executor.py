@@ -119,6 +119,8 @@ class Executor:
                     acting.append((step, look))
             elif reason := self._settle(history, plan, step, look):
                 waiting.append(reason)
+        # What was left in between is closed before anything else is begun.
+        acting.sort(key=lambda each: each[1].status != "half-done")
         self._journal.write(
             *(
                 self._journal.intend(operations[step.key], step.kind, step.key, look.found, plan.digest)

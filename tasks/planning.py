@@ -41,7 +41,8 @@ def make_plan(phase: Phase) -> Plan:
         return known
     plan = PLANNERS[phase](run, history, known)
     run.journal.write(PlanMade(digest=plan.digest, plan=plan))
-    show.plan(run, plan)
+    if not plan.approval.required:  # the others are shown when they are asked about
+        show.plan(run, plan)
     return plan
 
 
@@ -154,8 +155,10 @@ PLANNERS: dict[Phase, Callable[[Run, ResponseHistory, Plan | None], Plan]] = {
 
 
 def _assessments(run: Run) -> list[Assessment]:
+    """The cases to act on; a look on demand is about every case, whatever triage makes of it."""
     known = assessments_of(run.services.ledger, run.response.id, run.response.cases)
-    acting = [each for case in run.response.cases if (each := known.get(case)) and each.triage.decision == "respond"]
+    looking = run.response.purpose == "verify"
+    acting = [each for each in known.values() if looking or each.triage.decision == "respond"]
     if not acting:
         raise Refused("triage left no case to act on", code="nothing-to-do")
     return acting

@@ -55,9 +55,10 @@ async def sweep(have: Services) -> Swept:
             swept.expired.append(question.response_id)
             if question.flow_run:
                 await _guarded(swept, question.response_id, cancel(question.flow_run, "the approval expired"))
-    unwoken = {response.id for response in have.ledger.answered(now - ANSWER_GRACE)}
+    asleep = {response.id: "its answer did not wake it" for response in have.ledger.answered(now - ANSWER_GRACE)}
+    asleep |= dict.fromkeys(swept.expired, "its approval expired")
     for response in (each for status in LIVE for each in have.ledger.responses(status)):
-        await _guarded(swept, response.id, _keep_moving(have, response, response.id in unwoken, now, swept))
+        await _guarded(swept, response.id, _keep_moving(have, response, asleep.get(response.id), now, swept))
     return swept
 
 
@@ -68,9 +69,8 @@ async def _guarded(swept: Swept, response: str, work: object) -> None:
         swept.troubles.append(f"{response}: {error.code}: {error.detail}")
 
 
-async def _keep_moving(have: Services, response: ResponseRow, unwoken: bool, now: datetime, swept: Swept) -> None:
-    reason = _Reason(restart="its answer did not wake it", dead=True) if unwoken else None
-    reason = reason or await _why_to_start(have, response, now)
+async def _keep_moving(have: Services, response: ResponseRow, asleep: str | None, now: datetime, swept: Swept) -> None:
+    reason = _Reason(restart=asleep, dead=True) if asleep else await _why_to_start(have, response, now)
     if reason is None:
         return
     old = response.flow_run if reason.dead else None
@@ -84,7 +84,7 @@ async def _keep_moving(have: Services, response: ResponseRow, unwoken: bool, now
     swept.started.append(response.id)
     if reason.restart:
         swept.restarted[response.id] = reason.restart
-    if old and old != flow_run:
+    if old and old != flow_run and await condition(old) != "ended":
         await cancel(old, f"overtaken by attempt {attempt}")
 
 

@@ -23,3 +23,9 @@ def verdicts_on(ledger: Ledger, response: ResponseRow, remediation: Plan | None)
             ):
                 found[case] = record.verdict
     return found
+
+
+def newest_verdict(ledger: Ledger, case: str) -> Verdict | None:
+    """The last word on a case, whichever response reached it."""
+    records = (entry.record() for entry in reversed(ledger.entries(case_stream(case))))
+    return next((record.verdict for record in records if isinstance(record, CaseVerdict)), None)

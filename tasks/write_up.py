@@ -16,12 +16,13 @@ from runbooks.telling.tickets import person_ticket, post_mortem_ticket
 from runbooks.verdict import Verdict, VerdictKind
 from tasks.alert import create_once, findings_of, ticket_of
 from tasks.artifacts import show
+from tasks.containments import is_contained
 from tasks.gateways.jira import TicketRef
 from tasks.journal import dated
 from tasks.notices import artifact_url, post_once, run_url, undelivered
 from tasks.run import Run, current
 from tasks.triage import assessments_of
-from tasks.verdicts import verdicts_on
+from tasks.verdicts import newest_verdict, verdicts_on
 from tasks.visible import visible
 
 
@@ -29,7 +30,8 @@ from tasks.visible import visible
 def conclude(result: str, reason: str) -> ResponseEnded:
     """End a response that leaves nothing to do for anyone."""
     run = current()
-    return _end(run, ResponseEnded(result=result, reason=reason, contained=run.history().contained), close=True)
+    contained = is_contained(run.services.ledger, run.response)
+    return _end(run, ResponseEnded(result=result, reason=reason, contained=contained))
 
 
 @visible("hand-over", "Hand over to a person: {result}")
@@ -45,7 +47,7 @@ def hand_over(result: str, reason: str) -> ResponseEnded:
     alert = ticket_of(run.response.id, history)
     if made is not None and alert is not None and run.services.jira is not None:
         run.services.jira.link(made.key, alert.key, "Relates")
-    return _end(run, ended, close=False)
+    return _end(run, ended)
 
 
 @visible("post-mortem", "Write the post-mortem")
@@ -62,7 +64,7 @@ def close_with_post_mortem() -> ResponseEnded:
             "; the replaced instance stays contained, as evidence" if kept else "; the containment is still in place"
         )
     ended = ResponseEnded(result="fixed", reason=reason, contained=contained)
-    return _end(run, ended, close=not contained)
+    return _end(run, ended)
 
 
 @visible("end-release", "End of the release")
@@ -72,13 +74,13 @@ def conclude_release(ended: PhaseEnded) -> ResponseEnded:
     if ended.result in ("done", "not-needed"):
         word = "released" if ended.result == "done" else "nothing-to-do"
         detail = ended.detail or ("everything is as it was" if ended.result == "done" else "nothing was contained")
-        return _end(run, ResponseEnded(result=word, reason=detail, contained=False), close=False)
+        return _end(run, ResponseEnded(result=word, reason=detail, contained=False))
     return _end(
         run, ResponseEnded(result=ended.result, reason=ended.detail or ended.result, contained=True), close=False
     )
 
 
-def _end(run: Run, ended: ResponseEnded, *, close: bool) -> ResponseEnded:
+def _end(run: Run, ended: ResponseEnded) -> ResponseEnded:
     """The post-mortem and the outcome are told first; the end itself is written last, and frees the cases."""
     history = _as_ended(run, ended)
     verdicts = _verdicts(run, history)
@@ -96,7 +98,7 @@ def _end(run: Run, ended: ResponseEnded, *, close: bool) -> ResponseEnded:
         post_mortem_url=post_mortem.url if post_mortem else artifact_url(run, "post-mortem"),
     )
     undelivered(lambda: post_once(run, "outcome", message))
-    closing = _closing(run, ended, verdicts) if close else {}
+    closing = _closing(run, ended, verdicts)
     if closing and alert is not None:
         _resolve(run, alert)
     run.services.ledger.end_response(run.response.id, ended, closing, lease=run.lease)
@@ -114,10 +116,21 @@ def _resolve(run: Run, ticket: TicketRef) -> None:
 
 
 def _closing(run: Run, ended: ResponseEnded, verdicts: Mapping[str, Verdict]) -> dict[str, str]:
-    """The cases that are over, each with its reason; a case without a fixed verdict stays open after a response."""
-    if ended.result != "fixed":
-        return dict.fromkeys(run.response.cases, ended.reason)
-    return {case: "fixed" for case, verdict in verdicts.items() if verdict.kind is VerdictKind.FIXED}
+    """The cases that are over, each with its reason: proven fixed and not contained, or rightly left alone."""
+    if ended.contained:
+        return {}
+    match run.response.purpose, ended.result:
+        case "respond", "nothing-to-do":
+            return dict.fromkeys(run.response.cases, ended.reason)
+        case (("respond" | "verify"), "fixed"):
+            return {case: "fixed" for case, verdict in verdicts.items() if verdict.kind is VerdictKind.FIXED}
+        case "release", "released":
+            newest = {case: newest_verdict(run.services.ledger, case) for case in run.response.cases}
+            return {
+                case: "fixed and released" for case, verdict in newest.items() if verdict and verdict.kind == "fixed"
+            }
+        case _:
+            return {}
 
 
 def _write_post_mortem(run: Run, history: ResponseHistory, verdicts: Mapping[str, Verdict]) -> PostMortem:
