@@ -75,9 +75,7 @@ def conclude_release(ended: PhaseEnded) -> ResponseEnded:
         word = "released" if ended.result == "done" else "nothing-to-do"
         detail = ended.detail or ("everything is as it was" if ended.result == "done" else "nothing was contained")
         return _end(run, ResponseEnded(result=word, reason=detail, contained=False))
-    return _end(
-        run, ResponseEnded(result=ended.result, reason=ended.detail or ended.result, contained=True), close=False
-    )
+    return _end(run, ResponseEnded(result=ended.result, reason=ended.detail or ended.result, contained=True))
 
 
 def _end(run: Run, ended: ResponseEnded) -> ResponseEnded:
