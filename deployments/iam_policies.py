@@ -121,9 +121,9 @@ def _reads(action: str) -> bool:
 
 def _undo_of(kind: type[Step]) -> type[Step] | None:
     """The kind of step that puts this kind back. It does not depend on a step's values, so any will do."""
-    target = Target(account="", region="", type="", id="")
-    values = dict.fromkeys(kind.model_fields, "1") | {"target": target, "cases": (), "undoes": False}
-    undo = kind.model_construct(**values).undo
+    values: dict[str, Any] = dict.fromkeys(kind.model_fields, "1")
+    values |= {"target": Target(account="", region="", type="", id=""), "cases": (), "undoes": False}
+    undo = kind.model_construct(None, **values).undo
     return None if undo is None else type(undo)
 
 

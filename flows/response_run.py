@@ -35,7 +35,7 @@ async def response_run(
     Args:
         case: for a run started by hand without a response: the case that a new response is opened for.
     """
-    response = response or open_response(purpose, case)
+    response = response or open_response(purpose, case, str(flow_run.id))
     try:
         with running(response, attempt, str(flow_run.id)) as run:
             try:

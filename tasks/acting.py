@@ -22,10 +22,9 @@ def how_ended(phase: Phase) -> PhaseEnded | None:
 
 
 def stage_words(stage: tuple[AnyStep, ...]) -> str:
-    """A stage in words: its one step, or what it does how often."""
-    if len(stage) == 1:
-        return stage[0].describe()
-    return f"{stage[0].kind.replace('-', ' ').capitalize()}: {len(stage)}"
+    """A stage in a few words: the run's timeline has no room for more, and the progress artifact says the rest."""
+    words = stage[0].kind.replace("-", " ").capitalize()
+    return words if len(stage) == 1 else f"{words}: {len(stage)}"
 
 
 @visible("stage", "{words}")

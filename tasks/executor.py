@@ -11,7 +11,7 @@ For each stage of a plan (its consecutive steps of one kind):
 Killed anywhere, it is called again and starts at 2: what was done is found, and is not done again.
 
 What has begun is looked at whatever has happened since, and what is half done is finished: nothing rests in between.
-What is not essential (evidence, leaving the group) is recorded when it fails, and never delays what follows.
+Evidence is recorded when it fails, and never delays what follows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tasks.journal import Journal
 CHUNK = 50
 """Targets between one look and the acts that follow it."""
 MOST_TRIES = 3
-"""How often a call that is not essential is sent before the plan goes on without it."""
+"""How often evidence is asked for before the plan goes on without it."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,8 @@ class Executor:
         return waiting + [reason for step, _ in acting if (reason := self._act(history, action, plan, step))]
 
     def _unseen(self, history: ResponseHistory, plan: Plan, steps: Sequence[AnyStep], error: Outside) -> list[str]:
-        """The live state could not be read: what is essential is looked at again, the rest does not hold the plan up."""
-        if all(_may_fail(step) for step in steps):
+        """The live state could not be read: it is looked at again, but for evidence, which holds nothing up."""
+        if all(_delays_nothing(step) for step in steps):
             for step in steps:
                 # What was sent may have been done: not failed, so that its undo stays planned.
                 begun = plan.operation(step) in history.intents
@@ -143,7 +143,7 @@ class Executor:
 
     def _tried_enough(self, history: ResponseHistory, plan: Plan, step: AnyStep) -> bool:
         operation = plan.operation(step)
-        if operation not in history.intents or not _may_fail(step):
+        if operation not in history.intents or not _delays_nothing(step):
             return False
         records = (dated.record for dated in history.entries)
         tries = sum(isinstance(record, Intent) and record.operation == operation for record in records)
@@ -186,7 +186,7 @@ class Executor:
         try:
             look = action.look([step], {each.key: plan.operation(each) for each in plan.steps})[step.key]
         except Outside:
-            if not _may_fail(step):
+            if not _delays_nothing(step):
                 raise
             look = Look(status="failed")
         if look.status in ("as-left", "in-progress"):
@@ -254,9 +254,9 @@ def _rests_on(history: ResponseHistory, plan: Plan) -> None:
         )
 
 
-def _may_fail(step: AnyStep) -> bool:
-    """Whether the plan goes on without it."""
-    return not step.essential and not step.undoes
+def _delays_nothing(step: AnyStep) -> bool:
+    """Whether the plan goes on without it as soon as there is trouble; putting it back is waited for."""
+    return step.evidence and not step.undoes
 
 
 def fallen_out(history: ResponseHistory, plan: Plan) -> dict[str, str]:

@@ -80,7 +80,7 @@ def tell_progress(run: Run, plan: Plan, stage: Sequence[AnyStep], progress: Prog
 
 
 def run_url(run: Run) -> str:
-    """The flow run's page, on which the approval form opens."""
+    """The flow run's page, on which the approval form opens: in Prefect's UI of version 1, for 2 hides it in a menu."""
     return f"{run.services.settings.console}/runs/flow-run/{run.flow_run}"
 
 

@@ -144,8 +144,11 @@ def _keep_alive(run: Run) -> None:
             continue
 
 
-def open_response(purpose: Purpose, text: str) -> str:
+def open_response(purpose: Purpose, text: str, flow_run: str | None = None) -> str:
     """A new response for one case, started by hand; `text` is the case's id or its resource's.
+
+    Args:
+        flow_run: the run that opens it. Run again from its first line after an answer, it gets what it opened before.
 
     Raises:
         NotFound: no case, or more than one, goes by that name.
@@ -157,6 +160,9 @@ def open_response(purpose: Purpose, text: str) -> str:
         raise NotFound(f"{text!r} names {len(found)} cases ({named}); give the id of one", code="no-such-case")
     case = found[0]
     if case.response_id is not None:
+        acting = have.ledger.response(case.response_id)
+        if flow_run is not None and acting is not None and acting.flow_run == flow_run:
+            return acting.id
         raise Refused(f"{case.id} is being acted on by {case.response_id}; wait for it to end", code="case-busy")
     return have.ledger.start_response(case.key.runbook, (case.id,), "command", purpose=purpose).id
 

@@ -84,7 +84,7 @@ async def _keep_moving(have: Services, response: ResponseRow, asleep: str | None
     swept.started.append(response.id)
     if reason.restart:
         swept.restarted[response.id] = reason.restart
-    if old and old != flow_run and await condition(old) != "ended":
+    if old and old != flow_run and (await condition(old)).kind != "ended":
         await cancel(old, f"overtaken by attempt {attempt}")
 
 

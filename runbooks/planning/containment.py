@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from runbooks.definition import Quarantine, Runbook, Signal
 from runbooks.errors import LimitExceeded, Refused
-from runbooks.instance import Instance, Rule
+from runbooks.exposure import InternetPath, paths_from_internet
+from runbooks.instance import Instance, InstanceFacts, Rule, SecurityGroup
 from runbooks.plan import Phase, Plan
 from runbooks.quarantine import egress_rules
 from runbooks.steps import (
@@ -15,6 +16,7 @@ from runbooks.steps import (
     CreateSnapshots,
     DeregisterTarget,
     DetachFromAutoScaling,
+    EnsureOpenGroup,
     EnsureQuarantineGroup,
     SetDeleteOnTermination,
     SetInstanceAttribute,
@@ -22,6 +24,7 @@ from runbooks.steps import (
     SwapSecurityGroups,
     Target,
 )
+from runbooks.steps.containment import EVERYTHING
 from runbooks.triage import Assessment
 
 ISSUED_CREDENTIALS = "credentials the instance has already been issued stay valid until they expire"
@@ -78,16 +81,25 @@ def _within_limits(runbook: Runbook, chosen: Sequence[Assessment]) -> None:
                 f"{instance.id} has {len(instance.interfaces)} interfaces, and {runbook.name} allows "
                 f"{runbook.limits.maximum_interfaces}"
             )
-        if runbook.contain.cut_connections and each.triage.paths:
+        if runbook.contain.cut_connections and (paths := _paths_when_open(each.facts.resource, instance)):
             raise Refused(
                 f"{runbook.name} cuts connections by way of an open group, which would open {instance.id} to the "
-                f"internet for a moment ({each.triage.paths[0]}); set contain.cut_connections to false",
+                f"internet for a moment ({paths[0]}); set contain.cut_connections to false",
                 code="open-to-the-internet",
             )
 
 
+def _paths_when_open(facts: InstanceFacts, instance: Instance) -> tuple[InternetPath, ...]:
+    """The ways in that there are while every interface is in the open group; today's groups may hide them."""
+    name = "the open group"
+    opened = tuple(each.model_copy(update={"groups": (name,)}) for each in instance.interfaces)
+    group = SecurityGroup(id=name, name=name, vpc=instance.vpc or "", ingress=EVERYTHING, egress=EVERYTHING)
+    inside = instance.model_copy(update={"interfaces": opened})
+    return paths_from_internet(facts.model_copy(update={"instance": inside, "groups": (group,)}))
+
+
 def _quarantine_groups(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterator[AnyStep]:
-    """One group for each VPC, serving every case in it."""
+    """One group for each VPC, serving every case in it; and an open one, where connections are cut."""
     by_vpc: dict[tuple[str, str, str], list[Assessment]] = {}
     for each in chosen:
         instance = _instance(each)
@@ -102,6 +114,19 @@ def _quarantine_groups(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterat
             name=choice.group_name,
             egress=_egress(choice, members),
         )
+    for (account, region, vpc), members in by_vpc.items() if runbook.contain.cut_connections else ():
+        name = open_group_name(choice)
+        yield EnsureOpenGroup(
+            target=Target(account=account, region=region, type="security-group", id=f"{vpc}/{name}"),
+            cases=tuple(each.case for each in members),
+            vpc=vpc,
+            name=name,
+        )
+
+
+def open_group_name(choice: Quarantine) -> str:
+    """The name of the group through which interfaces pass when their connections are cut."""
+    return f"{choice.group_name}-open"
 
 
 def _egress(choice: Quarantine, members: Sequence[Assessment]) -> tuple[Rule, ...]:
@@ -204,7 +229,7 @@ def _isolate(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
             vpc=interface.vpc,
             expects=interface.groups,
             leaves=(f"@{choice.quarantine.group_name}",),
-            via=f"@{choice.quarantine.group_name}-open" if choice.cut_connections else None,
+            via=f"@{open_group_name(choice.quarantine)}" if choice.cut_connections else None,
         )
 
 

@@ -12,6 +12,7 @@ from runbooks.steps.containment import (
     CreateSnapshots,
     DeregisterTarget,
     DetachFromAutoScaling,
+    EnsureOpenGroup,
     EnsureQuarantineGroup,
     RegisterTarget,
     SetDeleteOnTermination,
@@ -25,6 +26,7 @@ from runbooks.steps.replacement import CreateLaunchTemplateVersion, LaunchReplac
 
 AnyStep = Annotated[
     EnsureQuarantineGroup
+    | EnsureOpenGroup
     | DetachFromAutoScaling
     | AttachToAutoScaling
     | DeregisterTarget
@@ -46,6 +48,7 @@ AnyStep = Annotated[
 
 STEP_KINDS: tuple[type[Step], ...] = (
     EnsureQuarantineGroup,
+    EnsureOpenGroup,
     DetachFromAutoScaling,
     AttachToAutoScaling,
     DeregisterTarget,
@@ -73,6 +76,7 @@ __all__ = [
     "CreateSnapshots",
     "DeregisterTarget",
     "DetachFromAutoScaling",
+    "EnsureOpenGroup",
     "EnsureQuarantineGroup",
     "LaunchReplacement",
     "PatchPackages",

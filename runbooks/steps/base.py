@@ -41,6 +41,8 @@ class Step(Model):
     role: ClassVar[Role]
     essential: ClassVar[bool] = True
     """Whether a case falls out of the plan when this step fails. Evidence never delays isolation."""
+    evidence: ClassVar[bool] = False
+    """Whether it keeps evidence: asked for a few times at most, so that it never delays what follows."""
     finishes_later: ClassVar[bool] = False
     """Whether the call only starts the change, and its end is to be looked for."""
     undo_reason: ClassVar[str] = ""

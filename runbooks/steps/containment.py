@@ -9,6 +9,8 @@ from runbooks.steps.base import Role, Step
 
 OPERATION_TAG = "remediation-runbooks:operation"
 """The tag that marks what an act made, with the act's operation id."""
+EVERYTHING = (Rule(protocol="-1", peer="0.0.0.0/0"), Rule(protocol="-1", peer="::/0"))
+"""Rules for all traffic, IPv4 and IPv6."""
 
 
 class EnsureQuarantineGroup(Step):
@@ -32,6 +34,9 @@ class EnsureQuarantineGroup(Step):
         "the group is empty of members after the release and serves the next containment in this VPC"
     )
 
+    purpose: ClassVar = "Quarantine: nothing comes in, and only what a plan named goes out"
+    ingress: ClassVar[tuple[Rule, ...]] = ()
+
     vpc: str
     name: str
     egress: tuple[Rule, ...]
@@ -40,6 +45,45 @@ class EnsureQuarantineGroup(Step):
     def describe(self) -> str:
         ways = ", ".join(f"{rule.protocol}/{rule.from_port} to {rule.peer}" for rule in self.egress) or "no way out"
         return f"Have security group {self.name} in {self.vpc}: nothing comes in; out: {ways}"
+
+    def expectation(self) -> str:
+        return "no group of this name in the VPC, or one with exactly these rules"
+
+
+class EnsureOpenGroup(Step):
+    """Make sure that the VPC has the open group: all traffic in and out, IPv4 and IPv6.
+
+    Flows that such rules let through in both directions are not tracked, and end at once when the rules go (EC2 user
+    guide, "Amazon EC2 security group connection tracking").
+    """
+
+    kind: Literal["ensure-open-group"] = "ensure-open-group"
+    calls: ClassVar = (
+        "ec2:CreateSecurityGroup",
+        "ec2:AuthorizeSecurityGroupIngress",
+        "ec2:AuthorizeSecurityGroupEgress",
+    )
+    permissions: ClassVar = (
+        "ec2:DescribeSecurityGroups",
+        "ec2:CreateSecurityGroup",
+        "ec2:CreateTags",
+        "ec2:AuthorizeSecurityGroupIngress",
+        "ec2:AuthorizeSecurityGroupEgress",
+    )
+    role: ClassVar = Role.CONTAIN
+    undo_reason: ClassVar = "no interface stays in the group, and it serves the next containment in this VPC"
+    purpose: ClassVar = "Open: interfaces pass through it so that their connections are cut, and never stay"
+    ingress: ClassVar[tuple[Rule, ...]] = EVERYTHING
+    egress: ClassVar[tuple[Rule, ...]] = EVERYTHING
+
+    vpc: str
+    name: str
+
+    def describe(self) -> str:
+        return (
+            f"Have security group {self.name} in {self.vpc}: everything comes in and goes out; "
+            "an interface only passes through it, so that its connections are cut"
+        )
 
     def expectation(self) -> str:
         return "no group of this name in the VPC, or one with exactly these rules"
@@ -163,6 +207,7 @@ class SetInstanceAttribute(Step):
     permissions: ClassVar = ("ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute")
     role: ClassVar = Role.CONTAIN
     essential: ClassVar = False
+    evidence: ClassVar = True
 
     attribute: Literal["disableApiTermination", "instanceInitiatedShutdownBehavior"]
     expects: bool | str
@@ -191,6 +236,7 @@ class SetDeleteOnTermination(Step):
     permissions: ClassVar = ("ec2:DescribeInstances", "ec2:ModifyInstanceAttribute")
     role: ClassVar = Role.CONTAIN
     essential: ClassVar = False
+    evidence: ClassVar = True
 
     expects: dict[str, bool]
     """Device name -> DeleteOnTermination."""
@@ -216,6 +262,7 @@ class CreateSnapshots(Step):
     permissions: ClassVar = ("ec2:DescribeSnapshots", "ec2:CreateSnapshots", "ec2:CreateTags")
     role: ClassVar = Role.CONTAIN
     essential: ClassVar = False
+    evidence: ClassVar = True
     undo_reason: ClassVar = "snapshots are evidence; a person deletes them when the case no longer needs them"
 
     volumes: tuple[str, ...]
@@ -245,11 +292,19 @@ class SwapSecurityGroups(Step):
     leaves: tuple[str, ...]
     via: str | None = None
     """An open group to pass through, so that tracked connections become untracked and are cut; never rested on."""
+    may_rest_on: str | None = None
+    """Of an undo: the open group on which a swap that was cut short may have left the interface."""
 
     @property
     def undo(self) -> Step | None:
         return self.model_copy(
-            update={"expects": self.leaves, "leaves": self.expects, "via": None, "undoes": not self.undoes}
+            update={
+                "expects": self.leaves,
+                "leaves": self.expects,
+                "via": None,
+                "may_rest_on": self.via or self.may_rest_on,
+                "undoes": not self.undoes,
+            }
         )
 
     def describe(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,20 @@ BECOMES_SILENT_SECONDS = "10"
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """Everything that runs. The severity chooses the runbook: MEDIUM expires in a minute, LOW asks before a release."""
     folder = tmp_path_factory.mktemp("product")
-    settings = {"RUNBOOKS_LIBRARY": str(library(folder)), "RUNBOOKS_LEASE_SECONDS": BECOMES_SILENT_SECONDS}
+    with started(
+        folder, RUNBOOKS_LIBRARY=str(library(folder)), RUNBOOKS_LEASE_SECONDS=BECOMES_SILENT_SECONDS
+    ) as all_up:
+        yield all_up
+
+
+@pytest.fixture
+def product_on_postgresql(tmp_path: Path, postgres_url: str) -> Iterator[Product]:
+    with started(tmp_path, RUNBOOKS_LEDGER_URL=postgres_url) as all_up:
+        yield all_up
+
+
+@contextmanager
+def started(folder: Path, **settings: str) -> Iterator[Product]:
     local = Local(folder, settings=settings)
     with Stack(folder) as stack:
         local.start_sandbox(stack)
@@ -56,6 +69,12 @@ def library(folder: Path) -> Path:
 def unanswered(product: Product) -> Incident:
     """Nobody will answer this one. Delivered before the other tests begin, its minute passes while they run."""
     return product.deliver(1, severity="MEDIUM")
+
+
+@pytest.fixture(scope="session")
+def survivor(product: Product) -> Incident:
+    """What happens to it happens while processes die. Its patch takes long, and its runbook asks before a release."""
+    return product.deliver(4, severity="LOW", slow=True)
 
 
 @pytest.fixture

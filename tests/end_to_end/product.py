@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from deployments.demo.events import read_event
 from deployments.demo.operator import Operator
 from deployments.local import WEBHOOK_KEY, Local
 from deployments.processes import Stack, marked
+from deployments.stack import responds
 from runbooks.case import case_stream
 from runbooks.catalog import LIBRARY
 from runbooks.history import ResponseHistory
@@ -93,6 +95,15 @@ class Product:
         environment = self.local.environment
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=within, check=False)
 
+    def start_by_hand(self, deployment: str, **parameters: str) -> None:
+        """Start a deployment from Prefect, as the form on its page does, and not by way of the sweep."""
+        command = (sys.executable, "-m", "prefect", "deployment", "run", f"{deployment}/{deployment}")
+        given = [part for name, value in parameters.items() for part in ("--param", f"{name}={value}")]
+        subprocess.run((*command, *given), env=self.local.environment, capture_output=True, check=True, timeout=60)
+
+    def is_up(self, server: str) -> bool:
+        return responds(f"{server}/healthz")
+
     def processes(self, *words: str) -> list[psutil.Process]:
         """The processes of this stack, and of no other, whose command line has all these words."""
         return [each for each in marked(self.stack.mark) if all(word in _command(each) for word in words)]
@@ -121,6 +132,11 @@ class Incident:
         """The account as it is now."""
         where = {"account": self.account, "region": REGION}
         return httpx.get(f"{self.product.local.aws}/sandbox/world", params=where, trust_env=False, timeout=30).json()
+
+    def interfaces(self, world: dict[str, Any] | None = None) -> dict[str, list[str]]:
+        """The instance's interfaces, each with its security groups in order; of the world as it is now, or another."""
+        every = (world or self.world())["interfaces"]
+        return {name: each["groups"] for name, each in every.items() if each["instance_id"] == self.instance}
 
     def changes(self) -> list[str]:
         """Every call that changes something in the account, in order."""
@@ -163,9 +179,19 @@ class Incident:
         return question
 
     def approve(self, *phases: str) -> None:
-        """Say yes to these phases' plans, in this order, as soon as each is asked about."""
+        """Say yes to these phases' plans, in this order, as soon as each is asked about; what is answered stays so."""
         for phase in phases:
-            self.product.operator.answer(str(self.question(phase).flow_run))
+            if not self._answered(phase):
+                self.product.operator.answer(str(self.question(phase).flow_run))
+
+    def reject(self, phase: str) -> None:
+        if not self._answered(phase):
+            with closing(Operator(self.product.local.prefect, decision="reject")) as operator:
+                operator.answer(str(self.question(phase).flow_run))
+
+    def _answered(self, phase: str) -> bool:
+        history = self.history()
+        return any(history.plans[digest].phase.value == phase for digest in history.decisions)
 
     def ended(self) -> ResponseEnded:
         """How the newest response ended, once it has."""

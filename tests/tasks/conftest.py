@@ -10,7 +10,8 @@ import pytest
 
 from deployments.sandbox.server import Sandbox
 from tasks.gateways.ledger import Ledger
-from tests.tasks.harness import EMPTY_LEDGER, House, ShakySessions
+from tests.tasks.harness import EMPTY_LEDGER, House
+from tests.tasks.shaky import ShakySessions
 
 OpenHouse = Callable[..., House]
 

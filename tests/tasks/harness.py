@@ -1,7 +1,7 @@
 """A response from its findings to its release, carried out by the executor itself against the sandbox.
 
-What a flow decides is played here in a few lines; what touches the world is the product's own: the ledger in SQLite, the
-pure planners, the executor, and the actions with their boto3 clients over HTTP. `Shaky` breaks one point of it.
+What a flow decides is played here in a few lines; what touches the world is the product's own: the ledger in SQLite,
+the pure planners, the executor, and the actions with their boto3 clients over HTTP. `Shaky` breaks one point of it.
 """
 
 from __future__ import annotations
@@ -9,18 +9,15 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from botocore.exceptions import ClientError, ReadTimeoutError
-
 from deployments.sandbox.server import Sandbox
 from runbooks.case import CaseKey, case_stream, response_stream
-from runbooks.chain import Entry
+from runbooks.chain import UnknownRecord
 from runbooks.definition import Runbook
 from runbooks.event import read_payload
 from runbooks.history import ResponseHistory
@@ -34,16 +31,17 @@ from runbooks.steps import AnyStep
 from runbooks.steps.base import Role
 from runbooks.triage import Assessment, assess
 from runbooks.verdict import ABSENT, Evidence, NotYet, Verdict, judge
-from tasks.executor import Executor, Progress, fallen_out
+from tasks.executor import Executor, Progress
 from tasks.facts import platform_of, read_case_facts
 from tasks.gateways.actions import actions
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.inspector import InspectorGateway
-from tasks.gateways.ledger import Lease, Ledger
+from tasks.gateways.ledger import Lease
 from tasks.gateways.ssm import SsmGateway
 from tasks.journal import Journal
 from tests.runbooks.builders import a_runbook
 from tests.tasks.gateways.aws_world import ACCOUNT, INSTANCE, REGION, ROLE_ARN
+from tests.tasks.shaky import SERVICES, Shaky, ShakyLedger, ShakySessions
 
 PACKAGE_SOURCE = "10.20.0.0/16"
 """Where the sandbox's VPC has its package mirror."""
@@ -52,113 +50,7 @@ SETTLES_AFTER = LEASE_SECONDS + 27.0
 """When the lease of a run that died has lapsed and settled."""
 LOOK_SECONDS = 5.0
 MOST_LOOKS = 60
-SERVICES = {"elbv2": "elasticloadbalancing"}
 EMPTY_LEDGER = "empty-ledger.db"
-
-Blow = Literal["dies before the call", "answer lost", "dies after the call", "dies before the commit", "dies after it"]
-
-
-class Died(BaseException):
-    """The process is gone: nothing that it runs through may catch this."""
-
-
-@dataclass
-class Shaky:
-    """Counts what goes out of the process, and breaks the one point it is told to."""
-
-    calls: list[str] = field(default_factory=list)
-    commits: list[str] = field(default_factory=list)
-    blow: Blow | None = None
-    point: int = -1
-    """Which of the calls, or of the commits, counted from 0."""
-    struck: str | None = None
-    refused: dict[str, str] = field(default_factory=dict)
-    """Operations, as `service:Operation`, that AWS refuses for as long as they are here, and with which error code."""
-    then: dict[str, Callable[[], None]] = field(default_factory=dict)
-    """What somebody else does right after the first call of an operation."""
-
-    def __post_init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def before_call(self, name: str) -> None:
-        with self._lock:
-            self.calls.append(name)
-            strikes = self._strikes("dies before the call", len(self.calls), name)
-        if strikes:
-            raise Died(name)
-        if code := self.refused.get(name):
-            answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-            raise ClientError(answer, name.partition(":")[2])  # type: ignore[arg-type]
-
-    def after_call(self, name: str) -> None:
-        if meanwhile := self.then.pop(name, None):
-            meanwhile()
-        with self._lock:
-            died = self._strikes("dies after the call", len(self.calls), name)
-            lost = self._strikes("answer lost", len(self.calls), name)
-        if died:
-            raise Died(name)
-        if lost:
-            raise ReadTimeoutError(endpoint_url=name)
-
-    def before_commit(self, records: Iterable[Record]) -> None:
-        name = ", ".join(str(record.kind) for record in records)
-        self.commits.append(name)
-        if self._strikes("dies before the commit", len(self.commits), name):
-            raise Died(name)
-
-    def after_commit(self) -> None:
-        if self._strikes("dies after it", len(self.commits), self.commits[-1]):
-            raise Died(self.commits[-1])
-
-    def _strikes(self, blow: Blow, count: int, name: str) -> bool:
-        if self.struck or self.blow != blow or self.point != count - 1:
-            return False
-        self.struck = name
-        return True
-
-
-class ShakySessions(AwsSessions):
-    """The product's AWS clients, each of whose calls passes by whoever watches."""
-
-    def __init__(self) -> None:
-        super().__init__(ROLE_ARN, session_name="response-under-test", guard=lambda name: self.guard(name))
-        self.guard: Callable[[str], None] = lambda name: None
-        self.shaky = Shaky()
-        self._watched: set[int] = set()
-
-    def client(self, service: str, account: str, region: str, role: Role) -> Any:
-        client = super().client(service, account, region, role)
-        if id(client) not in self._watched:
-            self._watched.add(id(client))
-            name = SERVICES.get(service, service)
-            events = client.meta.events
-            events.register_last("before-send", lambda event_name, **_: self._before(name, event_name))
-            events.register_last("after-call", lambda event_name, **_: self._after(name, event_name))
-        return client
-
-    def _before(self, service: str, event_name: str) -> None:
-        self.shaky.before_call(f"{service}:{event_name.rpartition('.')[2]}")
-
-    def _after(self, service: str, event_name: str) -> None:
-        self.shaky.after_call(f"{service}:{event_name.rpartition('.')[2]}")
-
-
-class ShakyLedger(Ledger):
-    """The ledger, each of whose commits may be the last thing that the process does."""
-
-    shaky = Shaky()
-
-    def append(self, stream: str, *records: Record, lease: Lease | None = None) -> tuple[Entry, ...]:
-        entries = super().append(stream, *records, lease=lease)
-        if records:
-            self.shaky.after_commit()
-        return entries
-
-    def _write(self, connection: Any, stream: str, *records: Record) -> tuple[Entry, ...]:
-        if records:
-            self.shaky.before_commit(records)
-        return super()._write(connection, stream, *records)
 
 
 def the_runbook(**changes: Any) -> Runbook:
@@ -176,6 +68,8 @@ class House:
         self.runbook = runbook or the_runbook()
         self.built: list[dict[str, Any]] = []
         self.response = ""
+        self.watch: Callable[[str], None] = lambda name: None
+        """Told of every call that changes something, immediately before it leaves."""
         path = folder / f"ledger-{next(_numbers)}.db"
         shutil.copy(folder / EMPTY_LEDGER, path)
         self.ledger = ShakyLedger.open(f"sqlite:///{path}", clock=self.now)
@@ -208,10 +102,14 @@ class House:
 
     def start(self) -> Run:
         """A response over every case, and its first run."""
+        self.sandbox.cloud.record.clear()
+        self.respond()
+        return self.take_over()
+
+    def respond(self) -> None:
+        """The response over every case, as the sweep starts it; started again it is the same one."""
         cases = [case.id for case in self.ledger.cases("open")]
         self.response = self.ledger.start_response(self.runbook.name, cases, "webhook").id
-        self.sandbox.cloud.record.clear()
-        return self.take_over()
 
     def take_over(self, *, after_a_death: bool = False) -> Run:
         """A new run under a higher epoch; one whose predecessor died waits until its lease has lapsed and settled."""
@@ -224,6 +122,10 @@ class House:
         resources = [f"{key.account}/{key.region}/{key.resource_id}" for key in keys]
         lease = self.ledger.take_over(self.response, attempt, f"run-{attempt}", resources, LEASE_SECONDS)
         return Run(self, lease, row.cases, {key.id: key for key in keys})
+
+    def overtake(self) -> None:
+        """Somebody starts another run: this one's lease is taken away."""
+        self.ledger.next_attempt(self.response)
 
     def history(self) -> ResponseHistory:
         return Journal(self.ledger, self.response, _NO_LEASE).history()
@@ -314,17 +216,22 @@ class Run:
         return {key: outcome.status for key, outcome in outcomes.items()}
 
     def stage(self, plan: Plan, stage: tuple[AnyStep, ...]) -> Progress:
+        progress = self.once(plan, stage)
         for _ in range(MOST_LOOKS):
-            progress = self.once(plan, stage)
             if progress.finished:
                 return progress
             self.wait()
+            progress = self.once(plan, stage)
         raise AssertionError(f"still waiting: {progress.waiting}")
 
     def once(self, plan: Plan, stage: tuple[AnyStep, ...]) -> Progress:
         """One call of the executor for one stage, under this run's lease."""
-        self.house.sessions.guard = lambda name: self.house.ledger.check(self.lease)
+        self.house.sessions.guard = self._guard
         return Executor(self.journal, self.actions, self.house.now()).carry_out(plan, stage)
+
+    def _guard(self, name: str) -> None:
+        self.house.watch(name)
+        self.house.ledger.check(self.lease)
 
     def wait(self) -> None:
         self.house.sandbox.advance(LOOK_SECONDS)
@@ -353,12 +260,14 @@ class Run:
             if verdicts.keys() == judged.keys():
                 return verdicts
             self.wait()
-        raise AssertionError(f"no verdict: {judged}")
+        raise AssertionError("there is no verdict")
 
     def _triaged(self, case: str) -> list[Assessment]:
         records = (entry.record() for entry in self.house.ledger.entries(case_stream(case)))
         return [
-            each.assessment for each in records if isinstance(each, CaseTriaged) and each.response == self.lease.response_id
+            each.assessment
+            for each in records
+            if isinstance(each, CaseTriaged) and each.response == self.lease.response_id
         ]
 
     def _made(self, phase: Phase) -> Plan:
@@ -395,7 +304,10 @@ class Run:
             return known[-1]
         sessions, history, instance = self.house.sessions, self.journal.history(), self.keys[case].resource_id
         seen = self.house.ledger.case_findings(case)
-        inspector, inventories = InspectorGateway(sessions), SsmGateway(sessions).inventories(ACCOUNT, REGION, [instance])
+        inspector, inventories = (
+            InspectorGateway(sessions),
+            SsmGateway(sessions).inventories(ACCOUNT, REGION, [instance]),
+        )
         live = inspector.findings(ACCOUNT, REGION, [finding.arn for finding in seen])
         inventory = inventories.get(instance)
         packages = {package.name: package.fixed_in for finding in seen for package in finding.packages}
@@ -471,9 +383,13 @@ def effects(house: House) -> dict[str, dict[str, int]]:
     return {
         "snapshots": _counted(each["VolumeId"] for each in snapshots["Snapshots"]),
         "commands": _counted(
-            each["Comment"] for each in ssm.list_commands()["Commands"] if each["DocumentName"] == "AWS-RunPatchBaseline"
+            each["Comment"]
+            for each in ssm.list_commands()["Commands"]
+            if each["DocumentName"] == "AWS-RunPatchBaseline"
         ),
-        "groups": _counted(f"{each['VpcId']}/{each['GroupName']}" for each in groups if each["GroupName"].startswith(name)),
+        "groups": _counted(
+            f"{each['VpcId']}/{each['GroupName']}" for each in groups if each["GroupName"].startswith(name)
+        ),
     }
 
 
@@ -496,11 +412,7 @@ def statuses_of(house: House, plan: Plan) -> dict[str, str]:
     return {key: outcome.status for key, outcome in house.history().step_outcomes(plan).items()}
 
 
-def fallen_cases(house: House, plan: Plan) -> dict[str, str]:
-    return fallen_out(house.history(), plan)
-
-
-def records_of(house: House) -> list[Record]:
+def records_of(house: House) -> list[Record | UnknownRecord]:
     return [entry.record() for entry in house.ledger.entries(response_stream(house.response))]
 
 

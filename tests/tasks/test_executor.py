@@ -13,6 +13,7 @@ from runbooks.plan import Phase, Plan
 from runbooks.records import ApprovalAsked, Decision, Intent, Outcome, PlanMade
 from runbooks.steps import AnyStep, SwapSecurityGroups
 from tasks.executor import fallen_out
+from tasks.gateways.actions import actions
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.gateways.aws_world import INSTANCE, an_event
 from tests.tasks.harness import (
@@ -26,6 +27,7 @@ from tests.tasks.harness import (
     statuses_of,
     the_runbook,
 )
+from tests.tasks.shaky import ShakySessions
 
 OTHER = "i-0b1b2c3d4e5f60719"
 
@@ -53,8 +55,10 @@ def asked_and_decided(house: House, plan: Plan, answer: str = "approved") -> lis
 
 
 def is_refused_and_changes_nothing(run: Run, plan: Plan) -> NotApproved:
+    with pytest.raises(NotApproved) as raised:
+        run.once(plan, next(plan.stages()))
     for stage in plan.stages():
-        with pytest.raises(NotApproved) as raised:
+        with pytest.raises(NotApproved):
             run.once(plan, stage)
     assert run.house.mutating_calls() == []
     assert [record for record in records_of(run.house) if isinstance(record, Intent | Outcome)] == []
@@ -118,10 +122,9 @@ def test_a_release_that_no_approved_plan_announced_does_not_run(open_house: Open
 
 def test_an_approval_expires_when_the_first_change_is_not_made_in_time(open_house: OpenHouse):
     house = furnished(open_house)
-    run, plan = to_contain(house)
+    _, plan = to_contain(house)
     house.sandbox.advance(60 * plan.approval.expires_minutes + 1)
     assert is_refused_and_changes_nothing(house.take_over(), plan).code == "expired"
-    del run
 
 
 def test_an_approval_carries_its_plan_to_the_end_once_the_first_change_is_made(open_house: OpenHouse):
@@ -180,10 +183,10 @@ def test_an_interface_that_someone_changed_stops_and_its_case_falls_out_while_ot
 
     statuses = run.carry_out(plan)
 
-    case = moved.cases[0]
-    assert [key for key, status in statuses.items() if status != "done"] == [moved.key, f"stop-instance:{INSTANCE}"]
-    assert statuses[moved.key] == "drifted"
-    assert statuses[f"stop-instance:{INSTANCE}"] == "refused"
+    (case,) = moved.cases
+    (stop,) = (step for step in of_kind(plan, "stop-instance") if step.cases == moved.cases)
+    left = {key: status for key, status in statuses.items() if status != "done"}
+    assert left == {moved.key: "drifted", stop.key: "refused"}
     assert house.groups_of(moved.target.id) == [stranger]
     quarantine = house.history().outcomes[plan.operation(others[0])].result["groups"]
     assert [house.groups_of(step.target.id) for step in others] == [quarantine] * 3
@@ -204,13 +207,42 @@ def test_many_cases_are_looked_at_together_and_each_has_its_own_outcome(open_hou
     assert statuses_of(house, plan) == {step.key: "done" for step in plan.steps}
 
 
+def test_a_quarantine_group_that_someone_else_made_in_the_same_moment_is_used(open_house: OpenHouse):
+    house = furnished(open_house)
+    run, plan = to_contain(house)
+    (group,) = of_kind(plan, "ensure-quarantine-group")
+    other = actions(ShakySessions())[group.kind]
+    house.sessions.shaky.then["ec2:DescribeSecurityGroups"] = lambda: void(other.act(group, "rb-of-another-response"))
+    statuses = run.carry_out(plan)
+    assert house.mutating_calls().count("ec2:CreateSecurityGroup") == 2  # the second was refused
+    assert statuses.pop(group.key) == "already-done"
+    assert set(statuses.values()) == {"done"}
+    assert set(effects(house)["groups"].values()) == {1}
+
+
+def test_a_call_that_is_refused_fails_its_step_and_its_case_with_awss_own_words(open_house: OpenHouse):
+    house = furnished(open_house)
+    run, plan = to_contain(house)
+    house.sessions.shaky.refused["ec2:CreateSecurityGroup"] = "SecurityGroupLimitExceeded"
+    statuses = run.carry_out(plan)
+    (group,) = of_kind(plan, "ensure-quarantine-group")
+    swaps = of_kind(plan, "swap-security-groups")
+    assert statuses[group.key] == "failed"
+    assert [statuses[step.key] for step in swaps] == ["refused"] * len(swaps)
+    (reason,) = fallen_out(house.history(), plan).values()
+    assert "SecurityGroupLimitExceeded" in reason
+    assert set(house.mutating_calls()) <= {"ec2:CreateSecurityGroup"}
+
+
+def void(answer: object) -> None:
+    del answer
+
+
 # --- evidence never delays isolation ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("denied", ["ec2:CreateSnapshots", "ec2:DescribeSnapshots"])
-def test_snapshots_that_are_denied_are_recorded_and_the_network_is_cut_all_the_same(
-    open_house: OpenHouse, denied: str
-):
+def test_snapshots_that_are_denied_are_recorded_and_the_network_is_cut_all_the_same(open_house: OpenHouse, denied: str):
     house = furnished(open_house)
     run, plan = to_contain(house)
     house.sessions.shaky.refused[denied] = "UnauthorizedOperation"
@@ -237,12 +269,31 @@ def test_snapshots_that_are_throttled_are_asked_for_three_times_and_no_longer(op
     assert_isolated(house, plan)
 
 
+@pytest.mark.parametrize(
+    ("refused", "options"),
+    [
+        ("autoscaling:DetachInstances", {"in_group": True}),
+        ("elasticloadbalancing:DeregisterTargets", {"target_group": True}),
+    ],
+)
+def test_leaving_the_group_and_the_targets_is_waited_for_as_long_as_aws_throttles_it(
+    open_house: OpenHouse, refused: str, options: dict[str, Any]
+):
+    house = furnished(open_house, **options)
+    run, plan = to_contain(house)
+    (stage,) = [stage for stage in plan.stages() if refused in stage[0].calls]
+    house.sessions.shaky.refused[refused] = "Throttling"
+    assert not any(run.once(plan, stage).finished for _ in range(5))
+    house.sessions.shaky.refused.clear()
+    assert set(run.carry_out(plan).values()) == {"done"}
+
+
 def test_evidence_whose_answer_was_lost_and_that_cannot_be_looked_at_is_not_called_failed(open_house: OpenHouse):
     house = furnished(open_house)
     run, plan = to_contain(house)
     shaky = house.sessions.shaky
     (protect,) = of_kind(plan, "set-instance-attribute")
-    shaky.blow, shaky.point = "answer lost", shaky_point(run, plan, "ec2:ModifyInstanceAttribute")
+    shaky.blow, shaky.point = "answer lost", len(shaky.calls) + 1  # the call after the look
     assert not run.once(plan, (protect,)).finished
     shaky.refused["ec2:DescribeInstanceAttribute"] = "UnauthorizedOperation"
     assert run.once(plan, (protect,)).finished
@@ -253,12 +304,6 @@ def test_evidence_whose_answer_was_lost_and_that_cannot_be_looked_at_is_not_call
     before = described(house)["disableApiTermination"]
     run.phase(Phase.RELEASE)
     assert (before, described(house)["disableApiTermination"]) == (True, False)
-
-
-def shaky_point(run: Run, plan: Plan, name: str) -> int:
-    """Where the next call of this name will be: after the look that comes before it."""
-    del plan, name
-    return len(run.house.sessions.shaky.calls) + 1
 
 
 def assert_isolated(house: House, plan: Plan) -> None:
@@ -275,18 +320,12 @@ def test_every_mutating_call_has_its_intent_and_the_original_in_the_ledger_befor
     house = furnished(open_house, in_group=True)
     before = described(house)
     seen: list[tuple[str, list[AnyStep]]] = []
-    check = house.ledger.check
-
-    class Watched(type(house.ledger)):  # type: ignore[misc]
-        def check(self, lease: Any) -> None:
-            seen.append((house.sessions.shaky.calls[-1], intents_open(house)))
-            check(lease)
-
-    house.ledger.__class__ = Watched
+    house.watch = lambda name: seen.append((name, intents_open(house)))
     house.start().to_the_end()
 
     mutating = house.mutating_calls()
-    assert len(seen) == len(mutating) == 18
+    assert [name for name, _ in seen] == [call.partition(":")[2] for call in mutating]
+    assert len(mutating) == 18
     for call, (_, steps) in zip(mutating, seen, strict=True):
         assert call in {each for step in steps for each in step.calls}
     originals = {record.subject: record.original for record in records_of(house) if isinstance(record, Intent)}
@@ -294,7 +333,9 @@ def test_every_mutating_call_has_its_intent_and_the_original_in_the_ledger_befor
     history = house.history()
     contain = history.plan(Phase.CONTAIN)
     assert contain is not None
-    assert {key: history.intents[contain.operation(step)].original for step in contain.steps if (key := step.key) in swaps} == swaps
+    assert {
+        key: history.intents[contain.operation(step)].original for step in contain.steps if (key := step.key) in swaps
+    } == swaps
     assert originals[f"create-snapshots:{INSTANCE}"] == {"snapshots": {}}
 
 
@@ -309,7 +350,7 @@ def test_every_mutating_call_has_its_intent_and_the_original_in_the_ledger_befor
 def test_a_lost_lease_stops_the_very_next_call(open_house: OpenHouse, first: str, never: str):
     house = furnished(open_house, in_group=True)
     run, plan = to_contain(house)
-    house.sessions.shaky.then[first] = lambda: house.ledger.next_attempt(house.response) and None
+    house.sessions.shaky.then[first] = house.overtake
     with pytest.raises(LeaseLost):
         run.carry_out(plan)
     calls = house.mutating_calls()

@@ -11,6 +11,7 @@ from runbooks.steps import (
     CreateSnapshots,
     DeregisterTarget,
     DetachFromAutoScaling,
+    EnsureOpenGroup,
     EnsureQuarantineGroup,
     LaunchReplacement,
     PatchPackages,
@@ -35,7 +36,7 @@ from tasks.gateways.actions.instances import (
 )
 from tasks.gateways.actions.interfaces import SwapSecurityGroupsAction
 from tasks.gateways.actions.patching import CollectInventoryAction, PatchPackagesAction, WriteOverrideListAction
-from tasks.gateways.actions.quarantine_group import EnsureQuarantineGroupAction
+from tasks.gateways.actions.quarantine_group import EnsureOpenGroupAction, EnsureQuarantineGroupAction
 from tasks.gateways.actions.replacement import CreateLaunchTemplateVersionAction, LaunchReplacementAction
 from tasks.gateways.actions.snapshots import CreateSnapshotsAction
 from tasks.gateways.actions.targets import DeregisterTargetAction, RegisterTargetAction
@@ -43,6 +44,7 @@ from tasks.gateways.aws_session import AwsSessions
 
 _ACTIONS: dict[type[Step], type[AwsAction[Any]]] = {
     EnsureQuarantineGroup: EnsureQuarantineGroupAction,
+    EnsureOpenGroup: EnsureOpenGroupAction,
     DetachFromAutoScaling: DetachFromAutoScalingAction,
     AttachToAutoScaling: AttachToAutoScalingAction,
     DeregisterTarget: DeregisterTargetAction,

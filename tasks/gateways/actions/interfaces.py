@@ -29,7 +29,7 @@ class SwapSecurityGroupsAction(AwsAction[SwapSecurityGroups]):
             place.reading("ec2"), "describe_network_interfaces", "NetworkInterfaces", "network-interface-id", ids
         )
         live = {raw["NetworkInterfaceId"]: groups_in_order(raw) for raw in raws}
-        named = read_named(place, {(step.vpc, name) for step in steps for name in _names(step)})
+        named = read_named(place, {(step.vpc, name) for step in steps for name in (*_names(step), *_perhaps(step))})
         return {step.key: _look_at(step, live.get(step.target.id), named) for step in steps}
 
     def _act(self, place: Place, step: SwapSecurityGroups, operation: str, look: Look) -> dict[str, Any]:
@@ -50,19 +50,30 @@ def _look_at(step: SwapSecurityGroups, live: tuple[str, ...] | None, named: Name
     expects, leaves = _ids(step, step.expects, named), _ids(step, step.leaves, named)
     result: dict[str, Any] = {"groups": list(leaves)}
     if step.via is not None:
-        (via,) = _ids(step, (step.via,), named)
-        result["via"] = via
-        if live == (via,) != leaves:
-            detail = f"the interface rests on the open group {via}"
-            return Look(status="half-done", found={"groups": list(live)}, result=result, detail=detail)
+        (result["via"],) = _ids(step, (step.via,), named)
+    if live == _open_group(step, named) != leaves:
+        detail = f"the interface rests on the open group {live[0]}"
+        return Look(status="half-done", found={"groups": list(live)}, result=result, detail=detail)
     return compare(live, expects, leaves, "groups", result)
+
+
+def _open_group(step: SwapSecurityGroups, named: Named) -> tuple[str, ...]:
+    """The group that the interface must not be left on; none where nobody passes through one, or it is gone."""
+    name = step.via or step.may_rest_on
+    known = name is not None and (not name.startswith("@") or (step.vpc, name[1:]) in named)
+    return _ids(step, (name,), named) if name is not None and known else ()
 
 
 def _ids(step: SwapSecurityGroups, groups: Sequence[str], named: Named) -> tuple[str, ...]:
     return tuple(named[step.vpc, group[1:]]["GroupId"] if group.startswith("@") else group for group in groups)
 
 
+def _perhaps(step: SwapSecurityGroups) -> list[str]:
+    """The group that the step names and can do without."""
+    return [step.may_rest_on[1:]] if step.may_rest_on and step.may_rest_on.startswith("@") else []
+
+
 def _names(step: SwapSecurityGroups) -> list[str]:
-    """The groups that the step names instead of giving their ids."""
+    """The groups that the step names instead of giving their ids, and needs."""
     groups = (*step.expects, *step.leaves, *((step.via,) if step.via else ()))
     return [group[1:] for group in groups if group.startswith("@")]

@@ -7,7 +7,7 @@ import pytest
 from deployments.sandbox.faults import FaultKind
 from runbooks.errors import AnswerLost, LeaseLost, Outside, Refused, Throttled
 from runbooks.instance import Rule
-from runbooks.steps import EnsureQuarantineGroup, SwapSecurityGroups
+from runbooks.steps import EnsureOpenGroup, EnsureQuarantineGroup, SwapSecurityGroups
 from runbooks.steps.base import Role
 from runbooks.steps.containment import OPERATION_TAG
 from tasks.gateways.actions import actions
@@ -145,6 +145,67 @@ def test_a_group_whose_answer_was_lost_is_found_and_not_made_twice(aws: AwsWorld
     assert statuses(aws.look(step)) == ["as-left"]
 
 
+# --- the open group
+
+
+def an_open_group(vpc: str, name: str = "quarantine-open") -> EnsureOpenGroup:
+    return EnsureOpenGroup(target=a_target(f"{vpc}/{name}", "security-group"), cases=(CASE,), vpc=vpc, name=name)
+
+
+def everything_of(aws: AwsWorld, group: str) -> dict[str, list[tuple[str, ...]]]:
+    (raw,) = aws.client("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"]
+    return {
+        direction: sorted(
+            (
+                rule["IpProtocol"],
+                *(peer["CidrIp"] for peer in rule["IpRanges"]),
+                *(p["CidrIpv6"] for p in rule["Ipv6Ranges"]),
+            )
+            for rule in raw[direction]
+        )
+        for direction in ("IpPermissions", "IpPermissionsEgress")
+    }
+
+
+def test_an_open_group_lets_everything_in_and_out_of_both_families(aws: AwsWorld):
+    step = an_open_group(aws.furnish()["vpc_id"])
+    assert statuses(aws.look(step)) == ["as-expected"]
+    made = aws.act(step)
+    peers = {peer for rules in everything_of(aws, made["group"]).values() for rule in rules for peer in rule}
+    assert peers == {"-1", "0.0.0.0/0", "::/0"}
+    assert {len(rules) for rules in everything_of(aws, made["group"]).values()} <= {1, 2}
+    (look,) = aws.look(step)
+    assert (look.status, look.result) == ("as-left", {"group": made["group"]})
+
+
+@pytest.mark.parametrize("dies_at", ["AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress"])
+def test_an_open_group_whose_maker_died_is_finished_without_repeating_anything(aws: AwsWorld, dies_at: str):
+    step = an_open_group(aws.furnish()["vpc_id"])
+
+    def die(name: str) -> None:
+        if name == dies_at:
+            raise LeaseLost(name)
+
+    with pytest.raises(LeaseLost):
+        actions(aws.new_sessions(guard=die))[step.kind].act(step, operation(step))
+    assert statuses(aws.look(step)) == ["half-done"]
+    aws.sandbox.cloud.record.clear()
+    aws.act(step)
+    whole = [call.partition(":")[2] for call in step.calls]
+    assert [call.partition(":")[2] for call in aws.calls(mutating=True)] == whole[whole.index(dies_at) :]
+    assert statuses(aws.look(step)) == ["as-left"]
+
+
+def test_a_half_open_group_of_that_name_that_someone_else_made_is_drift(aws: AwsWorld):
+    vpc = aws.furnish()["vpc_id"]
+    open_group(aws, vpc)
+    (look,) = aws.look(an_open_group(vpc))
+    assert look.status == "drifted"
+    assert (
+        "in: nothing; out: -1/all 0.0.0.0/0, and the plan's rules are in: -1/all 0.0.0.0/0, -1/all ::/0" in look.detail
+    )
+
+
 # --- the swap
 
 
@@ -213,6 +274,35 @@ def test_an_interface_left_on_the_open_group_is_closed_with_one_call(aws: AwsWor
     aws.act(step)
     assert aws.calls(mutating=True) == ["ec2:ModifyNetworkInterfaceAttribute"]
     assert aws.groups_of(step.target.id) == [group]
+
+
+def test_the_undo_of_a_swap_that_was_cut_short_takes_the_interface_off_the_open_group(aws: AwsWorld):
+    built = aws.furnish()
+    aws.act(a_group(built["vpc_id"]))
+    way = open_group(aws, built["vpc_id"])
+    step = a_swap(built, via="@quarantine-open")
+    undo = step.undo
+    assert undo is not None
+    aws.client("ec2", Role.CONTAIN).modify_network_interface_attribute(NetworkInterfaceId=step.target.id, Groups=[way])
+    aws.sandbox.cloud.record.clear()
+    assert statuses(aws.look(undo)) == ["half-done"]
+    aws.act(undo)
+    assert [one["Groups"] for one in aws.parameters("ModifyNetworkInterfaceAttribute")] == [list(step.expects)]
+    assert statuses(aws.look(undo)) == ["as-left"]
+
+
+def test_an_undo_does_without_the_open_group_when_that_is_gone(aws: AwsWorld):
+    built = aws.furnish()
+    group = aws.act(a_group(built["vpc_id"]))["group"]
+    step = a_swap(built, via="@quarantine-open")
+    undo = step.undo
+    assert undo is not None
+    aws.client("ec2", Role.CONTAIN).modify_network_interface_attribute(
+        NetworkInterfaceId=step.target.id, Groups=[group]
+    )
+    assert statuses(aws.look(undo)) == ["as-expected"]
+    aws.act(undo)
+    assert aws.groups_of(step.target.id) == list(step.expects)
 
 
 def test_a_swap_whose_answer_was_lost_is_seen_to_be_done(aws: AwsWorld):

@@ -13,6 +13,7 @@ from runbooks.steps import (
     CreateSnapshots,
     DeregisterTarget,
     DetachFromAutoScaling,
+    EnsureOpenGroup,
     EnsureQuarantineGroup,
     LaunchReplacement,
     PatchPackages,
@@ -46,6 +47,12 @@ def one_of_each(aws: AwsWorld, built: dict[str, Any]) -> dict[type[Step], Step]:
             vpc=built["vpc_id"],
             name="quarantine",
             egress=(Rule(protocol="tcp", from_port=443, to_port=443, peer="10.20.0.0/16"),),
+        ),
+        EnsureOpenGroup(
+            target=a_target(f"{built['vpc_id']}/quarantine-open", "security-group"),
+            cases=(CASE,),
+            vpc=built["vpc_id"],
+            name="quarantine-open",
         ),
         SetInstanceAttribute(**here, attribute="disableApiTermination", expects=False, leaves=True),
         SetDeleteOnTermination(
