@@ -70,6 +70,8 @@ def prefect_environment(folder: Path, api_url: str, *, auth: str | None = None) 
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # The approval form opens from a button in this UI; in the other one it hides in a menu.
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",
         # The default is pickle: whoever can write a result file could run code in the worker.
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         "PREFECT_WORKER_QUERY_SECONDS": "1",

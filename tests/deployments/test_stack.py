@@ -261,7 +261,6 @@ def test_a_repository_that_cannot_be_deployed_is_said_with_prefects_words(tmp_pa
         deploy_all(tmp_path, env, within=0.1)
 
 
-@pytest.mark.xdist_group("prefect")
 def test_the_locked_prefect_starts_deploys_and_works_behind_a_password(tmp_path: Path) -> None:
     api = f"http://127.0.0.1:{free_port()}/api"
     env = {**inherited(without=("PREFECT_",)), **prefect_environment(tmp_path, api, auth="runbooks:secret")}

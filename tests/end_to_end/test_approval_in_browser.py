@@ -12,7 +12,7 @@ from runbooks.plan import Plan
 from runbooks.telling.plan_text import undo_in_words
 from tests.end_to_end.product import Incident, Product
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("prefect"), pytest.mark.usefixtures("unanswered")]
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("unanswered")]
 
 APPROVER = "Alice Example"
 PLAN = "article"

@@ -17,8 +17,6 @@ import pytest
 from deployments.demo.events import SHIPPED
 from deployments.demo.report import Report
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 LONGEST_SECONDS = 240
 EVENTS = Path(__file__).parent.parent / "events"
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 import psutil
-import pytest
 
 from tests.end_to_end.product import Incident, Product
-
-pytestmark = pytest.mark.xdist_group("prefect")
 
 
 def kill(processes: list[psutil.Process]) -> None:

@@ -6,8 +6,6 @@ import pytest
 
 from tests.end_to_end.product import Incident, Product
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 @pytest.fixture(scope="module")
 def fixed_and_contained(product: Product, survivor: Incident) -> Incident:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.end_to_end.product import Product
 
-pytestmark = [pytest.mark.postgres, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.postgres]
 
 
 def test_a_finding_goes_its_whole_way_with_the_ledger_in_postgresql(product_on_postgresql: Product) -> None:

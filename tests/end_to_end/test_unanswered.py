@@ -8,8 +8,6 @@ import pytest
 from runbooks.errors import Outside
 from tests.end_to_end.product import Incident, Product
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 def test_a_question_that_nobody_answers_ends_with_a_person_and_a_late_yes_changes_nothing(
     product: Product, unanswered: Incident

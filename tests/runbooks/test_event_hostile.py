@@ -15,8 +15,8 @@ from runbooks.event import parse, read_payload
 EVENTS = Path(__file__).parents[1] / "events"
 
 NAMES = st.sampled_from(
-    "detail-type source detail findings findingArn resources type id Messages Records awsAccountId severity status "
-    "epss packageVulnerabilityDetails firstObservedAt nextToken".split()
+    ["detail-type", "source", "detail", "findings", "findingArn", "resources", "type", "id", "Messages", "Records"]
+    + ["awsAccountId", "severity", "status", "epss", "packageVulnerabilityDetails", "firstObservedAt", "nextToken"]
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["aws.inspector2"]),

@@ -30,7 +30,7 @@ def milliseconds_since(start: datetime) -> st.SearchStrategy[datetime]:
     return st.integers(0, 10**12 // 4).map(lambda count: start + timedelta(milliseconds=count))
 
 
-def drawn_from(shape: Any) -> st.SearchStrategy[Any]:
+def drawn_from(shape: Any) -> st.SearchStrategy[Any]:  # noqa: C901 - one line for each type of shape
     """Values of one botocore shape, with datetimes where times are."""
     meta = shape.metadata
     match shape.type_name:

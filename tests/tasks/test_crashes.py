@@ -43,8 +43,6 @@ SAMPLE = 3
 ASKED_TWICE = "ssm:StartAssociationsOnce"
 """Collecting an inventory once more harms nobody, and cannot be told from a run that someone else asked for."""
 
-pytestmark = pytest.mark.xdist_group("executor")
-
 
 @dataclass(frozen=True)
 class Story:

@@ -18,8 +18,6 @@ from tests.tasks.shaky import Died
 SWAP = "ec2:ModifyNetworkInterfaceAttribute"
 SUSPECTED = {"remediation:compromise-suspected": "a detection"}
 
-pytestmark = pytest.mark.xdist_group("executor")
-
 
 @pytest.fixture
 def house(open_house: OpenHouse) -> House:

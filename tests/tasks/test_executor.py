@@ -31,8 +31,6 @@ from tests.tasks.shaky import ShakySessions
 
 OTHER = "i-0b1b2c3d4e5f60719"
 
-pytestmark = pytest.mark.xdist_group("executor")
-
 
 def furnished(open_house: OpenHouse, runbook: dict[str, Any] | None = None, **options: Any) -> House:
     house = open_house(runbook=the_runbook(**(runbook or {})))

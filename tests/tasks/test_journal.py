@@ -16,8 +16,6 @@ from tests.tasks.conftest import OpenHouse
 from tests.tasks.gateways.aws_world import an_event
 from tests.tasks.harness import House, Run, records_of
 
-pytestmark = pytest.mark.xdist_group("executor")
-
 
 class DiedHere(BaseException):
     """The process is gone."""
