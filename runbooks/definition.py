@@ -95,7 +95,8 @@ class Thresholds(Model):
 class Quarantine(Model):
     """What a quarantined interface may still reach."""
 
-    group_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ._\-:/()#,@+=&;{}!$*]{1,255}$")] = "remediation-quarantine"
+    group_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ._\-:/()#,@+=&;{}!$*]{1,246}$")] = "remediation-quarantine"
+    """What the groups' names begin with; a dash and eight characters follow, and EC2 takes 255 in all."""
     allow_systems_manager: bool = True
     """Leave the SSM endpoints of the VPC reachable, so that the instance can be patched under quarantine."""
     allow_package_source: bool = True

@@ -105,14 +105,37 @@ class ResponseHistory:
         return max(moments, default=None)
 
     @property
+    def changes(self) -> dict[str, Outcome]:
+        """Operation -> outcome of all that was changed, or may have been.
+
+        What was begun without an outcome may have been done, and what was given up may have ended since: both count as
+        in progress, with no result.
+        """
+        outcomes = [dated.record for dated in self.entries if isinstance(dated.record, Outcome)]
+        taken_up = {each.operation for each in outcomes if each.status == "in-progress"}
+        given_up = {each.operation for each in self.outcomes.values() if each.status == "failed"} & taken_up
+        changed = {operation: each for operation, each in self.outcomes.items() if each.status in CHANGED}
+        return changed | {
+            operation: Outcome(
+                operation=operation,
+                action=intent.action,
+                subject=intent.subject,
+                digest=intent.digest,
+                status="in-progress",
+            )
+            for operation, intent in self.intents.items()
+            if operation not in self.outcomes or operation in given_up
+        }
+
+    @property
     def contained(self) -> bool:
-        """Whether a contain plan has changed something that can be put back, and it has not been put back."""
+        """Whether a contain plan may have changed something that can be put back, and it has not been put back."""
         released = self.phase_ended(Phase.RELEASE)
         if released is not None and released.result == "done":
             return False
         plans = [plan for plan in self.plans.values() if plan.phase is Phase.CONTAIN]
-        changed = (self.outcome(plan, step) for plan in plans for step in plan.steps if step.undo is not None)
-        return any(outcome is not None and outcome.status in CHANGED for outcome in changed)
+        changes = self.changes
+        return any(plan.operation(step) in changes for plan in plans for step in plan.steps if step.undo is not None)
 
 
 def fold(entries: Iterable[Dated]) -> ResponseHistory:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Sequence
+
+import rfc8785
+
 from runbooks.definition import Quarantine
 from runbooks.instance import Endpoint, InstanceFacts, Rule
 from runbooks.model import Model
@@ -48,6 +54,17 @@ def egress_rules(facts: InstanceFacts, choice: Quarantine) -> tuple[Rule, ...]:
         for mirror in choice.package_mirrors:
             peers[(mirror, HTTP)] = peers[(mirror, HTTPS)] = None
     return tuple(Rule(protocol="tcp", from_port=port, to_port=port, peer=peer) for peer, port in sorted(peers))
+
+
+def quarantine_group_name(choice: Quarantine, egress: Sequence[Rule]) -> str:
+    """The group's name, which follows its rules: one VPC has as many groups as its containments need other rules."""
+    rules = [rule.model_dump(mode="json") for rule in egress]
+    return f"{choice.group_name}-{hashlib.sha256(rfc8785.dumps(rules)).hexdigest()[:8]}"
+
+
+def is_quarantine_group(choice: Quarantine, name: str) -> bool:
+    """Whether it is the name of a quarantine group of this runbook, whatever the rules were that it was made for."""
+    return re.fullmatch(rf"{re.escape(choice.group_name)}-[0-9a-f]{{8}}", name) is not None
 
 
 def patchable_under_quarantine(facts: InstanceFacts, choice: Quarantine) -> Patchability:

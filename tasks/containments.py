@@ -15,7 +15,7 @@ from tasks.journal import read_history
 
 @dataclass(frozen=True)
 class Contained:
-    """Contain plans in the order they were carried out, and every outcome of them."""
+    """Contain plans in the order they were carried out, and the outcomes of what they changed or may have changed."""
 
     plans: tuple[Plan, ...]
     outcomes: Mapping[str, Outcome]
@@ -33,7 +33,7 @@ def contained_by(ledger: Ledger, response: ResponseRow) -> Contained:
         if each.id == response.id or history.contained:
             mine = [plan for plan in history.plans.values() if plan.phase is Phase.CONTAIN]
             plans += sorted(mine, key=lambda plan: plan.revision)
-            outcomes |= history.outcomes
+            outcomes |= history.changes
     return Contained(plans=tuple(plans), outcomes=outcomes)
 
 

@@ -78,7 +78,10 @@ class Executor:
         )
 
     def give_up(self, plan: Plan, stage: Sequence[AnyStep]) -> None:
-        """End what is still going on as failed: it has taken longer than the runbook allows."""
+        """End what is still going on as failed: it has taken longer than the runbook allows.
+
+        It may end all the same, so the history goes on counting it as changed, and the release puts it back.
+        """
         history = self._journal.history()
         for step in stage:
             outcome = history.outcome(plan, step)

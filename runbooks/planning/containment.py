@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from runbooks.definition import Quarantine, Runbook, Signal
 from runbooks.errors import LimitExceeded, Refused
 from runbooks.exposure import InternetPath, paths_from_internet
 from runbooks.instance import Instance, InstanceFacts, Rule, SecurityGroup
 from runbooks.plan import Phase, Plan
-from runbooks.quarantine import egress_rules
+from runbooks.quarantine import egress_rules, is_quarantine_group, quarantine_group_name
 from runbooks.steps import (
     AnyStep,
     CreateSnapshots,
@@ -28,11 +29,18 @@ from runbooks.steps.containment import EVERYTHING
 from runbooks.triage import Assessment
 
 ISSUED_CREDENTIALS = "credentials the instance has already been issued stay valid until they expire"
+ESTABLISHED_CONNECTIONS = (
+    "connections that are already established may live on: tracked flows survive a change of security groups"
+)
+ALWAYS_TRACKED = (
+    "flows that are always tracked may live on: through NAT gateways, egress-only internet gateways, network load "
+    "balancers, Global Accelerator, Network Firewall and PrivateLink, and ICMP"
+)
+"""EC2 user guide, "Amazon EC2 security group connection tracking"."""
 ALWAYS_UNCOVERED = (
-    "connections that are already established may live on: tracked flows survive a change of security groups",
     ISSUED_CREDENTIALS,
     "DNS through the VPC resolver, the metadata service and time are not filtered by security groups",
-    "flows through NAT gateways, network load balancers and PrivateLink that are already tracked",
+    ALWAYS_TRACKED,
 )
 
 
@@ -52,7 +60,10 @@ def plan_containment(
     """
     chosen = [each for each in assessments if each.triage.contain and each.facts.resource.instance]
     _within_limits(runbook, chosen)
-    steps = (*_quarantine_groups(runbook, chosen), *_in_order(runbook, chosen))
+    by_vpc = _by_vpc(chosen)
+    quarantines = tuple(_quarantine_groups(runbook.contain.quarantine, by_vpc))
+    openings = tuple(_open_groups(runbook.contain.quarantine, by_vpc)) if runbook.contain.cut_connections else ()
+    steps = (*quarantines, *openings, *_in_order(runbook, chosen, quarantines))
     suspected = any(Signal.COMPROMISE_SUSPECTED in each.triage.signals for each in chosen)
     return Plan(
         response=response,
@@ -98,24 +109,38 @@ def _paths_when_open(facts: InstanceFacts, instance: Instance) -> tuple[Internet
     return paths_from_internet(facts.model_copy(update={"instance": inside, "groups": (group,)}))
 
 
-def _quarantine_groups(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterator[AnyStep]:
-    """One group for each VPC, serving every case in it; and an open one, where connections are cut."""
-    by_vpc: dict[tuple[str, str, str], list[Assessment]] = {}
+Vpc = tuple[str, str, str]
+"""Account, region, id."""
+
+
+def _by_vpc(chosen: Sequence[Assessment]) -> dict[Vpc, list[Assessment]]:
+    by_vpc: dict[Vpc, list[Assessment]] = {}
     for each in chosen:
         instance = _instance(each)
         for vpc in dict.fromkeys(interface.vpc for interface in instance.interfaces):
             by_vpc.setdefault((instance.account, instance.region, vpc), []).append(each)
-    choice = runbook.contain.quarantine
+    return by_vpc
+
+
+def _quarantine_groups(
+    choice: Quarantine, by_vpc: Mapping[Vpc, Sequence[Assessment]]
+) -> Iterator[EnsureQuarantineGroup]:
+    """One group for each VPC, serving every case in it."""
     for (account, region, vpc), members in by_vpc.items():
+        egress = _egress(choice, members)
+        name = quarantine_group_name(choice, egress)
         yield EnsureQuarantineGroup(
-            target=Target(account=account, region=region, type="security-group", id=f"{vpc}/{choice.group_name}"),
+            target=Target(account=account, region=region, type="security-group", id=f"{vpc}/{name}"),
             cases=tuple(each.case for each in members),
             vpc=vpc,
-            name=choice.group_name,
-            egress=_egress(choice, members),
+            name=name,
+            egress=egress,
         )
-    for (account, region, vpc), members in by_vpc.items() if runbook.contain.cut_connections else ():
-        name = open_group_name(choice)
+
+
+def _open_groups(choice: Quarantine, by_vpc: Mapping[Vpc, Sequence[Assessment]]) -> Iterator[EnsureOpenGroup]:
+    name = open_group_name(choice)
+    for (account, region, vpc), members in by_vpc.items():
         yield EnsureOpenGroup(
             target=Target(account=account, region=region, type="security-group", id=f"{vpc}/{name}"),
             cases=tuple(each.case for each in members),
@@ -136,10 +161,14 @@ def _egress(choice: Quarantine, members: Sequence[Assessment]) -> tuple[Rule, ..
     return tuple(by_peer[peer] for peer in sorted(by_peer))
 
 
-def _in_order(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterator[AnyStep]:
+def _in_order(
+    runbook: Runbook, chosen: Sequence[Assessment], quarantines: Sequence[EnsureQuarantineGroup]
+) -> Iterator[AnyStep]:
     """Kind by kind over all cases, so that what is alike is looked at and done together."""
     yield from _detachments(runbook, chosen)
-    for steps_of in (_deregister, _protect, _keep_volumes, _snapshot, _isolate, _stop):
+    names = {(group.target.account, group.target.region, group.vpc): group.name for group in quarantines}
+    isolate = partial(_isolate, names)
+    for steps_of in (_deregister, _protect, _keep_volumes, _snapshot, isolate, _stop):
         for each in chosen:
             yield from steps_of(runbook, each)
 
@@ -215,12 +244,12 @@ def _snapshot(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
         yield CreateSnapshots(target=_target(instance), cases=(each.case,), volumes=volumes)
 
 
-def _isolate(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
+def _isolate(names: Mapping[Vpc, str], runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
     instance = _instance(each)
     choice = runbook.contain
     for interface in instance.interfaces:
         held = [each.facts.resource.group(group) for group in interface.groups]
-        if [group.name if group else None for group in held] == [choice.quarantine.group_name]:
+        if len(held) == 1 and held[0] and is_quarantine_group(choice.quarantine, held[0].name):
             # An earlier plan isolated it; swapping again would make the quarantine its original state.
             continue
         yield SwapSecurityGroups(
@@ -228,7 +257,7 @@ def _isolate(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
             cases=(each.case,),
             vpc=interface.vpc,
             expects=interface.groups,
-            leaves=(f"@{choice.quarantine.group_name}",),
+            leaves=(f"@{names[instance.account, instance.region, interface.vpc]}",),
             via=f"@{open_group_name(choice.quarantine)}" if choice.cut_connections else None,
         )
 
@@ -240,7 +269,8 @@ def _stop(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
 
 
 def _not_covered(runbook: Runbook, chosen: Sequence[Assessment], steps: Sequence[AnyStep]) -> tuple[str, ...]:
-    established = (ISSUED_CREDENTIALS,) if runbook.contain.stop else ALWAYS_UNCOVERED
+    survives = () if runbook.contain.cut_connections else (ESTABLISHED_CONNECTIONS,)
+    uncovered = (ISSUED_CREDENTIALS,) if runbook.contain.stop else (*survives, *ALWAYS_UNCOVERED)
     leaving = _leaving(steps)
     others: list[str] = []
     for each in chosen:
@@ -250,7 +280,7 @@ def _not_covered(runbook: Runbook, chosen: Sequence[Assessment], steps: Sequence
                 f"{group.group} launches a replacement from {group.image or 'its template'}: it will be as vulnerable "
                 "until the group's AMI is patched"
             )
-    return (*established, *dict.fromkeys(others))
+    return (*uncovered, *dict.fromkeys(others))
 
 
 def _cannot_be_put_back(runbook: Runbook, chosen: Sequence[Assessment], steps: Sequence[AnyStep]) -> Iterator[str]:

@@ -26,11 +26,14 @@ def plan_release(
 
     Args:
         contained: the contain plans, in the order in which they were carried out.
-        outcomes: operation -> outcome; only what was really changed is put back.
+        outcomes: operation -> outcome; only what was changed is put back, or may have been (in progress).
         by_itself: whether the approved contain plans said that this may run without asking again.
     """
     newest_first = tuple(reversed(contained))
-    steps = tuple(step for plan in newest_first for step in _undone(plan, outcomes, set(cases)))
+    steps: dict[str, AnyStep] = {}
+    for step in (step for plan in newest_first for step in _undone(plan, outcomes, set(cases))):
+        # What two plans changed is put back once, to what the newest of them found.
+        steps.setdefault(step.key, step)
     if by_itself and newest_first:
         rule = ApprovalRule(required=False, covered_by=newest_first[0].digest)
         reason = "the verdict is fixed, and the approved containment said that it ends then"
@@ -43,7 +46,7 @@ def plan_release(
         phase=Phase.RELEASE,
         revision=revision,
         cases=tuple(cases),
-        steps=steps,
+        steps=tuple(steps.values()),
         reasons=(reason,),
         not_covered=tuple(
             dict.fromkeys(words for plan in newest_first for words in _stays(plan, outcomes, set(cases)))

@@ -36,6 +36,7 @@ from tests.runbooks.builders import a_finding, a_resource, a_runbook
         {"contain": {"when": (("worried",),)}},
         {"contain": {"quarantine": {"package_mirrors": ("mirror.example/24",)}}},
         {"contain": {"quarantine": {"group_name": ""}}},
+        {"contain": {"quarantine": {"group_name": "q" * 247}}},
         {"contain": {"approval": {"expires_minutes": 60 * 24 * 14 + 1}}},
         {"surprise": True},
     ],

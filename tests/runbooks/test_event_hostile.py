@@ -14,10 +14,11 @@ from runbooks.event import parse, read_payload
 
 EVENTS = Path(__file__).parents[1] / "events"
 
-NAMES = st.sampled_from(
-    ["detail-type", "source", "detail", "findings", "findingArn", "resources", "type", "id", "Messages", "Records"]
-    + ["awsAccountId", "severity", "status", "epss", "packageVulnerabilityDetails", "firstObservedAt", "nextToken"]
+WORDS = (
+    "detail-type source detail findings findingArn resources type id Messages Records awsAccountId severity status "
+    "epss packageVulnerabilityDetails firstObservedAt nextToken"
 )
+NAMES = st.sampled_from(WORDS.split())
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["aws.inspector2"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | st.text(max_size=5), inner, max_size=6),

@@ -28,6 +28,7 @@ from tests.runbooks.builders import (
     CASE,
     RESPONSE,
     RUNBOOK,
+    OutcomeStatus,
     a_contain_plan,
     a_decision,
     a_history,
@@ -201,11 +202,23 @@ def test_the_last_change_is_of_the_phases_that_are_asked_for() -> None:
     assert history.last_change() is None
 
 
+def ended_as(*statuses: OutcomeStatus) -> tuple[Record, ...]:
+    """The swap's outcomes, one after another."""
+    return tuple(an_outcome(CONTAIN, SWAP, status) for status in statuses)
+
+
 @pytest.mark.parametrize(
     ("records", "contained"),
     [
         ((made(CONTAIN),), False),
-        ((made(CONTAIN), an_intent(CONTAIN, SWAP)), False),
+        ((made(CONTAIN), an_intent(CONTAIN, SWAP)), True),
+        ((made(CONTAIN), an_intent(CONTAIN, step("create-snapshots"))), False),
+        ((made(CONTAIN), an_intent(CONTAIN, SWAP), an_outcome(CONTAIN, SWAP, "failed")), False),
+        ((made(CONTAIN), an_intent(CONTAIN, SWAP), an_outcome(CONTAIN, SWAP, "drifted")), False),
+        ((made(CONTAIN), an_intent(CONTAIN, SWAP), *ended_as("in-progress", "failed")), True),
+        ((made(CONTAIN), an_intent(CONTAIN, SWAP), *ended_as("in-progress", "drifted")), False),
+        ((made(CONTAIN), *ended_as("in-progress", "failed")), False),
+        ((made(CONTAIN), an_intent(CONTAIN, SWAP), made(RELEASE), ended(Phase.RELEASE, "done", RELEASE)), False),
         ((made(CONTAIN), an_outcome(CONTAIN, SWAP)), True),
         ((made(CONTAIN), an_outcome(CONTAIN, SWAP, "in-progress")), True),
         ((made(CONTAIN), an_outcome(CONTAIN, SWAP, "failed")), False),
@@ -227,6 +240,25 @@ def test_it_is_contained_from_the_first_change_that_lasts_until_all_is_put_back(
     records: tuple[Record, ...], contained: bool
 ) -> None:
     assert told(*records).contained is contained
+
+
+def test_what_was_begun_without_an_end_may_have_been_done_and_counts_as_in_progress() -> None:
+    begun, given_up, done, refused, theirs = CONTAIN.steps[1:6]
+    found = {"groups": ["sg-0quarantine"]}
+    history = told(
+        made(CONTAIN),
+        *(an_intent(CONTAIN, each) for each in (begun, given_up, done, refused)),
+        an_outcome(CONTAIN, given_up, "in-progress", result=found),
+        an_outcome(CONTAIN, given_up, "failed", detail="it took too long"),
+        an_outcome(CONTAIN, done, "done", result=found),
+        an_outcome(CONTAIN, refused, "failed"),
+        an_outcome(CONTAIN, theirs, "already-done"),
+    )
+    assert history.changes == {
+        CONTAIN.operation(begun): an_outcome(CONTAIN, begun, "in-progress"),
+        CONTAIN.operation(given_up): an_outcome(CONTAIN, given_up, "in-progress"),
+        CONTAIN.operation(done): an_outcome(CONTAIN, done, "done", result=found),
+    }
 
 
 # --- waiting and running ---------------------------------------------------------------------------------------------
@@ -272,6 +304,7 @@ def looked_at(history: ResponseHistory) -> dict[str, object]:
         "spent": [history.spent(plan.digest) for plan in plans],
         "changed": history.last_change(*Phase),
         "contained": history.contained,
+        "changes": history.changes,
     }
 
 

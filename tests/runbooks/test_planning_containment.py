@@ -14,7 +14,12 @@ from runbooks.errors import LimitExceeded, Refused
 from runbooks.facts import CaseFacts
 from runbooks.instance import Instance, InstanceFacts, SecurityGroup, Volume
 from runbooks.plan import Phase, Plan
-from runbooks.planning.containment import ALWAYS_UNCOVERED, ISSUED_CREDENTIALS, plan_containment
+from runbooks.planning.containment import (
+    ALWAYS_UNCOVERED,
+    ESTABLISHED_CONNECTIONS,
+    ISSUED_CREDENTIALS,
+    plan_containment,
+)
 from runbooks.steps import (
     AnyStep,
     EnsureQuarantineGroup,
@@ -52,6 +57,10 @@ ORDER = (
 )
 
 
+QUARANTINE_NAME = "remediation-quarantine-df42a650"
+"""The group with the default case's ways out: the mirror, the S3 endpoint and those of Systems Manager."""
+
+
 def a_case(number: int = 1, instance: Instance | None = None, **resource: Any) -> Assessment:
     """A case to be contained; its instance's id follows from its number."""
     chosen = instance or an_instance(f"i-{number:017x}", interfaces=(an_interface(id=f"eni-{number:017x}"),))
@@ -75,13 +84,13 @@ def test_the_whole_of_a_plan_in_its_order() -> None:
     ways_out = "tcp/80 to 10.0.9.0/24, tcp/443 to 10.0.9.0/24, tcp/443 to pl-0s3, tcp/443 to sg-0endpoints"
     assert kinds(plan) == list(ORDER)
     assert [step.describe() for step in plan.steps] == [
-        f"Have security group remediation-quarantine in {VPC}: nothing comes in; out: {ways_out}",
+        f"Have security group {QUARANTINE_NAME} in {VPC}: nothing comes in; out: {ways_out}",
         "Detach i-0a1b2c3d4e5f60718 from Auto Scaling group checkout; the group launches a replacement",
         "Deregister i-0a1b2c3d4e5f60718:443 from target group checkout",
         "Set disableApiTermination of i-0a1b2c3d4e5f60718 to on",
         "Volumes of i-0a1b2c3d4e5f60718 when it is terminated: /dev/sda1: kept",
         "Snapshot every volume of i-0a1b2c3d4e5f60718 as evidence: vol-0000000000000000a",
-        "Interface eni-0000000000000000a: security groups [sg-0web, sg-0base] become [remediation-quarantine]",
+        f"Interface eni-0000000000000000a: security groups [sg-0web, sg-0base] become [{QUARANTINE_NAME}]",
         "Stop i-0a1b2c3d4e5f60718",
     ]
 
@@ -161,9 +170,36 @@ def test_one_quarantine_group_for_each_vpc_serves_every_case_in_it() -> None:
     groups = steps_of(plan, EnsureQuarantineGroup)
     assert [(group.vpc, group.cases) for group in groups] == [(VPC, ("case-1", "case-2")), ("vpc-other", ("case-3",))]
     assert [group.target.id for group in groups] == [
-        f"{VPC}/remediation-quarantine",
-        "vpc-other/remediation-quarantine",
+        f"{VPC}/{QUARANTINE_NAME}",
+        f"vpc-other/{QUARANTINE_NAME}",
     ]
+
+
+def test_containments_that_reach_other_endpoints_do_not_share_a_group() -> None:
+    without_s3 = tuple(each for each in endpoints() if each.service != "s3")
+    other_mirror = a_runbook(contain={"quarantine": {"package_mirrors": ("10.0.8.0/24",)}})
+    plans = (
+        a_contain_plan(a_case(1)),
+        a_contain_plan(a_case(2, endpoints=without_s3)),
+        a_contain_plan(a_case(3), runbook=other_mirror),
+        a_contain_plan(a_case(4)),
+    )
+    names = [step.name for plan in plans for step in steps_of(plan, EnsureQuarantineGroup)]
+    assert len(set(names)) == 3
+    assert names[0] == names[3] == QUARANTINE_NAME
+    assert [step.leaves for plan in plans for step in steps_of(plan, SwapSecurityGroups)] == [
+        (f"@{name}",) for name in names
+    ]
+
+
+def test_an_instance_in_two_vpcs_goes_to_the_group_of_each_and_each_has_its_own_rules() -> None:
+    elsewhere = an_interface(id="eni-b", vpc="vpc-other", device_index=1)
+    both = a_case(1, an_instance(interfaces=(an_interface(), elsewhere)), endpoints=())
+    plan = a_contain_plan(both, a_case(2))
+    names = {step.vpc: step.name for step in steps_of(plan, EnsureQuarantineGroup)}
+    assert len(set(names.values())) == 2
+    swaps = steps_of(plan, SwapSecurityGroups)
+    assert [(swap.vpc, swap.leaves) for swap in swaps] == [(swap.vpc, (f"@{names[swap.vpc]}",)) for swap in swaps]
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
@@ -180,23 +216,39 @@ def test_every_interface_is_swapped_from_its_own_groups() -> None:
     plan = a_contain_plan(a_case(1, an_instance(interfaces=(an_interface(), second))))
     swaps = [(swap.target.id, swap.expects, swap.leaves, swap.via) for swap in steps_of(plan, SwapSecurityGroups)]
     assert swaps == [
-        ("eni-0000000000000000a", ("sg-0web", "sg-0base"), ("@remediation-quarantine",), None),
-        ("eni-b", ("sg-0base",), ("@remediation-quarantine",), None),
+        ("eni-0000000000000000a", ("sg-0web", "sg-0base"), (f"@{QUARANTINE_NAME}",), None),
+        ("eni-b", ("sg-0base",), (f"@{QUARANTINE_NAME}",), None),
     ]
 
 
-QUARANTINE = SecurityGroup(id="sg-0q", name="remediation-quarantine", vpc=VPC)
+KNOWN = {
+    "sg-0q": QUARANTINE_NAME,
+    "sg-0earlier": "remediation-quarantine-0123abcd",
+    "sg-0open": "remediation-quarantine-open",
+    "sg-0theirs": "remediation-quarantine",
+}
 
 
 @pytest.mark.parametrize(
     ("groups", "swapped"),
-    [(("sg-0q",), False), (("sg-0q", "sg-0web"), True), (("sg-0q", "sg-0unread"), True), (("sg-0unread",), True)],
+    [
+        (("sg-0q",), False),
+        (("sg-0earlier",), False),
+        (("sg-0open",), True),
+        (("sg-0theirs",), True),
+        (("sg-0q", "sg-0web"), True),
+        (("sg-0q", "sg-0earlier"), True),
+        (("sg-0q", "sg-0unread"), True),
+        (("sg-0unread",), True),
+        ((), True),
+    ],
 )
-def test_only_an_interface_that_carries_nothing_but_the_quarantine_is_not_swapped_again(
+def test_only_an_interface_that_carries_nothing_but_a_quarantine_is_not_swapped_again(
     groups: tuple[str, ...], swapped: bool
 ) -> None:
     instance = an_instance(interfaces=(an_interface(groups=groups),))
-    known = (*instance_facts().groups, QUARANTINE)
+    quarantines = (SecurityGroup(id=each, name=name, vpc=VPC) for each, name in KNOWN.items())
+    known = (*instance_facts().groups, *quarantines)
     facts = case_facts(resource=instance_facts(instance, groups=known), suspected="a detection")
     plan = a_contain_plan(an_assessment(facts))
     assert bool(steps_of(plan, SwapSecurityGroups)) is swapped
@@ -342,7 +394,17 @@ def test_one_suspected_host_keeps_the_whole_plan_from_releasing_by_itself() -> N
 
 
 def test_what_isolation_does_not_cover_is_told_and_issued_credentials_outlive_even_a_stop() -> None:
-    assert a_contain_plan().not_covered[:4] == ALWAYS_UNCOVERED
+    assert a_contain_plan().not_covered[:4] == (ESTABLISHED_CONNECTIONS, *ALWAYS_UNCOVERED)
     lonely = a_case(1, an_instance(auto_scaling=None))
     stopped = a_contain_plan(lonely, runbook=a_runbook(contain={"stop": True}))
     assert stopped.not_covered == (ISSUED_CREDENTIALS,)
+
+
+def test_where_connections_are_cut_only_those_that_are_always_tracked_may_live_on() -> None:
+    hidden = an_instance(auto_scaling=None, interfaces=(an_interface(public_address=None),), targets=())
+    case = an_assessment(case_facts(resource=instance_facts(hidden), suspected="a detection"))
+    plan = a_contain_plan(case, runbook=a_runbook(contain={"cut_connections": True}))
+    assert plan.not_covered == ALWAYS_UNCOVERED
+    (living,) = [words for words in plan.not_covered if "live on" in words]
+    assert living.startswith("flows that are always tracked may live on: ")
+    assert all(way in living for way in ("NAT gateways", "network load balancers", "PrivateLink", "ICMP"))

@@ -79,7 +79,7 @@ def test_a_swap_whose_result_was_lost_is_undone_by_the_groups_name() -> None:
     contained = a_contain_plan()
     plain = {name: each.model_copy(update={"result": {}}) for name, each in outcomes(contained).items()}
     (swap,) = (step for step in released(contained, of=plain).steps if isinstance(step, SwapSecurityGroups))
-    assert swap.expects == ("@remediation-quarantine",)
+    assert swap.expects == ("@remediation-quarantine-df42a650",)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,20 @@ def test_several_contain_plans_are_put_back_from_the_newest_change_on() -> None:
     ]
     assert released_both.approval == ApprovalRule(required=False, covered_by=second.digest)
     assert released(first, second, of=outcomes(first)).steps == released_both.steps[1:]
+
+
+def test_what_two_plans_changed_is_put_back_once_to_what_the_newest_found() -> None:
+    first = a_contain_plan()
+    steps = tuple(
+        step.model_copy(update={"expects": ("sg-0later",)}) if isinstance(step, SwapSecurityGroups) else step
+        for step in first.steps
+    )
+    second = first.model_copy(update={"steps": steps, "revision": 2, "previous": first.digest})
+    plan = released(first, second)
+    assert kinds(plan) == kinds(released(first))
+    assert len({step.key for step in plan.steps}) == len(plan.steps)
+    (swap,) = (step for step in plan.steps if isinstance(step, SwapSecurityGroups))
+    assert swap.leaves == ("sg-0later",)
 
 
 def test_what_cannot_return_is_left_out_and_said() -> None:

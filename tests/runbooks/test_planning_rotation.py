@@ -6,7 +6,7 @@ from typing import Any
 
 from runbooks.instance import AutoScalingMembership, Instance
 from runbooks.plan import Plan
-from runbooks.planning.containment import ALWAYS_UNCOVERED
+from runbooks.planning.containment import ALWAYS_UNCOVERED, ESTABLISHED_CONNECTIONS
 from runbooks.steps import DetachFromAutoScaling
 from runbooks.triage import Assessment
 from tests.runbooks.builders import (
@@ -60,7 +60,7 @@ def test_a_group_that_runs_with_one_less_takes_everything_back() -> None:
     none = a_runbook(contain={"replacement_capacity": "none"})
     plan = a_contain_plan(*members(1), runbook=none)
     assert (leaving(plan), plan.cannot_be_put_back) == ([(True, True)], ())
-    assert plan.not_covered == ALWAYS_UNCOVERED
+    assert plan.not_covered == (ESTABLISHED_CONNECTIONS, *ALWAYS_UNCOVERED)
 
 
 def test_what_cannot_be_put_back_is_named_before() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import permutations
 from typing import Any
 
@@ -11,7 +12,12 @@ from hypothesis import strategies as st
 
 from runbooks.definition import Quarantine
 from runbooks.instance import Endpoint, InstanceFacts, ManagedNode, Rule
-from runbooks.quarantine import egress_rules, patchable_under_quarantine
+from runbooks.quarantine import (
+    egress_rules,
+    is_quarantine_group,
+    patchable_under_quarantine,
+    quarantine_group_name,
+)
 from tests.runbooks.builders import an_instance, endpoints, instance_facts
 
 MIRROR = "10.0.9.0/24"
@@ -80,6 +86,52 @@ def test_rules_are_sorted_unique_and_only_to_ports_80_and_443(
     peers = [(rule.peer, rule.from_port or 0) for rule in rules]
     assert peers == sorted(set(peers))
     assert {(rule.protocol, rule.from_port, rule.to_port) for rule in rules} <= {("tcp", 80, 80), ("tcp", 443, 443)}
+
+
+# --- its name --------------------------------------------------------------------------------------------------------
+
+
+def test_the_groups_name_follows_its_rules() -> None:
+    text = (
+        '[{"from_port":80,"peer":"10.0.9.0/24","protocol":"tcp","to_port":80},'
+        '{"from_port":443,"peer":"pl-0s3","protocol":"tcp","to_port":443}]'
+    )
+    ending = hashlib.sha256(text.encode()).hexdigest()[:8]
+    assert quarantine_group_name(Quarantine(), (tcp(80, MIRROR), tcp(443, "pl-0s3"))) == (
+        f"remediation-quarantine-{ending}"
+    )
+
+
+def test_other_rules_are_another_group_and_the_same_rules_the_same() -> None:
+    rules = [(), (tcp(80, MIRROR),), (tcp(443, MIRROR),), (tcp(80, MIRROR), tcp(443, MIRROR))]
+    names = [quarantine_group_name(Quarantine(group_name="q"), each) for each in (*rules, *rules)]
+    assert len(set(names)) == len(rules)
+    assert all(is_quarantine_group(Quarantine(group_name="q"), name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("web.(prod)-0123abcd", True),
+        ("web.(prod)-df42a650", True),
+        ("web.(prod)-open", False),
+        ("web.(prod)", False),
+        ("web.(prod)-0123abc", False),
+        ("web.(prod)-0123abcde", False),
+        ("web.(prod)-0123ABCD", False),
+        ("web.(prod)-0123abcd-open", False),
+        ("webx(prod)-0123abcd", False),
+        ("a-web.(prod)-0123abcd", False),
+        ("web.(prod)-0123abcd\n", False),
+    ],
+)
+def test_a_quarantine_group_is_known_by_its_name_whatever_rules_it_was_made_for(name: str, is_one: bool) -> None:
+    assert is_quarantine_group(Quarantine(group_name="web.(prod)"), name) is is_one
+
+
+def test_the_longest_name_still_fits_ec2() -> None:
+    longest = Quarantine(group_name="q" * 246)
+    assert len(quarantine_group_name(longest, ())) == 255
 
 
 # --- patching under quarantine ---------------------------------------------------------------------------------------

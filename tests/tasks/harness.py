@@ -31,6 +31,7 @@ from runbooks.steps import AnyStep
 from runbooks.steps.base import Role
 from runbooks.triage import Assessment, assess
 from runbooks.verdict import ABSENT, Evidence, NotYet, Verdict, judge
+from tasks.containments import contained_by
 from tasks.executor import Executor, Progress
 from tasks.facts import platform_of, read_case_facts
 from tasks.gateways.actions import actions
@@ -229,6 +230,10 @@ class Run:
         self.house.sessions.guard = self._guard
         return Executor(self.journal, self.actions, self.house.now()).carry_out(plan, stage)
 
+    def give_up(self, plan: Plan, stage: tuple[AnyStep, ...]) -> None:
+        """The stage has taken longer than the runbook allows."""
+        Executor(self.journal, self.actions, self.house.now()).give_up(plan, stage)
+
     def _guard(self, name: str) -> None:
         self.house.watch(name)
         self.house.ledger.check(self.lease)
@@ -287,10 +292,12 @@ class Run:
                 place = {f"{ACCOUNT}/{REGION}": association}
                 return plan_verification(response, runbook, assessments, place, previous=previous)
             case Phase.RELEASE:
-                contained = [plan for plan in history.plans.values() if plan.phase is Phase.CONTAIN]
-                by_itself = all(plan.releases_when_fixed for plan in contained)
+                row = self.house.ledger.response(response)
+                assert row is not None
+                contained = contained_by(self.house.ledger, row)
+                by_itself = all(plan.releases_when_fixed for plan in contained.plans)
                 return plan_release(
-                    runbook, contained, history.outcomes, self.cases, response=response, by_itself=by_itself
+                    runbook, contained.plans, contained.outcomes, self.cases, response=response, by_itself=by_itself
                 )
 
     def _judge(self, case: str) -> Verdict | NotYet:

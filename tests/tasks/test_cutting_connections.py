@@ -8,7 +8,7 @@ import pytest
 
 from runbooks.errors import Refused
 from runbooks.plan import Phase, Plan
-from runbooks.steps import SwapSecurityGroups
+from runbooks.steps import EnsureQuarantineGroup, SwapSecurityGroups
 from tasks.executor import fallen_out
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.gateways.aws_world import an_event
@@ -44,6 +44,12 @@ def group(house: House, name: str) -> str:
     return found["GroupId"]
 
 
+def quarantine_of(house: House, plan: Plan) -> str:
+    (step,) = of_kind(plan, "ensure-quarantine-group")
+    assert isinstance(step, EnsureQuarantineGroup)
+    return group(house, step.name)
+
+
 def swaps_made(house: House) -> list[tuple[str, list[str]]]:
     calls = house.sandbox.cloud.record.calls()
     made = [call["parameters"] for call in calls if call["operation"] == SWAP.partition(":")[2]]
@@ -58,7 +64,7 @@ def test_each_interface_passes_through_the_open_group_that_the_plan_made(house: 
     before = described(house)
     run, plan, swaps = to_contain(house)
     run.carry_out(plan)
-    quarantine, way = group(house, "remediation-quarantine"), group(house, "remediation-quarantine-open")
+    quarantine, way = quarantine_of(house, plan), group(house, "remediation-quarantine-open")
     assert [step.kind for step in plan.steps[:2]] == ["ensure-quarantine-group", "ensure-open-group"]
     assert swaps_made(house) == [(step.target.id, [each]) for step in swaps for each in (way, quarantine)]
     assert described(house)["interfaces"] == {step.target.id: [quarantine] for step in swaps}
@@ -83,7 +89,7 @@ def test_an_interface_whose_run_died_in_between_is_closed_before_anything_else(h
     house.sessions.shaky.then[SWAP] = die
     with pytest.raises(Died):
         run.once(plan, of_kind(plan, "swap-security-groups"))
-    way, quarantine = group(house, "remediation-quarantine-open"), group(house, "remediation-quarantine")
+    way, quarantine = group(house, "remediation-quarantine-open"), quarantine_of(house, plan)
     assert house.groups_of(first.target.id) == [way]
     house.sandbox.cloud.record.clear()
 
@@ -95,6 +101,21 @@ def test_an_interface_whose_run_died_in_between_is_closed_before_anything_else(h
         (second.target.id, [quarantine]),
     ]
     assert set(statuses_of(house, plan).values()) == {"done"}
+
+
+def test_an_interface_whose_run_died_in_between_is_released_from_there(house: House):
+    before = described(house)
+    run, plan, (first, _) = to_contain(house)
+    house.sessions.shaky.then[SWAP] = die
+    with pytest.raises(Died):
+        run.once(plan, of_kind(plan, "swap-security-groups"))
+    assert described(house)["interfaces"][first.target.id] == [group(house, "remediation-quarantine-open")]
+
+    run = house.take_over(after_a_death=True)
+    assert house.history().contained
+    run.phase(Phase.RELEASE)
+
+    assert described(house) == before
 
 
 def test_the_interface_in_between_comes_first_though_it_is_the_last_of_the_plan(house: House):
@@ -120,7 +141,7 @@ def test_a_closing_that_is_refused_is_never_called_the_end(house: House):
     shaky.refused.clear()
     house.sandbox.cloud.record.clear()
     run.carry_out(plan)
-    assert swaps_made(house)[0] == (first.target.id, [group(house, "remediation-quarantine")])
+    assert swaps_made(house)[0] == (first.target.id, [quarantine_of(house, plan)])
     assert statuses_of(house, plan)[second.key] == "done"
 
 
@@ -144,7 +165,7 @@ def test_an_interface_in_between_is_closed_though_its_case_has_fallen_out(house:
 
     house.take_over(after_a_death=True).carry_out(plan)
 
-    assert house.groups_of(first.target.id) == [group(house, "remediation-quarantine")]
+    assert house.groups_of(first.target.id) == [quarantine_of(house, plan)]
     assert house.groups_of(second.target.id) == [stranger]
     statuses = statuses_of(house, plan)
     assert (statuses[first.key], statuses[second.key]) == ("done", "drifted")
@@ -172,7 +193,7 @@ def test_a_lost_lease_between_the_two_swaps_leaves_the_closing_to_the_next_run(h
         run.carry_out(plan)
     assert len(swaps_made(house)) == 1
     house.take_over(after_a_death=True).carry_out(plan)
-    assert house.groups_of(first.target.id) == [group(house, "remediation-quarantine")]
+    assert house.groups_of(first.target.id) == [quarantine_of(house, plan)]
 
 
 @pytest.mark.parametrize("options", [{"exposed": True}, {"exposed": True, "port": 8443}])

@@ -43,6 +43,9 @@ class SwapSecurityGroupsAction(AwsAction[SwapSecurityGroups]):
 def _look_at(step: SwapSecurityGroups, live: tuple[str, ...] | None, named: Named) -> Look:
     if live is None:
         return gone(f"interface {step.target.id}")
+    if live == step.leaves:
+        # As it was before, though the groups that the step names may be gone.
+        return Look(status="as-left", found={"groups": list(live)}, result={"groups": list(live)})
     missing = [name for name in _names(step) if (step.vpc, name) not in named]
     if missing:
         detail = f"{step.vpc} has no security group named {spoken(missing)}"

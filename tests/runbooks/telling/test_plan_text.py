@@ -65,11 +65,11 @@ def test_every_step_has_its_call_target_expectation_and_way_back_in_order() -> N
     assert [row[0] for row in found] == [str(number) for number in range(1, 8)]
     swap = found[-1]
     assert swap[1] == (
-        "Interface eni-0000000000000000a: security groups [sg-0web, sg-0base] become [remediation-quarantine]"
+        "Interface eni-0000000000000000a: security groups [sg-0web, sg-0base] become [remediation-quarantine-df42a650]"
     )
     assert swap[2] == "`ec2:ModifyNetworkInterfaceAttribute` on network-interface `eni-0000000000000000a`"
     assert swap[3] == "Groups [sg-0web, sg-0base], in this order"
-    assert swap[4].endswith("security groups [remediation-quarantine] become [sg-0web, sg-0base]")
+    assert swap[4].endswith("security groups [remediation-quarantine-df42a650] become [sg-0web, sg-0base]")
     assert found[0][4].startswith("Not put back: the group is empty")
 
 

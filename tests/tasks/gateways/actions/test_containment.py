@@ -305,6 +305,15 @@ def test_an_undo_does_without_the_open_group_when_that_is_gone(aws: AwsWorld):
     assert aws.groups_of(step.target.id) == list(step.expects)
 
 
+def test_the_undo_of_a_swap_that_never_happened_needs_no_quarantine_group(aws: AwsWorld):
+    step = a_swap(aws.furnish())
+    undo = step.undo
+    assert undo is not None
+    (look,) = aws.look(undo)
+    before = {"groups": list(step.expects)}
+    assert (look.status, look.found, look.result) == ("as-left", before, before)
+
+
 def test_a_swap_whose_answer_was_lost_is_seen_to_be_done(aws: AwsWorld):
     built = aws.furnish()
     aws.act(a_group(built["vpc_id"]))
