@@ -225,7 +225,7 @@ def _priority(facts: CaseFacts, signals: tuple[Signal, ...]) -> Literal["P1", "P
 def _priority_reason(facts: CaseFacts, signals: tuple[Signal, ...]) -> str:
     worst = max(facts.findings, key=_weight)
     score = worst.inspector_score if worst.inspector_score is not None else worst.cvss_score
-    named = " and ".join(signal.words for signal in signals) or "neither exploited nor exposed"
+    named = ", ".join(signal.words for signal in signals) or "neither exploited nor exposed"
     scored = f", score {score:g}" if score is not None else ""
     return f"severity {worst.severity}{scored}, {named}"
 

@@ -180,7 +180,7 @@ def _still_contained(case: str, histories: Iterable[ResponseHistory]) -> Sequenc
 def _take(standing: dict[str, str], history: ResponseHistory, plan: Plan, step: AnyStep) -> None:
     outcome = history.outcome(plan, step)
     done = outcome is not None and outcome.status in SUCCEEDED
-    unknown = plan.operation(step) in history.intents and (outcome is None or outcome.status == "in-progress")
+    unknown = not done and plan.operation(step) in history.changes
     if step.undoes:
         if done:
             standing.pop(step.key, None)

@@ -24,6 +24,7 @@ from runbooks.records import (
     ResponseEnded,
     Waiting,
 )
+from runbooks.telling.words import sentence
 from runbooks.verdict import VerdictKind
 
 MARKS = {"done": "[green]done[/]", "already-done": "[green]so already[/]", "in-progress": "[yellow]running[/]"}
@@ -76,7 +77,7 @@ class Story:
             case CaseVerdict() as judged:
                 yield from self._verdict(judged)
             case ResponseEnded() as ended:
-                yield Text(f"The response has ended: {ended.result}. {ended.reason}.", style="bold")
+                yield Text(f"The response has ended: {ended.result}. {sentence(ended.reason)}.", style="bold")
             case _:
                 return
 
