@@ -286,14 +286,14 @@ def test_containment_is_any_of_the_runbooks_sets_held_whole(
 
 def test_the_reasons_of_the_worst_case_name_their_numbers_in_order() -> None:
     path = "0.0.0.0/0 -> igw-0feedc0de -> 203.0.113.7 tcp/443 (sg-0web on eni-0000000000000000a)"
-    known, suspected = "exploited in the wild and exploitable by a known exploit", "suspected of being compromised"
+    known, suspected = "exploited in the wild, exploitable by a known exploit", "suspected of being compromised"
     assert decided(facts_with(signals=ALL_SIGNALS)).reasons == (
         "libssl3 3.0.2-0ubuntu1.90 is installed, fixed in 3.0.2-0ubuntu1.99",
         "exploited in the wild: in CISA's KEV catalogue since 2026-02-01",
         "an exploit is publicly known",
         f"exposed to the internet: {path}",
         f"compromise of this host is suspected: {SUSPECTED}",
-        f"priority P1: severity CRITICAL, score 9.1, {known} and exposed to the internet and {suspected}",
+        f"priority P1: severity CRITICAL, score 9.1, {known}, exposed to the internet, {suspected}",
         "contain first: ec2-high-severity-cve contains what is exploited in the wild and exposed to the internet",
         "patch in place through Systems Manager: libssl3 to 3.0.2-0ubuntu1.99",
     )
