@@ -76,6 +76,7 @@ def create_app(
     """
     expected = _key_reader(api_key)
     key_header = APIKeyHeader(name=header, auto_error=False, description="As set in the EventBridge connection.")
+    # The document and no page of it: FastAPI's pages load scripts from elsewhere.
     app = FastAPI(title="Remediation runbooks: receiver", version="1", docs_url=None, redoc_url=None)
 
     @app.post(
@@ -111,6 +112,7 @@ def create_app(
     @app.get(
         "/healthz",
         response_model=Health,
+        response_description="Deliveries can be kept.",
         responses={503: {"model": Fault, "description": "Deliveries cannot be kept."}},
         summary="Whether deliveries can be kept",
     )

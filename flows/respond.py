@@ -17,7 +17,7 @@ from runbooks.plan import Phase
 from runbooks.records import ResponseEnded
 from runbooks.verdict import VerdictKind
 from tasks.alert import alert_security_operations, already_alerted, open_ticket
-from tasks.triage import already_triaged, triage_cases
+from tasks.triage import already_triaged, still_contained, triage_cases
 from tasks.write_up import close_with_post_mortem, conclude, hand_over
 
 
@@ -41,7 +41,7 @@ async def _playbook() -> ResponseEnded:
     if triaged.for_a_person:
         return hand_over("person", triaged.words)
     if not triaged.acting:
-        return conclude("nothing-to-do", triaged.words)
+        return hand_over("person", triaged.words) if still_contained() else conclude("nothing-to-do", triaged.words)
 
     if triaged.containing:
         contained = await carry_out_phase(Phase.CONTAIN)
@@ -58,6 +58,6 @@ async def _playbook() -> ResponseEnded:
             return hand_over(str(verified.kind), verified.words)
         verdict = verified.kind
 
-    if triaged.containing:
+    if still_contained():
         await carry_out_phase(Phase.RELEASE)
     return close_with_post_mortem()

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 from runbooks.definition import Runbook
-from runbooks.errors import InvalidRunbook, NotFound
+from runbooks.errors import InvalidRunbook, InvalidSetting, NotFound
 from runbooks.finding import Finding
 
 LIBRARY = Path(__file__).parent / "library"
@@ -30,9 +30,9 @@ class Catalog:
 
         Raises:
             InvalidRunbook: a file is not a runbook; the message names file, line and key.
+            InvalidSetting: a folder is not there, or has no runbook.
         """
-        files = (file for folder in folders or (LIBRARY,) for file in sorted(folder.glob("*.yaml")))
-        return cls(read_runbook(file) for file in files)
+        return cls(read_runbook(file) for file in files_of(*folders))
 
     def __iter__(self) -> Iterator[Runbook]:
         return iter(self._runbooks.values())
@@ -47,6 +47,15 @@ class Catalog:
     def covering(self, finding: Finding) -> Runbook | None:
         """The first runbook, by file name, that covers the finding."""
         return next((runbook for runbook in self if runbook.matches.covers(finding)), None)
+
+
+def files_of(*folders: Path) -> tuple[Path, ...]:
+    """The files that `Catalog.read` reads, in its order.
+
+    Raises:
+        InvalidSetting: a folder is not there, or has no runbook: its findings would go to other runbooks, unnoticed.
+    """
+    return tuple(file for folder in folders or (LIBRARY,) for file in _files_of(folder))
 
 
 def read_runbook(file: Path) -> Runbook:
@@ -78,11 +87,22 @@ def read_runbook(file: Path) -> Runbook:
     return runbook
 
 
+def _files_of(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise InvalidSetting(f"RUNBOOKS_LIBRARY: there is no folder {folder}")
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise InvalidSetting(f"RUNBOOKS_LIBRARY: the folder {folder} holds no *.yaml")
+    return files
+
+
 def _explained(file: Path, tree: Node, error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False):
         path = problem["loc"]
         key = ".".join(str(part) for part in path) or "the runbook"
-        message = "no such key" if problem["type"] == "extra_forbidden" else problem["msg"]
+        message = (
+            "no such key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+        )
         yield f"{file}:{_line_of(tree, path)}: {key}: {message}"
 
 

@@ -17,5 +17,7 @@ class CaseFacts(Model):
     findings: tuple[Finding, ...]
     exploitation: Exploitation = Exploitation()
     resource: InstanceFacts
+    contained: bool = False
+    """Whether a containment of this instance is in force: what its groups show now is our own doing."""
     suspected: str | None = None
     """Who or what says that this very host is compromised (the value of SUSPICION_TAG), None when nobody does."""

@@ -70,7 +70,7 @@ def triage(facts: CaseFacts, runbook: Runbook) -> Triage:
     facts = facts.model_copy(update={"findings": _active(facts)})
     paths = paths_from_internet(facts.resource)
     signals, signal_reasons = _signals(facts, runbook, paths)
-    contain = any(set(chosen) <= set(signals) for chosen in runbook.contain.when if chosen)
+    contain = facts.contained or any(set(chosen) <= set(signals) for chosen in runbook.contain.when if chosen)
     patchability = patchable_under_quarantine(facts.resource, runbook.contain.quarantine)
     remediation, why = _remediation(facts, runbook, packages, contain, patchability)
     priority = _priority(facts, signals)
@@ -89,7 +89,7 @@ def triage(facts: CaseFacts, runbook: Runbook) -> Triage:
             *_package_reasons(packages),
             *signal_reasons,
             f"priority {priority}: {_priority_reason(facts, signals)}",
-            _containment_reason(runbook, signals, contain),
+            _containment_reason(facts, runbook, signals, contain),
             why,
         ),
     )
@@ -234,7 +234,9 @@ def _weight(finding: Finding) -> tuple[int, float]:
     return finding.severity_rank, finding.inspector_score or finding.cvss_score or 0.0
 
 
-def _containment_reason(runbook: Runbook, signals: tuple[Signal, ...], contain: bool) -> str:
+def _containment_reason(facts: CaseFacts, runbook: Runbook, signals: tuple[Signal, ...], contain: bool) -> str:
+    if facts.contained:
+        return "it is contained already: what reached it before is cut off, and that it is not exposed now says nothing"
     if contain:
         chosen = next(each for each in runbook.contain.when if each and set(each) <= set(signals))
         return f"contain first: {runbook.name} contains what is {' and '.join(signal.words for signal in chosen)}"

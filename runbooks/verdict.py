@@ -24,6 +24,9 @@ class VerdictKind(StrEnum):
     UNVERIFIABLE = "unverifiable"
 
 
+WORST_FIRST = (VerdictKind.NOT_FIXED, VerdictKind.UNVERIFIABLE, VerdictKind.FIXED)
+
+
 class Coverage(Model):
     """What Inspector says of its own view of the resource (ListCoverage, scan type PACKAGE)."""
 

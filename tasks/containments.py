@@ -47,6 +47,19 @@ def is_contained(ledger: Ledger, response: ResponseRow) -> bool:
     return contained
 
 
+def first_contained_by(ledger: Ledger, response: ResponseRow) -> str:
+    """The earliest response whose containment of these cases is in force; this one, where none is."""
+    first: str | None = None
+    for each in responses_of(ledger, response.cases):
+        history = read_history(ledger, each.id)
+        released = history.phases.get(Phase.RELEASE)
+        if released is not None and released.result == "done":
+            first = None
+        if history.contained and first is None:
+            first = each.id
+    return first or response.id
+
+
 def responses_of(ledger: Ledger, cases: tuple[str, ...]) -> list[ResponseRow]:
     """Every response that acted on one of these cases, oldest first."""
     return [row for row in ledger.responses() if set(row.cases) & set(cases)]

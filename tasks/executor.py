@@ -11,7 +11,8 @@ For each stage of a plan (its consecutive steps of one kind):
 Killed anywhere, it is called again and starts at 2: what was done is found, and is not done again.
 
 What has begun is looked at whatever has happened since, and what is half done is finished: nothing rests in between.
-Evidence is recorded when it fails, and never delays what follows.
+Evidence is recorded when it fails, and never delays what follows; what is not essential is waited for, and not when AWS
+denies it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Literal
 from runbooks.errors import AnswerLost, NotApproved, Outside, Throttled
 from runbooks.history import FINISHED, ResponseHistory
 from runbooks.plan import Plan
-from runbooks.records import Intent, Outcome
+from runbooks.records import Intent, Outcome, Waiting
 from runbooks.steps import AnyStep
 from tasks.gateways.actions.base import Action, Look
 from tasks.journal import Journal
@@ -33,6 +34,11 @@ CHUNK = 50
 """Targets between one look and the acts that follow it."""
 MOST_TRIES = 3
 """How often evidence is asked for before the plan goes on without it."""
+MAY_PASS = frozenset(
+    {Outside.code, "unreachable", "InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable"}
+)
+"""Codes of what failed on the way or at AWS itself (EC2 API reference, "Server error codes"): no answer about a step."""
+_NOT_ENDED = "it did not end in the time that the runbook allows"
 
 
 @dataclass(frozen=True)
@@ -80,13 +86,21 @@ class Executor:
     def give_up(self, plan: Plan, stage: Sequence[AnyStep]) -> None:
         """End what is still going on as failed: it has taken longer than the runbook allows.
 
-        It may end all the same, so the history goes on counting it as changed, and the release puts it back.
+        What was begun may end all the same, so the history goes on counting it as changed, and the release puts it
+        back. What has no outcome yet is ended only where this very stage was waited for: a later one is tried first.
         """
         history = self._journal.history()
+        waited_for = _waited_for(history, plan, stage)
         for step in stage:
-            outcome = history.outcome(plan, step)
+            outcome, begun = history.outcome(plan, step), plan.operation(step) in history.intents
             if outcome is not None and outcome.status == "in-progress":
-                self._end(plan, step, "failed", "it did not end in the time that the runbook allows")
+                self._end(plan, step, "failed", _NOT_ENDED)
+            elif outcome is None and waited_for and begun:
+                # Both: a failure alone would say that nothing was changed.
+                self._end(plan, step, "in-progress", "it was begun, and no answer came")
+                self._end(plan, step, "failed", _NOT_ENDED)
+            elif outcome is None and waited_for:
+                self._end(plan, step, "failed", "it could not be begun in the time that the runbook allows")
 
     def _open(self, history: ResponseHistory, plan: Plan, step: AnyStep, fallen: Mapping[str, str]) -> bool:
         """Whether the step is to be looked at. What has begun always is: it may be half done."""
@@ -111,6 +125,9 @@ class Executor:
         try:
             looks = action.look(steps, operations)
         except Outside as error:
+            if len(steps) > 1 and _is_answer(error):
+                # An account that denies it does not decide for the others.
+                return [reason for step in steps for reason in self._chunk(history, plan, [step], fallen)]
             return self._unseen(history, plan, steps, error)
         waiting, acting = [], []
         for step in steps:
@@ -133,12 +150,15 @@ class Executor:
         return waiting + [reason for step, _ in acting if (reason := self._act(history, action, plan, step))]
 
     def _unseen(self, history: ResponseHistory, plan: Plan, steps: Sequence[AnyStep], error: Outside) -> list[str]:
-        """The live state could not be read: it is looked at again, but for evidence, which holds nothing up."""
-        if all(_delays_nothing(step) for step in steps):
+        """The live state could not be read: it is looked at again, but for what the plan goes on without."""
+        if all(_goes_on_without(step, error) for step in steps):
             for step in steps:
-                # What was sent may have been done: not failed, so that its undo stays planned.
-                begun = plan.operation(step) in history.intents
-                self._end(plan, step, "in-progress" if begun else "failed", f"{error.code}: {error.detail}")
+                words = f"{error.code}: {error.detail}"
+                if plan.operation(step) not in history.intents:
+                    self._end(plan, step, "failed", words)
+                elif history.outcome(plan, step) is None:
+                    # What was sent may have been done: not failed, so that its undo stays planned.
+                    self._end(plan, step, "in-progress", words)
             return []
         if isinstance(error, Throttled | AnswerLost):
             return [f"AWS did not answer ({error.code}); looking again"]
@@ -188,8 +208,8 @@ class Executor:
         words = f"{refusal.code}: {refusal.detail}"
         try:
             look = action.look([step], {each.key: plan.operation(each) for each in plan.steps})[step.key]
-        except Outside:
-            if not _delays_nothing(step):
+        except Outside as unseen:
+            if not _goes_on_without(step, unseen):
                 raise
             look = Look(status="failed")
         if look.status in ("as-left", "in-progress"):
@@ -260,6 +280,32 @@ def _rests_on(history: ResponseHistory, plan: Plan) -> None:
 def _delays_nothing(step: AnyStep) -> bool:
     """Whether the plan goes on without it as soon as there is trouble; putting it back is waited for."""
     return step.evidence and not step.undoes
+
+
+def _goes_on_without(step: AnyStep, unseen: Outside) -> bool:
+    """Whether the plan goes on though the step could not be looked at: it is evidence, or not essential and denied."""
+    return _delays_nothing(step) or (not step.essential and not step.undoes and _is_answer(unseen))
+
+
+def _is_answer(error: Outside) -> bool:
+    """Whether AWS itself said no, and will say it again."""
+    passes = isinstance(error, Throttled | AnswerLost) or error.code in MAY_PASS
+    # An answer without a body has its HTTP status for a code.
+    return not passes and not error.code.startswith("5")
+
+
+def _waited_for(history: ResponseHistory, plan: Plan, stage: Sequence[AnyStep]) -> bool:
+    """Whether the phase has waited since the stages before this one left their last outcome."""
+    operations = {plan.operation(step) for step in stage}
+    for dated in reversed(history.entries):
+        match dated.record:
+            case Waiting() as waiting if waiting.phase == plan.phase:
+                return True
+            case Outcome() as outcome if outcome.digest == plan.digest and outcome.operation not in operations:
+                return False
+            case _:
+                continue
+    return False
 
 
 def fallen_out(history: ResponseHistory, plan: Plan) -> dict[str, str]:

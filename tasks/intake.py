@@ -9,9 +9,10 @@ from runbooks.catalog import Catalog
 from runbooks.errors import BadInput
 from runbooks.event import read_payload
 from runbooks.finding import Finding, FindingStatus
-from runbooks.records import FindingSeen
+from runbooks.records import CaseTriaged, FindingSeen
 from tasks.gateways.ledger import CaseRow, Delivery, Ledger
 
+ANSWERED = "ANSWERED"
 COMMAND = "command"
 """The source of what a person asks for: it is answered even when it is no news."""
 
@@ -30,6 +31,7 @@ def drain(ledger: Ledger, catalog: Catalog, limit: int = 100) -> Drained:
     pending = ledger.pending(limit)
     for delivery in pending:
         started += _take(ledger, catalog, delivery)
+    started += _answer_latecomers(ledger)
     return Drained(deliveries=len(pending), responses=tuple(started))
 
 
@@ -90,3 +92,44 @@ def _brought_by(ledger: Ledger, case: str, delivery: Delivery) -> bool:
     records = (entry.record() for entry in reversed(ledger.entries(case_stream(case))))
     newest = next((record for record in records if isinstance(record, FindingSeen)), None)
     return newest is not None and newest.delivery == delivery.id
+
+
+def latecomers(ledger: Ledger, case: str) -> tuple[str, ...]:
+    """The ARNs of active findings that came after the case's last triage: no response has answered them yet."""
+    seen: dict[str, str] = {}
+    for entry in ledger.entries(case_stream(case)):
+        match entry.record():
+            case FindingSeen(finding=finding) if finding.status != FindingStatus.ACTIVE:
+                seen[finding.arn] = finding.status
+            case FindingSeen(finding=finding) if seen.get(finding.arn) != ANSWERED:
+                # An answered one that is sent again is an echo (of our own tags, say); one that was closed is back.
+                seen[finding.arn] = finding.status
+            case CaseTriaged(response=response) if _is_playbook(ledger, response):
+                # What a triage could read is answered by its response, whatever that came to.
+                seen = {arn: ANSWERED if status == FindingStatus.ACTIVE else status for arn, status in seen.items()}
+            case _:
+                pass
+    return tuple(arn for arn, status in seen.items() if status == FindingStatus.ACTIVE)
+
+
+def _is_playbook(ledger: Ledger, response: str) -> bool:
+    row = ledger.response(response)
+    return row is not None and row.purpose == "respond"
+
+
+def _answer_latecomers(ledger: Ledger) -> list[str]:
+    """A new finding on a case that was being acted upon waits for its next response: this starts it."""
+    waiting = (case for case in ledger.cases("open") if case.response_id is None and case.last_response_id is not None)
+    return [
+        ledger.start_response(case.key.runbook, (case.id,), "sweep").id
+        for case in waiting
+        if latecomers(ledger, case.id) and not _failed_before_triage(ledger, case)
+    ]
+
+
+def _failed_before_triage(ledger: Ledger, case: CaseRow) -> bool:
+    """A response that got nowhere was handed to a person: starting the like of it again would never end."""
+    last = case.last_response_id or ""
+    records = (entry.record() for entry in ledger.entries(case_stream(case.id)))
+    read = any(isinstance(record, CaseTriaged) and record.response == last for record in records)
+    return _is_playbook(ledger, last) and not read

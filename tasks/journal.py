@@ -57,10 +57,12 @@ class Journal:
         outcome = history.outcomes.get(operation)
         if outcome is not None and outcome.status in ("done", "already-done"):
             return outcome.result
-        if operation in history.intents and (found := find(operation)) is not None:
-            self._done(operation, action, subject, "already-done", found)
-            return dict(found)
-        self.write(self.intend(operation, action, subject, {}))
+        if operation in history.intents:
+            if (found := find(operation)) is not None:
+                self._done(operation, action, subject, "already-done", found)
+                return dict(found)
+        else:
+            self.write(self.intend(operation, action, subject, {}))
         made = act(operation)
         self._done(operation, action, subject, "done", made)
         return dict(made)

@@ -46,8 +46,13 @@ def thread_of(response: str, history: ResponseHistory) -> MessageRef | None:
 
 
 def tell_asked(run: Run, plan: Plan, attempt: int, expires_at: datetime) -> None:
-    message = approval_message(plan, run.keys, run_url(run), expires_at)
-    undelivered(lambda: post_once(run, _question(plan, attempt), message))
+    message, subject = approval_message(plan, run.keys, run_url(run), expires_at), _question(plan, attempt)
+    slack, asked = run.services.slack, _posted(run, subject)
+    if slack is not None and asked is not None:
+        # Asked again by a later run: the form has moved there with it.
+        undelivered(lambda: slack.update(asked, message.text, message.blocks))
+    else:
+        undelivered(lambda: post_once(run, subject, message))
 
 
 def tell_decided(run: Run, plan: Plan, decision: Decision) -> None:
@@ -58,12 +63,8 @@ def tell_decided(run: Run, plan: Plan, decision: Decision) -> None:
     if not plan.approval.required:
         return
     message = decision_message(decision, plan, run.keys, at=run.now())
-    asked = run.history().outcomes.get(
-        operation_id(run.response.id, f"post-message/{_question(plan, decision.attempt)}")
-    )
-    slack = run.services.slack
-    if slack is not None and asked is not None and asked.result:
-        question = MessageRef.model_validate(asked.result)
+    slack, question = run.services.slack, _posted(run, _question(plan, decision.attempt))
+    if slack is not None and question is not None:
         undelivered(lambda: slack.update(question, message.text, message.blocks))
     else:
         undelivered(lambda: post_once(run, f"decision/{plan.digest}/{decision.attempt}", message))
@@ -90,6 +91,12 @@ def artifact_url(run: Run, name: str) -> str:
 
 def _question(plan: Plan, attempt: int) -> str:
     return f"question/{plan.digest}/{attempt}"
+
+
+def _posted(run: Run, subject: str) -> MessageRef | None:
+    """A message of the response that has been posted."""
+    outcome = run.history().outcomes.get(operation_id(run.response.id, f"post-message/{subject}"))
+    return MessageRef.model_validate(outcome.result) if outcome and outcome.result else None
 
 
 def undelivered(tell: Callable[[], object]) -> str | None:

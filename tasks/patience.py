@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from runbooks.history import ResponseHistory
-from runbooks.records import RunStarted, Waiting
+from runbooks.records import Intent, RunStarted, Waiting
 from tasks.run import Run
 
 MOST_IDLE_RUNS = 8
@@ -31,7 +31,8 @@ def idle_runs(history: ResponseHistory) -> int:
         match dated.record:
             case RunStarted():
                 count += 1
-            case Waiting(phase="trouble"):
+            case Waiting(phase="trouble") | Intent(digest=None):
+                # A message or a ticket that was only meant to be sent is no progress.
                 continue
             case _:
                 break

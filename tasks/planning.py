@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from runbooks.definition import Signal
 from runbooks.errors import Refused
@@ -14,13 +14,13 @@ from runbooks.planning.remediation import plan_remediation
 from runbooks.planning.verification import plan_verification
 from runbooks.records import PlanMade
 from runbooks.triage import Assessment
-from runbooks.verdict import VerdictKind
+from runbooks.verdict import WORST_FIRST, VerdictKind
 from tasks.artifacts import show
-from tasks.containments import contained_by, remediated
+from tasks.containments import contained_by, first_contained_by, is_contained, remediated
 from tasks.gateways.ssm import SsmGateway
 from tasks.run import Run, current
 from tasks.triage import all_assessments, assessments_of
-from tasks.verdicts import verdicts_on
+from tasks.verdicts import newest_verdict, verdicts_on
 from tasks.visible import visible
 
 MOST_REVISIONS = 3
@@ -105,7 +105,8 @@ def _remediate(run: Run, history: ResponseHistory, before: Plan | None) -> Plan:
         run.runbook,
         [_with_its_first_self(run, each) for each in _assessments(run)],
         bucket=run.services.settings.package_bucket,
-        contained=history.contained,
+        contained=is_contained(run.services.ledger, run.response),
+        snapshots=_has_snapshots(run),
         revision=history.next_revision(Phase.REMEDIATE),
         previous=before.digest if before else None,
     )
@@ -133,7 +134,8 @@ def _release(run: Run, history: ResponseHistory, before: Plan | None) -> Plan:
     patched = [case for case in run.response.cases if not remediated(history, remediation, case).replaced]
     known = assessments_of(run.services.ledger, run.response.id, run.response.cases)
     suspected = any(Signal.COMPROMISE_SUSPECTED in each.triage.signals for each in known.values())
-    said_so = all(plan.releases_when_fixed for plan in contained.plans)
+    # Only what was approved in this very response can say so; an older containment is asked about.
+    said_so = all(plan.releases_when_fixed and plan.digest in history.plans for plan in contained.plans)
     by_itself = run.response.purpose == "respond" and run.runbook.release.when_fixed == "by-itself"
     return plan_release(
         run.runbook,
@@ -142,8 +144,18 @@ def _release(run: Run, history: ResponseHistory, before: Plan | None) -> Plan:
         patched,
         response=run.response.id,
         by_itself=by_itself and said_so and not suspected,
+        proven=_proven(run, patched),
         revision=history.next_revision(Phase.RELEASE),
     )
+
+
+def _proven(run: Run, cases: Sequence[str]) -> str | None:
+    """The newest verdict on these cases, the worst of them; None where one of them has none."""
+    verdicts = [newest_verdict(run.services.ledger, case) for case in cases]
+    kinds = [verdict.kind for verdict in verdicts if verdict is not None]
+    if len(kinds) < len(cases):
+        return None
+    return next((kind.value for kind in WORST_FIRST if kind in kinds), None)
 
 
 PLANNERS: dict[Phase, Callable[[Run, ResponseHistory, Plan | None], Plan]] = {
@@ -164,8 +176,16 @@ def _assessments(run: Run) -> list[Assessment]:
     return acting
 
 
+def _has_snapshots(run: Run) -> bool:
+    """Whether snapshots were taken when the cases were contained."""
+    contained = contained_by(run.services.ledger, run.response)
+    return any(outcome.action == "create-snapshots" for outcome in contained.outcomes.values())
+
+
 def _with_its_first_self(run: Run, assessment: Assessment) -> Assessment:
     """The instance as it was before it was contained: a successor takes its groups, not the quarantine's."""
-    first = all_assessments(run.services.ledger, run.response.id, assessment.case)[0].facts.resource
+    ledger = run.services.ledger
+    before = all_assessments(ledger, first_contained_by(ledger, run.response), assessment.case)
+    first = (before or [assessment])[0].facts.resource
     resource = assessment.facts.resource.model_copy(update={"instance": first.instance})
     return assessment.model_copy(update={"facts": assessment.facts.model_copy(update={"resource": resource})})

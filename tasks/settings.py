@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -82,6 +84,15 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http:// or https://")
         return value
 
+    @field_validator("slack_url", "jira_server")
+    @classmethod
+    def _keeps_a_token(cls, value: str | None) -> str | None:
+        if value and value.startswith("http://") and not _leads_to_this_machine(value):
+            raise ValueError(
+                "http:// is for this machine only (127.0.0.1, ::1, localhost): a token goes there; use https://"
+            )
+        return value
+
     @field_validator("role_arn")
     @classmethod
     def _names_account_and_role(cls, value: str) -> str:
@@ -115,7 +126,16 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = (
-            f"{PREFIX}{'_'.join(str(part) for part in each['loc']).upper()}: {each['msg']}"
+            f"{PREFIX}{'_'.join(str(part) for part in each['loc']).upper()}: "
+            + each["msg"].removeprefix("Value error, ")
             for each in error.errors(include_url=False, include_input=False)
         )
         raise InvalidSetting("; ".join(problems)) from None
+
+
+def _leads_to_this_machine(address: str) -> bool:
+    try:
+        host = urlsplit(address).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

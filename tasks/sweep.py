@@ -7,13 +7,14 @@ ledger; everything it does can be done twice.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from runbooks.errors import Outside, RunbooksError
 from runbooks.records import Decision
 from tasks.flow_runs import Start, cancel, condition, start
-from tasks.gateways.ledger import ResponseRow
+from tasks.gateways.ledger import ApprovalRow, ResponseRow
 from tasks.intake import drain
 from tasks.services import Services
 
@@ -38,35 +39,49 @@ class Swept:
 
 
 async def sweep(have: Services) -> Swept:
-    """One pass. A trouble with one response is told, and does not keep the others waiting."""
+    """One pass. A trouble with one response, or with the inbox, is told, and does not keep the others waiting.
+
+    Raises:
+        LedgerError: the ledger does not say what there is to do.
+    """
     swept = Swept()
-    swept.deliveries = drain(have.ledger, have.catalog).deliveries
+    await _guarded(swept, "inbox", _drain(have, swept))
     now = have.now()
     for question in have.ledger.expired_approvals(now):
-        decision = Decision(
-            digest=question.digest,
-            attempt=question.attempt,
-            answer="expired",
-            approver=None,
-            channel="sweep",
-            reason="nobody answered in time",
-        )
-        if have.ledger.decide(question.response_id, decision):
-            swept.expired.append(question.response_id)
-            if question.flow_run:
-                await _guarded(swept, question.response_id, cancel(question.flow_run, "the approval expired"))
+        await _guarded(swept, question.response_id, _expire(have, question, swept))
     asleep = {response.id: "its answer did not wake it" for response in have.ledger.answered(now - ANSWER_GRACE)}
     asleep |= dict.fromkeys(swept.expired, "its approval expired")
-    for response in (each for status in LIVE for each in have.ledger.responses(status)):
+    # All of them before the first is moved on: it would come again under its next status.
+    live = [each for status in LIVE for each in have.ledger.responses(status)]
+    for response in live:
         await _guarded(swept, response.id, _keep_moving(have, response, asleep.get(response.id), now, swept))
     return swept
 
 
-async def _guarded(swept: Swept, response: str, work: object) -> None:
+async def _guarded(swept: Swept, what: str, work: Awaitable[None]) -> None:
     try:
-        await work  # type: ignore[misc]
+        await work
     except RunbooksError as error:
-        swept.troubles.append(f"{response}: {error.code}: {error.detail}")
+        swept.troubles.append(f"{what}: {error.code}: {error.detail}")
+
+
+async def _drain(have: Services, swept: Swept) -> None:
+    swept.deliveries = drain(have.ledger, have.catalog).deliveries
+
+
+async def _expire(have: Services, question: ApprovalRow, swept: Swept) -> None:
+    decision = Decision(
+        digest=question.digest,
+        attempt=question.attempt,
+        answer="expired",
+        approver=None,
+        channel="sweep",
+        reason="nobody answered in time",
+    )
+    if have.ledger.decide(question.response_id, decision):
+        swept.expired.append(question.response_id)
+        if question.flow_run:
+            await cancel(question.flow_run, "the approval expired")
 
 
 async def _keep_moving(have: Services, response: ResponseRow, asleep: str | None, now: datetime, swept: Swept) -> None:

@@ -10,6 +10,7 @@ from runbooks.facts import CaseFacts
 from runbooks.records import CaseTriaged
 from runbooks.triage import Assessment, assess
 from tasks.artifacts import show
+from tasks.containments import is_contained
 from tasks.facts import read_case_facts
 from tasks.gateways.ledger import Ledger
 from tasks.run import Run, current
@@ -45,6 +46,12 @@ def already_triaged() -> Triaged | None:
     known = assessments_of(run.services.ledger, run.response.id, run.response.cases)
     complete = all(case in known for case in run.response.cases)
     return Triaged(tuple(known[case] for case in run.response.cases)) if complete else None
+
+
+def still_contained() -> bool:
+    """Whether a containment of this response's cases is in force now."""
+    run = current()
+    return is_contained(run.services.ledger, run.response)
 
 
 @visible("triage", "Triage")
@@ -84,7 +91,9 @@ def all_assessments(ledger: Ledger, response: str, case: str) -> list[Assessment
 def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:
     keys = {case: run.keys[case] for case in cases}
     seen = {case: run.services.ledger.case_findings(case) for case in cases}
-    return read_case_facts(run.aws, keys, seen, run.runbook.remediate.image_parameter)
+    facts = read_case_facts(run.aws, keys, seen, run.runbook.remediate.image_parameter)
+    contained = is_contained(run.services.ledger, run.response)
+    return {case: each.model_copy(update={"contained": contained}) for case, each in facts.items()}
 
 
 def _write_down(run: Run, facts: dict[str, CaseFacts]) -> dict[str, Assessment]:

@@ -11,7 +11,7 @@ from runbooks.history import ResponseHistory
 from runbooks.plan import Phase, Plan
 from runbooks.records import CaseSuccessors, CaseVerdict
 from runbooks.triage import Assessment
-from runbooks.verdict import NotYet, Verdict, VerdictKind, judge
+from runbooks.verdict import WORST_FIRST, NotYet, Verdict, VerdictKind, judge
 from tasks.artifacts import show
 from tasks.containments import remediated
 from tasks.evidence import Subject, gather
@@ -21,8 +21,6 @@ from tasks.run import Run, current
 from tasks.triage import assessments_of
 from tasks.verdicts import verdicts_on
 from tasks.visible import visible
-
-WORST_FIRST = (VerdictKind.NOT_FIXED, VerdictKind.UNVERIFIABLE, VerdictKind.FIXED)
 
 
 @dataclass(frozen=True)

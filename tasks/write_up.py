@@ -9,17 +9,19 @@ from runbooks.errors import Outside
 from runbooks.history import Dated, ResponseHistory, fold
 from runbooks.plan import Phase
 from runbooks.records import CaseOpened, PhaseEnded, ResponseEnded
-from runbooks.telling.messages import outcome_message
+from runbooks.telling.messages import note, outcome_message
 from runbooks.telling.post_mortem import PostMortem, write_post_mortem
 from runbooks.telling.post_mortem_text import post_mortem_markdown
-from runbooks.telling.tickets import person_ticket, post_mortem_ticket
-from runbooks.verdict import Verdict, VerdictKind
+from runbooks.telling.tickets import Ticket, person_ticket, post_mortem_ticket
+from runbooks.verdict import Verdict
 from tasks.alert import create_once, findings_of, ticket_of
 from tasks.artifacts import show
 from tasks.containments import is_contained
 from tasks.gateways.jira import TicketRef
+from tasks.intake import latecomers
 from tasks.journal import dated
 from tasks.notices import artifact_url, post_once, run_url, undelivered
+from tasks.patience import exhausted
 from tasks.run import Run, current
 from tasks.triage import assessments_of
 from tasks.verdicts import newest_verdict, verdicts_on
@@ -39,14 +41,13 @@ def hand_over(result: str, reason: str) -> ResponseEnded:
     """End a response that needs a person: nothing more is done, what is contained stays so, and a ticket says it."""
     run = current()
     history = run.history()
-    ended = ResponseEnded(result=result, reason=reason or result, contained=history.contained)
+    contained = is_contained(run.services.ledger, run.response)
+    ended = ResponseEnded(result=result, reason=reason or result, contained=contained)
+    undelivered(lambda: post_once(run, "person", note(f"A person is needed: {result}. {ended.reason}")))
     ticket = person_ticket(
         ended, history, run.keys, tuple(_verdicts(run, history).values()), run.runbook, run_url=run_url(run)
     )
-    made = create_once(run, "person", ticket)
-    alert = ticket_of(run.response.id, history)
-    if made is not None and alert is not None and run.services.jira is not None:
-        run.services.jira.link(made.key, alert.key, "Relates")
+    _open_linked(run, "person", ticket)
     return _end(run, ended)
 
 
@@ -56,7 +57,7 @@ def close_with_post_mortem() -> ResponseEnded:
     run = current()
     history = run.history()
     released = history.phase_ended(Phase.RELEASE)
-    contained = history.contained
+    contained = is_contained(run.services.ledger, run.response)
     reason = "every case is fixed, and the evidence agrees"
     if contained:
         kept = released is not None and released.result == "not-needed"
@@ -103,6 +104,20 @@ def _end(run: Run, ended: ResponseEnded) -> ResponseEnded:
     return ended
 
 
+def _open_linked(run: Run, subject: str, ticket: Ticket) -> None:
+    """Open a ticket, linked to the alert's. Where nothing has moved for long, the response ends without it."""
+
+    def open_ticket() -> None:
+        made, alert = create_once(run, subject, ticket), ticket_of(run.response.id, run.history())
+        if made is not None and alert is not None and run.services.jira is not None:
+            run.services.jira.link(made.key, alert.key, "Relates")
+
+    if exhausted(run):
+        undelivered(open_ticket)
+    else:
+        open_ticket()
+
+
 def _resolve(run: Run, ticket: TicketRef) -> None:
     """Move the alert's ticket to Done; a workflow that knows no such move leaves that to a person."""
     try:
@@ -117,11 +132,12 @@ def _closing(run: Run, ended: ResponseEnded, verdicts: Mapping[str, Verdict]) ->
     """The cases that are over, each with its reason: proven fixed and not contained, or rightly left alone."""
     if ended.contained:
         return {}
+    answered = [case for case in run.response.cases if not latecomers(run.services.ledger, case)]
     match run.response.purpose, ended.result:
         case "respond", "nothing-to-do":
-            return dict.fromkeys(run.response.cases, ended.reason)
+            return dict.fromkeys(answered, ended.reason)
         case (("respond" | "verify"), "fixed"):
-            return {case: "fixed" for case, verdict in verdicts.items() if verdict.kind is VerdictKind.FIXED}
+            return {case: "fixed" for case in answered if case in verdicts and verdicts[case].kind == "fixed"}
         case "release", "released":
             newest = {case: newest_verdict(run.services.ledger, case) for case in run.response.cases}
             return {
@@ -145,10 +161,7 @@ def _write_post_mortem(run: Run, history: ResponseHistory, verdicts: Mapping[str
     )
     show.post_mortem(run, post_mortem_markdown(post_mortem))
     if run.runbook.post_mortem.ticket:
-        made = create_once(run, "post-mortem", post_mortem_ticket(post_mortem))
-        alert = ticket_of(run.response.id, history)
-        if made is not None and alert is not None and run.services.jira is not None:
-            run.services.jira.link(made.key, alert.key, "Relates")
+        _open_linked(run, "post-mortem", post_mortem_ticket(post_mortem))
     return post_mortem
 
 

@@ -14,7 +14,7 @@ from runbooks.model import Model
 from runbooks.plan import Phase, Plan
 from runbooks.records import CaseSuccessors, CaseVerdict, Decision
 from runbooks.steps import AnyStep
-from runbooks.verdict import Verdict
+from runbooks.verdict import Verdict, VerdictKind
 
 if TYPE_CHECKING:
     from tasks.gateways.ledger import CaseRow, ResponseRow
@@ -82,17 +82,19 @@ def tell(have: Services, case: CaseRow) -> CaseStory:
     records = [entry.record() for entry in have.ledger.entries(case_stream(case.id))]
     responses = tuple(_response(have, row, history) for row, history in zip(rows, histories, strict=True))
     contained = tuple(_still_contained(case.id, histories))
+    findings = have.ledger.case_findings(case.id)
+    verdict = next((each.verdict for each in reversed(records) if isinstance(each, CaseVerdict)), None)
     return CaseStory(
         id=case.id,
         key=case.key,
         status=case.status,
         severity=case.severity,
         opened_at=case.opened_at,
-        findings=have.ledger.case_findings(case.id),
+        findings=findings,
         successors=next((each.successors for each in reversed(records) if isinstance(each, CaseSuccessors)), ()),
-        verdict=next((each.verdict for each in reversed(records) if isinstance(each, CaseVerdict)), None),
+        verdict=verdict,
         still_contained=contained,
-        next=_next(case, responses[-1] if responses else None, contained=bool(contained)),
+        next=_next(case, responses[-1] if responses else None, _contained_words(case, findings, verdict, contained)),
         responses=responses,
     )
 
@@ -188,11 +190,11 @@ def _take(standing: dict[str, str], history: ResponseHistory, plan: Plan, step: 
         standing[step.undo.key] = step.describe() + ("" if done else " (begun; its outcome is not known)")
 
 
-def _next(case: CaseRow, response: ResponseStory | None, *, contained: bool) -> str:
+def _next(case: CaseRow, response: ResponseStory | None, contained: str) -> str:
     if response is None:
         return "The sweep starts a response: runbooks sweep"
     if response.status == "ended":
-        return _after_the_end(case, response, contained=contained)
+        return contained or _after_the_end(case, response)
     match response.status:
         case "asking" if any(plan.answer == "open" for plan in response.plans):
             where = f" at {response.run_url}" if response.run_url else " in the Prefect UI"
@@ -208,11 +210,23 @@ def _next(case: CaseRow, response: ResponseStory | None, *, contained: bool) -> 
             return "The sweep starts its run: runbooks sweep"
 
 
-def _after_the_end(case: CaseRow, response: ResponseStory, *, contained: bool) -> str:
-    if contained:
-        return f"A person ends the containment: runbooks release {case.id}"
+def _after_the_end(case: CaseRow, response: ResponseStory) -> str:
     if case.status == "closed" or response.result in ("fixed", "released", "nothing-to-do"):
         return "Nothing"
     return (
         f"A person takes it on{f', in {response.ticket}' if response.ticket else ''}; then: runbooks verify {case.id}"
+    )
+
+
+def _contained_words(
+    case: CaseRow, findings: Sequence[Finding], verdict: Verdict | None, contained: Sequence[str]
+) -> str:
+    """What a person does about a containment that stays; empty where there is none."""
+    if not contained:
+        return ""
+    if verdict is not None and verdict.kind is VerdictKind.FIXED:
+        return f"A person ends the containment: runbooks release {case.id}"
+    return (
+        f"The instance is contained and not proven fixed. To have it remediated: runbooks respond {findings[-1].arn}; "
+        f"if it was mended by hand: runbooks verify {case.id}"
     )

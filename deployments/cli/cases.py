@@ -94,7 +94,7 @@ def _in_lines(story: CaseStory) -> Iterator[str]:
     yield f"  runbook    {story.key.runbook}"
     for finding in story.findings:
         name = finding.vulnerability_id or finding.title
-        yield f"  finding    {name}, {finding.severity}, {finding.status}: {finding.arn}"
+        yield f"  finding    {name}, {finding.severity}, {finding.status} when it arrived: {finding.arn}"
     if story.successors:
         yield f"  replaced   by {', '.join(story.successors)}"
     if story.verdict:

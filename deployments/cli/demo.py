@@ -54,7 +54,7 @@ def demo(
             bucket = furnish(local.aws, payload, known_exploited=event is None)
             status.update("Starting Prefect, the receiver and the sweep (about 20 s)")
             local.start_product(stack, bucket)
-        _introduce(console, local)
+        introduce(console, local)
         report = _play(console, stack, local, payload, told=not json, interactive=interactive, reject=reject)
         _conclude(console, local, report)
         if json:
@@ -65,10 +65,10 @@ def demo(
     return 0 if report.good or reject else 1
 
 
-def _introduce(console: Console, local: Local) -> None:
+def introduce(console: Console, local: Local) -> None:
     console.print("Everything runs on this machine; AWS, Slack and Jira are the sandbox's.")
     console.print(f"  Prefect   {local.prefect}")
-    console.print(f"  Receiver  {local.receiver}/docs")
+    console.print(f"  Receiver  {local.receiver}/openapi.json")
     console.print(f"  Slack     {local.slack.removesuffix('api/')}   Jira  {local.jira}")
 
 

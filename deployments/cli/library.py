@@ -9,7 +9,7 @@ from cyclopts import App
 
 from deployments.cli.opening import read_settings
 from deployments.cli.output import Json, data, lines, rows
-from runbooks.catalog import LIBRARY, Catalog, read_runbook
+from runbooks.catalog import LIBRARY, Catalog, files_of, read_runbook
 from runbooks.errors import InvalidRunbook
 
 app = App(
@@ -70,8 +70,7 @@ def validate(*files: Path, as_json: Json = False) -> None:
     Args:
         files: Files to check; without any, the whole library and your own folders.
     """
-    folders = (LIBRARY, *read_settings().library_folders)
-    chosen = files or tuple(file for folder in folders for file in sorted(folder.glob("*.yaml")))
+    chosen = files or files_of(LIBRARY, *read_settings().library_folders)
     problems = {str(file): _problems(file) for file in chosen}
     if as_json:
         data([{"file": file, "problems": found} for file, found in problems.items()])

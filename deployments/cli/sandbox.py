@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from deployments.cli.opening import read_settings
 from deployments.cli.output import Json, data, lines, say
 
-Port = Annotated[int, Parameter(help="0 takes a free one.", show_default=False)]
+Port = Annotated[int, Parameter(help="0 takes a free one.", show_default=False, validator=Number(gte=0, lte=65535))]
 
 JIRA_USER = "runbooks@example.com"
 """The one login of the sandbox's Jira site."""

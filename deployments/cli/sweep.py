@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 
 from deployments.cli.opening import opened
 from deployments.cli.output import say
-from runbooks.errors import InvalidSetting, LedgerError, Outside
+from runbooks.errors import InvalidSetting, Outside, RunbooksError
 from runbooks.telling.words import moment
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ async def _for_ever(have: Services) -> NoReturn:
         try:
             swept = await pass_over(have)
             words, trouble = _words(swept), "; ".join(swept.troubles)
-        except (Outside, LedgerError) as error:
+        except RunbooksError as error:
             words = trouble = f"trouble: {error.code}: {error.detail}"
         if words and (words != last or not trouble):
             _log(have, words)

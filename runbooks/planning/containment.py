@@ -9,7 +9,7 @@ from functools import partial
 from runbooks.definition import Quarantine, Runbook, Signal
 from runbooks.errors import LimitExceeded, Refused
 from runbooks.exposure import InternetPath, paths_from_internet
-from runbooks.instance import Instance, InstanceFacts, Rule, SecurityGroup
+from runbooks.instance import Instance, InstanceFacts, Interface, Rule, SecurityGroup
 from runbooks.plan import Phase, Plan
 from runbooks.quarantine import egress_rules, is_quarantine_group, quarantine_group_name
 from runbooks.steps import (
@@ -58,7 +58,7 @@ def plan_containment(
         LimitExceeded: the plan would touch more cases or interfaces than the runbook allows.
         Refused: the runbook cuts connections while a path from the internet exists.
     """
-    chosen = [each for each in assessments if each.triage.contain and each.facts.resource.instance]
+    chosen = [each for each in assessments if each.triage.contain and _left_to_isolate(runbook, each)]
     _within_limits(runbook, chosen)
     by_vpc = _by_vpc(chosen)
     quarantines = tuple(_quarantine_groups(runbook.contain.quarantine, by_vpc))
@@ -244,12 +244,25 @@ def _snapshot(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
         yield CreateSnapshots(target=_target(instance), cases=(each.case,), volumes=volumes)
 
 
+def _left_to_isolate(runbook: Runbook, each: Assessment) -> bool:
+    """Whether there is anything to contain: not where the instance is gone, or wholly isolated by us already."""
+    instance = each.facts.resource.instance
+    if instance is None:
+        return False
+    isolated = all(_is_isolated(runbook, each, interface) for interface in instance.interfaces)
+    return not (each.facts.contained and isolated)
+
+
+def _is_isolated(runbook: Runbook, each: Assessment, interface: Interface) -> bool:
+    held = [each.facts.resource.group(group) for group in interface.groups]
+    return len(held) == 1 and held[0] is not None and is_quarantine_group(runbook.contain.quarantine, held[0].name)
+
+
 def _isolate(names: Mapping[Vpc, str], runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
     instance = _instance(each)
     choice = runbook.contain
     for interface in instance.interfaces:
-        held = [each.facts.resource.group(group) for group in interface.groups]
-        if len(held) == 1 and held[0] and is_quarantine_group(choice.quarantine, held[0].name):
+        if _is_isolated(runbook, each, interface):
             # An earlier plan isolated it; swapping again would make the quarantine its original state.
             continue
         yield SwapSecurityGroups(

@@ -12,7 +12,7 @@ from runbooks.records import Outcome
 from runbooks.steps import AnyStep, DetachFromAutoScaling, SwapSecurityGroups
 
 
-def plan_release(
+def plan_release(  # noqa: PLR0913 - each is a fact of its own, named at the call
     runbook: Runbook,
     contained: Sequence[Plan],
     outcomes: Mapping[str, Outcome],
@@ -20,6 +20,7 @@ def plan_release(
     *,
     response: str,
     by_itself: bool,
+    proven: str | None = None,
     revision: int = 1,
 ) -> Plan:
     """What puts back the contain plans for these cases, the newest change first.
@@ -28,6 +29,7 @@ def plan_release(
         contained: the contain plans, in the order in which they were carried out.
         outcomes: operation -> outcome; only what was changed is put back, or may have been (in progress).
         by_itself: whether the approved contain plans said that this may run without asking again.
+        proven: the newest verdict on the cases, None when there is none.
     """
     newest_first = tuple(reversed(contained))
     steps: dict[str, AnyStep] = {}
@@ -38,7 +40,10 @@ def plan_release(
         rule = ApprovalRule(required=False, covered_by=newest_first[0].digest)
         reason = "the verdict is fixed, and the approved containment said that it ends then"
     else:
-        rule, reason = runbook.release.approval.rule(), "the containment is to end"
+        rule, reason = runbook.release.approval.rule(), _why_asked(proven)
+        if proven != "fixed":
+            # Whatever the runbook says: putting back what is not proven fixed is a person's decision.
+            rule = rule.model_copy(update={"required": True})
     return Plan(
         response=response,
         runbook=runbook.name,
@@ -53,6 +58,13 @@ def plan_release(
         ),
         approval=rule,
     )
+
+
+def _why_asked(proven: str | None) -> str:
+    if proven == "fixed":
+        return "the containment is to end; the newest verdict is fixed"
+    known = f"the newest verdict is {proven}" if proven else "there is no verdict"
+    return f"the containment is to end ALTHOUGH NOTHING PROVES A FIX ({known}): what was cut off is exposed again"
 
 
 def _undone(contained: Plan, outcomes: Mapping[str, Outcome], cases: set[str]) -> Iterator[AnyStep]:

@@ -25,6 +25,8 @@ from runbooks.triage import Assessment, package_id
 
 COMMAND_SIZE = 50
 """Instances of one command (SendCommand takes at most 50 ids)."""
+SNAPSHOTS_LEAD_BACK = "a package update is not downgraded; the snapshots are the way back"
+NOTHING_LEADS_BACK = "a package update is not downgraded: a backup of your own is the only way back"
 
 
 def plan_remediation(
@@ -34,6 +36,7 @@ def plan_remediation(
     *,
     bucket: str,
     contained: bool,
+    snapshots: bool = False,
     revision: int = 1,
     previous: str | None = None,
 ) -> Plan:
@@ -42,6 +45,7 @@ def plan_remediation(
     Args:
         bucket: the S3 bucket for lists of packages, with `{account}` and `{region}` filled in for each.
         contained: whether the instances are under quarantine while this runs.
+        snapshots: whether there are snapshots of all these instances from before.
 
     Raises:
         LimitExceeded: the plan would touch more cases than the runbook allows.
@@ -65,7 +69,7 @@ def plan_remediation(
         steps=steps,
         reasons=tuple(dict.fromkeys(each.triage.reasons[-1] for each in (*patched, *replaced))),
         not_covered=tuple(_not_covered(runbook, patched, replaced, contained)),
-        cannot_be_put_back=("a package update is not downgraded; the snapshots are the way back",) if patched else (),
+        cannot_be_put_back=(SNAPSHOTS_LEAD_BACK if snapshots else NOTHING_LEADS_BACK,) if patched else (),
         approval=runbook.remediate.approval.rule(),
         previous=previous,
     )

@@ -306,7 +306,15 @@ def test_the_document_tells_every_answer(client: httpx.Client) -> None:
     (scheme,) = document["components"]["securitySchemes"].items()
     assert (scheme[1]["type"], scheme[1]["in"], scheme[1]["name"]) == ("apiKey", "header", "x-api-key")
     assert post["security"] == [{scheme[0]: []}]
-    assert set(document["paths"]["/healthz"]["get"]["responses"]) == {"200", "503"}
+    health = document["paths"]["/healthz"]["get"]
+    assert set(health["responses"]) == {"200", "503"}
+    assert "security" not in health
+    assert set(document["paths"]) == {"/webhooks/inspector", "/healthz"}
+
+
+def test_there_is_the_document_and_no_page_that_loads_scripts_from_elsewhere(client: httpx.Client) -> None:
+    found = {path: client.get(path).status_code for path in ("/openapi.json", "/docs", "/redoc")}
+    assert found == {"/openapi.json": 200, "/docs": 404, "/redoc": 404}
 
 
 _SERVE = """

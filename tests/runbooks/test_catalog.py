@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runbooks.catalog import LIBRARY, Catalog, read_runbook
-from runbooks.errors import InvalidRunbook, NotFound
+from runbooks.errors import InvalidRunbook, InvalidSetting, NotFound
 from tests.runbooks.builders import a_finding
 
 SMALL = """\
@@ -140,6 +140,13 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     assert refusal(latin).startswith("latin.yaml: cannot be read: ")
 
 
+def test_a_check_of_ours_speaks_in_our_own_words(tmp_path: Path) -> None:
+    said = refusal(write(tmp_path, SMALL.replace("10.0.9.0/24", "10.0.9.0")))
+    assert said == (
+        "small.yaml:11: contain.quarantine.package_mirrors.0: a CIDR has a prefix length, such as 10.0.9.0/24"
+    )
+
+
 def test_a_runbook_has_its_files_name(tmp_path: Path) -> None:
     assert refusal(write(tmp_path, SMALL, "other")) == "other.yaml:1: name: 'small' must be the file's name, 'other'"
 
@@ -162,6 +169,21 @@ def test_a_later_folders_runbook_takes_the_place_of_the_earlier_ones(tmp_path: P
     assert [runbook.name for runbook in catalog] == ["ec2-high-severity-cve", "ec2-package-cve"]
     assert catalog.named("ec2-package-cve").title == "Ours"
     assert Catalog.read().named("ec2-package-cve").title == "Package CVE on an EC2 instance"
+
+
+def test_a_folder_without_a_runbook_is_a_mistake_in_the_setting(tmp_path: Path) -> None:
+    empty, nowhere, file = tmp_path / "empty", tmp_path / "nowhere", write(tmp_path, SMALL)
+    empty.mkdir()
+    (empty / "small.yml").write_text(SMALL)
+    said = {
+        nowhere: f"RUNBOOKS_LIBRARY: there is no folder {nowhere}",
+        file: f"RUNBOOKS_LIBRARY: there is no folder {file}",
+        empty: f"RUNBOOKS_LIBRARY: the folder {empty} holds no *.yaml",
+    }
+    for folder, words in said.items():
+        with pytest.raises(InvalidSetting) as refused:
+            Catalog.read(LIBRARY, folder)
+        assert (refused.value.detail, refused.value.exit_code) == (words, 2)
 
 
 def test_a_name_that_nobody_has_is_answered_with_the_names_there_are() -> None:

@@ -240,8 +240,25 @@ def test_patched_and_replaced_cases_share_a_plan() -> None:
         "patch in place through Systems Manager: libssl3 to 3.0.2-0ubuntu1.99",
         "replace from ami-0patched: the runbook prefers it",
     )
-    assert plan.cannot_be_put_back == ("a package update is not downgraded; the snapshots are the way back",)
     assert plan.approval == a_runbook().remediate.approval.rule()
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "words"),
+    [
+        (True, "a package update is not downgraded; the snapshots are the way back"),
+        (False, "a package update is not downgraded: a backup of your own is the only way back"),
+    ],
+)
+def test_the_snapshots_are_called_the_way_back_only_where_there_are_any(snapshots: bool, words: str) -> None:
+    plan = a_plan(a_case(), snapshots=snapshots)
+    assert plan.cannot_be_put_back == (words,)
+    (command,) = commands(plan)
+    assert command.undo_reason == "a package is not downgraded; only a copy from before, if there is one, is a way back"
+
+
+def test_who_does_not_say_that_there_are_snapshots_gets_a_plan_that_counts_on_none() -> None:
+    assert a_plan(a_case()).cannot_be_put_back == a_plan(a_case(), snapshots=False).cannot_be_put_back
 
 
 def a_case_for_a_person() -> Assessment:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,13 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deployments.sandbox.operations import is_read
-from runbooks.errors import LeaseLost, NotApproved
+from runbooks.errors import AccessDenied, LeaseLost, NotApproved, Outside
 from runbooks.history import SUCCEEDED
 from runbooks.plan import Phase, Plan
 from runbooks.records import ApprovalAsked, Decision, Intent, Outcome, PlanMade, ResponseEnded
 from runbooks.steps import AnyStep, SwapSecurityGroups
 from tasks.executor import fallen_out
 from tasks.gateways.actions import actions
+from tasks.gateways.actions.base import Action, Look
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.gateways.aws_world import INSTANCE, an_event
 from tests.tasks.harness import (
@@ -312,6 +314,82 @@ def test_leaving_the_group_and_the_targets_is_waited_for_as_long_as_aws_throttle
     assert set(run.carry_out(plan).values()) == {"done"}
 
 
+LEAVING = [
+    ("autoscaling:DescribeAutoScalingInstances", "detach-from-auto-scaling-group", {"in_group": True}),
+    ("elasticloadbalancing:DescribeTargetHealth", "deregister-target", {"target_group": True}),
+]
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "ValidationError"])
+@pytest.mark.parametrize(("look", "kind", "options"), LEAVING)
+def test_leaving_that_cannot_be_looked_at_has_failed_and_the_network_is_cut_all_the_same(
+    open_house: OpenHouse, look: str, kind: str, options: dict[str, Any], code: str
+):
+    house = furnished(open_house, **options)
+    run, plan = to_contain(house)
+    (leaving,) = of_kind(plan, kind)
+    house.sessions.shaky.refused[look] = code
+    for stage in plan.stages():
+        assert run.once(plan, stage).finished
+    statuses = statuses_of(house, plan)
+    assert statuses == {step.key: "failed" if step == leaving else "done" for step in plan.steps}
+    assert code in house.history().outcomes[plan.operation(leaving)].detail
+    assert plan.operation(leaving) not in house.history().changes
+    assert fallen_out(house.history(), plan) == {}
+    assert_isolated(house, plan)
+
+
+@pytest.mark.parametrize("code", ["InternalFailure", "ServiceUnavailable", "503"])
+def test_leaving_is_looked_at_again_when_aws_itself_fails(open_house: OpenHouse, code: str):
+    house = furnished(open_house, in_group=True)
+    run, plan = to_contain(house)
+    house.sessions.shaky.refused["autoscaling:DescribeAutoScalingInstances"] = code
+    with pytest.raises(Outside):
+        run.carry_out(plan)
+    assert "detach-from-auto-scaling-group" not in {outcome.action for outcome in house.history().outcomes.values()}
+    house.sessions.shaky.refused.clear()
+    assert set(run.carry_out(plan).values()) == {"done"}
+
+
+def test_returning_to_the_group_is_not_given_up_because_it_cannot_be_looked_at(open_house: OpenHouse):
+    house = furnished(open_house, in_group=True)
+    before = described(house)
+    run = house.start().phase(Phase.CONTAIN)
+    house.sessions.shaky.refused["autoscaling:DescribeAutoScalingInstances"] = "AccessDenied"
+    with pytest.raises(AccessDenied):
+        run.phase(Phase.RELEASE)
+    house.sessions.shaky.refused.clear()
+    house.take_over(after_a_death=True).phase(Phase.RELEASE)
+    assert described(house) == before
+
+
+@dataclass
+class DeniedForOne:
+    """An action whose look is denied as soon as it is about one of the instances, as in an account without the role."""
+
+    action: Action
+    instance: str
+
+    def look(self, steps: Sequence[AnyStep], operations: Mapping[str, str]) -> dict[str, Look]:
+        if self.instance in [step.target.id for step in steps]:
+            raise AccessDenied("no")
+        return self.action.look(steps, operations)
+
+    def act(self, step: AnyStep, operation: str) -> dict[str, Any]:
+        return self.action.act(step, operation)
+
+
+def test_an_account_that_denies_a_look_does_not_decide_for_the_others(open_house: OpenHouse):
+    house = furnished(open_house, target_group=True)
+    house.furnish(an_event(OTHER, 2), target_group=True)
+    run, plan = to_contain(house)
+    kind = "deregister-target"
+    run.actions[kind] = DeniedForOne(run.actions[kind], INSTANCE)
+    statuses = run.carry_out(plan)
+    (denied,) = (step for step in of_kind(plan, kind) if step.target.id == INSTANCE)
+    assert statuses == {step.key: "failed" if step == denied else "done" for step in plan.steps}
+
+
 def test_evidence_whose_answer_was_lost_and_that_cannot_be_looked_at_is_not_called_failed(open_house: OpenHouse):
     house = furnished(open_house)
     run, plan = to_contain(house)
@@ -492,6 +570,76 @@ def test_a_stop_that_was_given_up_is_started_again_by_the_release(open_house: Op
     assert set(run.approved(release).carry_out(release).values()) == {"done"}
 
     assert state_of(house) == "running"
+
+
+def overdue(run: Run, plan: Plan) -> Run:
+    """The run ends to wait for the phase; the next one finds that it has waited too long."""
+    house = run.house
+    house.ledger.wait(house.response, str(plan.phase), "AWS did not answer", house.now(), lease=run.lease)
+    return house.take_over()
+
+
+def given_up_and_carried_on(run: Run, plan: Plan) -> dict[str, str]:
+    """Every stage as the task takes it when the phase's time is over."""
+    for stage in plan.stages():
+        run.give_up(plan, stage)
+        run.stage(plan, stage)
+    return statuses_of(run.house, plan)
+
+
+def test_what_could_not_be_begun_in_time_has_failed_and_the_network_is_cut_all_the_same(open_house: OpenHouse):
+    house = furnished(open_house, target_group=True)
+    run, plan = to_contain(house)
+    (leaving,) = stage = of_kind(plan, "deregister-target")
+    shaky = house.sessions.shaky
+    shaky.refused["elasticloadbalancing:DescribeTargetHealth"] = "Throttling"
+    for each in plan.stages():
+        if each == stage:
+            break
+        run.stage(plan, each)
+    assert not run.once(plan, stage).finished
+
+    statuses = given_up_and_carried_on(overdue(run, plan), plan)
+
+    assert statuses == {step.key: "failed" if step == leaving else "done" for step in plan.steps}
+    assert plan.operation(leaving) not in house.history().changes
+    assert_isolated(house, plan)
+
+
+def test_what_was_sent_and_got_no_answer_in_time_has_failed_and_is_released_all_the_same(open_house: OpenHouse):
+    house = furnished(open_house)
+    before = described(house)
+    run, plan = to_contain(house)
+    shaky = house.sessions.shaky
+    swaps = of_kind(plan, "swap-security-groups")
+    for stage in plan.stages():
+        if stage != swaps:
+            run.stage(plan, stage)
+    shaky.blow, shaky.point = "answer lost", len(shaky.calls) + 2  # the call after the look
+    assert not run.once(plan, swaps).finished
+    assert shaky.struck == "ec2:ModifyNetworkInterfaceAttribute"
+    shaky.refused["ec2:DescribeNetworkInterfaces"] = "Throttling"
+
+    statuses = given_up_and_carried_on(run := overdue(run, plan), plan)
+
+    sent, *others = swaps
+    assert statuses == {step.key: "failed" if step == sent else "done" for step in plan.steps}
+    told = [record.status for record in records_of(house) if isinstance(record, Outcome) and record.subject == sent.key]
+    assert told == ["in-progress", "failed"]
+    assert house.history().changes.keys() >= {plan.operation(step) for step in (sent, *others)}
+    shaky.refused.clear()
+    run.phase(Phase.RELEASE)
+    assert described(house) == before
+
+
+def test_a_stage_that_was_never_waited_for_is_tried_though_the_phase_is_over_time(open_house: OpenHouse):
+    house = furnished(open_house)
+    run, plan = to_contain(house)
+    first, *_ = plan.stages()
+    run = overdue(run, plan)
+    run.stage(plan, first)
+    statuses = given_up_and_carried_on(run, plan)
+    assert statuses == {step.key: "done" for step in plan.steps}
 
 
 def stopping(open_house: OpenHouse) -> House:

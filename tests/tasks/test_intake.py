@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from runbooks.case import CaseKey
+from runbooks.case import CaseKey, case_stream
 from runbooks.catalog import Catalog
 from runbooks.event import read_payload
-from runbooks.records import ResponseEnded
+from runbooks.records import CaseTriaged, ResponseEnded
+from runbooks.triage import assess
 from tasks.gateways.ledger import Ledger
-from tasks.intake import COMMAND, Drained, drain
+from tasks.intake import COMMAND, Drained, drain, latecomers
+from tests.runbooks.builders import case_facts
 
 EVENTS = Path(__file__).parent.parent / "events"
 CATALOG = Catalog.read()
@@ -143,3 +145,49 @@ def test_a_person_may_ask_again_for_what_is_no_news(ledger: Ledger) -> None:
     deliver(ledger, event(), "three", COMMAND)
     drain(ledger, CATALOG)
     assert [response.status for response in ledger.responses()] == ["ended", "new"]
+
+
+def triaged(ledger: Ledger, case: str, response: str) -> None:
+    """The response's triage reads what the case has by now."""
+    facts = case_facts(case=case, findings=ledger.case_findings(case))
+    assessment = assess(facts, CATALOG.named("ec2-high-severity-cve"))
+    ledger.append(case_stream(case), CaseTriaged(response=response, assessment=assessment))
+
+
+def test_a_finding_that_comes_while_a_response_acts_waits_for_the_next_one(ledger: Ledger) -> None:
+    deliver(ledger, event())
+    drain(ledger, CATALOG)
+    (case,), (first,) = ledger.cases(), ledger.responses()
+    triaged(ledger, case.id, first.id)
+    late = "arn:aws:inspector2:eu-west-1:210987654321:finding/00000000000000000000000000000002"
+    deliver(ledger, event(findingArn=late, title="CVE-2026-10002 - zlib1g"), "two")
+    assert drain(ledger, CATALOG).responses == ()
+    assert latecomers(ledger, case.id) == (late,)
+
+    ledger.end_response(first.id, ResponseEnded(result="fixed", reason="proven"), {})
+    (second,) = drain(ledger, CATALOG).responses
+    triaged(ledger, case.id, second)
+    assert (latecomers(ledger, case.id), second != first.id) == ((), True)
+    ledger.end_response(second, ResponseEnded(result="rejected", reason="not now"), {})
+    assert drain(ledger, CATALOG).responses == ()
+
+
+def test_the_echo_of_an_answered_finding_starts_nothing(ledger: Ledger) -> None:
+    deliver(ledger, event())
+    drain(ledger, CATALOG)
+    (case,), (first,) = ledger.cases(), ledger.responses()
+    triaged(ledger, case.id, first.id)
+    deliver(ledger, event(updatedAt="Mon Mar 02 10:15:30.125 UTC 2026"), "two")
+    drain(ledger, CATALOG)
+    assert latecomers(ledger, case.id) == ()
+
+
+def test_an_answered_finding_that_closed_and_came_back_is_a_latecomer(ledger: Ledger) -> None:
+    deliver(ledger, event())
+    drain(ledger, CATALOG)
+    (case,), (first,) = ledger.cases(), ledger.responses()
+    triaged(ledger, case.id, first.id)
+    deliver(ledger, event(status="CLOSED", updatedAt="Mon Mar 02 10:15:30.125 UTC 2026"), "two")
+    deliver(ledger, event(updatedAt="Mon Mar 02 11:15:30.125 UTC 2026"), "three")
+    drain(ledger, CATALOG)
+    assert len(latecomers(ledger, case.id)) == 1

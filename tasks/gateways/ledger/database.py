@@ -133,16 +133,27 @@ def upsert(connection: Connection, table: Table, values: dict[str, Any] | list[d
 def _read_url(text: str) -> URL:
     try:
         url = make_url(text)
-    except ArgumentError as error:
-        raise InvalidSetting("the ledger's address is not a database URL, such as sqlite:///var/ledger.db") from error
+    except (ArgumentError, ValueError):  # their words may quote the address
+        raise InvalidSetting("the ledger's address is not a database URL, such as sqlite:///var/ledger.db") from None
     backend = url.get_backend_name()
     if backend in ("postgresql", "postgres"):
+        _require_told_apart(url, text)
         return url.set(drivername="postgresql+psycopg")
     if backend != "sqlite":
         raise InvalidSetting(f"the ledger lives in SQLite or PostgreSQL, not in {backend}")
     if url.database in (None, "", ":memory:"):
         raise InvalidSetting("the ledger needs a file: a record in memory is no record")
     return url
+
+
+def _require_told_apart(url: URL, text: str) -> None:
+    """What is taken for host, database or option is printed, by us and by the driver: no password may be in there."""
+    if text.count("@") > 1 or "@" in f"{url.host}{url.database}":
+        raise InvalidSetting(
+            "the ledger's address has an '@' that does not end the password: write it as %40, a '/' as %2F"
+        )
+    if any("password" in name.lower() for name in url.query):
+        raise InvalidSetting("the ledger's address has a password among its options: put it into PGPASSFILE")
 
 
 def _sqlite_engine(url: URL, wait_seconds: float) -> Engine:

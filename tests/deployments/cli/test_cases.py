@@ -120,7 +120,7 @@ def test_a_case_is_told_with_its_plan_its_approval_and_every_step(
         f"{case}: i-0a (111122223333, eu-west-1)",
         "  status     open, HIGH, opened 2026-03-02 08:00:00 UTC",
         "  runbook    ec2-critical",
-        "  finding    CVE-2026-1, HIGH, ACTIVE: arn:aws:inspector2:eu-west-1:111122223333:finding/1",
+        "  finding    CVE-2026-1, HIGH, ACTIVE when it arrived: arn:aws:inspector2:eu-west-1:111122223333:finding/1",
         f"  contained  {DETACHED}",
         f"  contained  {SWAPPED} (begun; its outcome is not known)",
         "  next       The sweep wakes its run, which acts on the answer: runbooks sweep",
@@ -168,7 +168,11 @@ def test_what_one_response_contained_and_another_released_is_contained_no_more(
     before = run("cases", "show", case, "--json").json
 
     assert before["still_contained"] == [DETACHED, SWAPPED]
-    assert before["next"] == f"A person ends the containment: runbooks release {case}"
+    assert before["next"] == (
+        "The instance is contained and not proven fixed. To have it remediated: "
+        "runbooks respond arn:aws:inspector2:eu-west-1:111122223333:finding/1; "
+        f"if it was mended by hand: runbooks verify {case}"
+    )
     clock.pass_by(hours=1)
     second = ledger.start_response(RUNBOOK, (case,), "command", purpose="release").id
     release = a_release_plan(second, case, plan.steps[SWAP], plan.steps[DETACH])
@@ -181,6 +185,29 @@ def test_what_one_response_contained_and_another_released_is_contained_no_more(
     after = run("cases", "show", case, "--json").json
     assert (after["still_contained"], after["next"]) == ([], "Nothing")
     assert [each["purpose"] for each in after["responses"]] == ["respond", "release"]
+
+
+@pytest.mark.parametrize("kind", list(VerdictKind))
+def test_a_release_is_proposed_only_for_what_was_last_found_fixed(run: Run, ledger: Ledger, kind: VerdictKind) -> None:
+    case = open_case(ledger)
+    response = start(ledger, case)
+    plan = a_contain_plan(response, case)
+    ask(ledger, plan)
+    approve(ledger, plan)
+    carry_out(ledger, plan, *plan.steps)
+    earlier = VerdictKind.NOT_FIXED if kind is VerdictKind.FIXED else VerdictKind.FIXED
+    for each in (earlier, kind):
+        verdict = Verdict(case=case, kind=each, reasons=("as read",), evidence=())
+        ledger.append(f"case/{case}", CaseVerdict(response=response, remediation=None, verdict=verdict))
+    end(ledger, response, kind.value)
+
+    told = shown(run, case)["next"]
+
+    if kind is VerdictKind.FIXED:
+        assert told == f"A person ends the containment: runbooks release {case}"
+    else:
+        assert told.startswith("The instance is contained and not proven fixed. ")
+        assert "release" not in told
 
 
 def test_the_verdict_and_who_goes_on_are_told(run: Run, ledger: Ledger) -> None:

@@ -103,3 +103,15 @@ def test_a_broken_runbook_of_ones_own_is_found_without_naming_it(
     monkeypatch.setenv("RUNBOOKS_LIBRARY", str(tmp_path))
 
     assert run("library", "validate").err.endswith("mine.yaml:1: a runbook is a mapping of keys to values\n")
+
+
+@pytest.mark.parametrize("command", ["list", "validate"])
+def test_a_folder_of_ones_own_that_is_not_there_is_bad_input(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("RUNBOOKS_LIBRARY", f"{tmp_path}/runboks")
+
+    ran = run("library", command)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"error: invalid-setting: RUNBOOKS_LIBRARY: there is no folder {tmp_path}/runboks\n"

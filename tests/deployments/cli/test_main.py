@@ -114,6 +114,16 @@ def test_a_misuse_is_bad_input_on_one_line(run: Run, arguments: list[str], told:
     assert (ran.code, ran.out, ran.err) == (2, "", told + "\n")
 
 
+@pytest.mark.parametrize("option", ["--aws-port", "--slack-port", "--jira-port"])
+@pytest.mark.parametrize("port", ["99999", "65536", "-1"])
+def test_a_port_that_does_not_exist_is_bad_input(run: Run, home: Path, option: str, port: str) -> None:
+    ran = run("sandbox", "start", f"{option}={port}")
+
+    assert (ran.code, ran.out, len(ran.err.splitlines())) == (2, "", 1)
+    assert ran.err.startswith(f'error: usage: Invalid value "{port}" for {option}.')
+    assert not home.exists()
+
+
 def test_a_missing_or_a_superfluous_argument_is_bad_input(run: Run) -> None:
     assert [run(*each).code for each in (["parse"], ["parse", "a", "b"], ["--home"])] == [2, 2, 2]
 
@@ -137,7 +147,7 @@ def test_a_setting_out_of_bounds_is_bad_input_and_its_value_is_not_told(
     ran = run("library", "list")
 
     assert ran.code == 2
-    assert ran.err == ("error: invalid-setting: RUNBOOKS_SLACK_URL: Value error, must begin with http:// or https://\n")
+    assert ran.err == ("error: invalid-setting: RUNBOOKS_SLACK_URL: must begin with http:// or https://\n")
 
 
 def test_home_may_stand_anywhere_and_comes_before_the_environment(run: Run, tmp_path: Path) -> None:

@@ -226,6 +226,37 @@ def test_a_server_that_is_not_there_says_what_to_do_and_not_the_password(tmp_pat
     assert "geheim" not in fault.value.detail
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ana:ge@heim@127.0.0.1:9/ledger",
+        "postgresql://ana:ge@heim/x@127.0.0.1:9/ledger",
+        "postgresql://ana:ge@heim?x@127.0.0.1:9/ledger",
+        "postgresql://ana/x:geheim@127.0.0.1:9/ledger",
+        "postgresql://ana:geheim/ledger",
+        "postgresql://127.0.0.1:9/ledger?user=ana&password=geheim",
+        "postgresql://127.0.0.1:9/ledger?sslpassword=geheim",
+    ],
+)
+def test_an_address_whose_password_would_be_taken_for_something_else_is_refused_unseen(url: str) -> None:
+    with pytest.raises(InvalidSetting) as refused:
+        Ledger.open(url, wait_seconds=2)
+    assert refused.value.__cause__ is None
+    assert [part for part in ("ge@", "heim", "ana", "127.0.0.1") if part in refused.value.detail] == []
+
+
+def test_a_quoted_password_is_read_and_not_told() -> None:
+    with pytest.raises(LedgerError) as fault:
+        Ledger.open("postgresql://ana:ge%40heim@127.0.0.1:9/ledger", wait_seconds=2)
+    assert fault.value.detail.startswith("ledger postgresql+psycopg://ana:***@127.0.0.1:9/ledger: ")
+    assert "heim" not in fault.value.detail
+
+
+def test_the_path_of_a_file_may_have_at_signs(tmp_path: Path) -> None:
+    Ledger.open(f"sqlite:///{tmp_path}/a@b@c/ledger.db").close()
+    assert (tmp_path / "a@b@c" / "ledger.db").exists()
+
+
 @pytest.mark.parametrize("url", ["", "var/ledger.db", "sqlite://", "sqlite:///:memory:", "mysql://host/ledger"])
 def test_an_address_that_can_hold_no_record_is_refused(url: str) -> None:
     with pytest.raises(InvalidSetting):

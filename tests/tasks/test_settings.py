@@ -1,0 +1,63 @@
+"""Settings are checked when a process starts, and what is wrong is named without its value."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from runbooks.errors import InvalidSetting
+from tasks.settings import Settings, settings
+
+ONLY_HERE = "http:// is for this machine only (127.0.0.1, ::1, localhost): a token goes there; use https://"
+
+
+@pytest.mark.parametrize("name", ["RUNBOOKS_SLACK_URL", "RUNBOOKS_JIRA_SERVER"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://slack.example.com/api/",
+        "http://10.0.0.7/",
+        "http://127.0.0.1@example.com/",
+        "http://localhost.example.com/",
+        "http://[secret]/",
+        "http://",
+    ],
+)
+def test_a_token_does_not_travel_in_the_clear(monkeypatch: pytest.MonkeyPatch, name: str, address: str) -> None:
+    monkeypatch.setenv(name, address)
+    settings.cache_clear()
+    with pytest.raises(InvalidSetting) as refused:
+        settings()
+    assert refused.value.detail == f"{name}: {ONLY_HERE}"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://slack.example.com/api/",
+        "http://127.0.0.1:5555/",
+        "http://127.8.9.1/",
+        "http://[::1]:5555/",
+        "http://localhost/",
+    ],
+)
+def test_a_sandbox_on_this_machine_and_https_are_taken(address: str) -> None:
+    made = Settings(slack_url=address, jira_server=address)
+    assert (made.slack_url, made.jira_server) == (address, address)
+
+
+def test_the_ui_may_be_anywhere_for_no_token_goes_there() -> None:
+    assert Settings(ui_url="http://prefect.internal:4200").ui_url == "http://prefect.internal:4200"
+    with pytest.raises(ValidationError, match="must begin with http:// or https://"):
+        Settings(ui_url="prefect.internal")
+
+
+def test_every_mistake_is_named_in_our_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNBOOKS_ROLE_ARN", "arn:aws:iam::1:role/one")
+    monkeypatch.setenv("RUNBOOKS_UI_URL", "prefect")
+    settings.cache_clear()
+    with pytest.raises(InvalidSetting) as refused:
+        settings()
+    assert refused.value.detail == (
+        "RUNBOOKS_ROLE_ARN: must contain {account} and {role}; RUNBOOKS_UI_URL: must begin with http:// or https://"
+    )
