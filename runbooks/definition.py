@@ -173,7 +173,7 @@ class Runbook(Model):
     contain: Contain
     remediate: Remediate = Remediate()
     waves: Annotated[tuple[Wave, ...], Field(min_length=1)] = ("100%",)
-    """Sizes of the waves of remediation, cumulative: a count or a percentage. No effect while a response has one case."""
+    """Sizes of the waves of remediation, cumulative: a count or a percentage. No effect with one case in a response."""
     verify: Verify = Verify()
     release: Release = Release()
     limits: Limits = Limits()

@@ -37,7 +37,7 @@ MOST_TRIES = 3
 MAY_PASS = frozenset(
     {Outside.code, "unreachable", "InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable"}
 )
-"""Codes of what failed on the way or at AWS itself (EC2 API reference, "Server error codes"): no answer about a step."""
+"""Codes of what failed on the way, or at AWS itself (EC2 API reference, "Server error codes")."""
 _NOT_ENDED = "it did not end in the time that the runbook allows"
 
 

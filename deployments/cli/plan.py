@@ -118,7 +118,14 @@ def _plan(run: DryRun, bucket: str) -> None:
         if triage.contain:
             run.plans.append(plan_containment(RESPONSE, run.runbook, [run.assessment]))
         run.plans.append(
-            plan_remediation(RESPONSE, run.runbook, [run.assessment], bucket=bucket, contained=triage.contain)
+            plan_remediation(
+                RESPONSE,
+                run.runbook,
+                [run.assessment],
+                bucket=bucket,
+                contained=triage.contain,
+                snapshots=triage.contain and run.runbook.contain.snapshots,
+            )
         )
     except Refused as refusal:
         run.refusals.append(refusal)

@@ -29,7 +29,7 @@ SNAPSHOTS_LEAD_BACK = "a package update is not downgraded; the snapshots are the
 NOTHING_LEADS_BACK = "a package update is not downgraded: a backup of your own is the only way back"
 
 
-def plan_remediation(
+def plan_remediation(  # noqa: PLR0913 - each is a fact of its own, named at the call
     response: str,
     runbook: Runbook,
     assessments: Sequence[Assessment],

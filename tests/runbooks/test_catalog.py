@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 def test_a_check_of_ours_speaks_in_our_own_words(tmp_path: Path) -> None:
     said = refusal(write(tmp_path, SMALL.replace("10.0.9.0/24", "10.0.9.0")))
     assert said == (
-        "small.yaml:11: contain.quarantine.package_mirrors.0: a CIDR has a prefix length, such as 10.0.9.0/24"
+        "small.yaml:12: contain.quarantine.package_mirrors.0: a CIDR has a prefix length, such as 10.0.9.0/24"
     )
 
 

@@ -351,11 +351,12 @@ def test_leaving_is_looked_at_again_when_aws_itself_fails(open_house: OpenHouse,
     assert set(run.carry_out(plan).values()) == {"done"}
 
 
-def test_returning_to_the_group_is_not_given_up_because_it_cannot_be_looked_at(open_house: OpenHouse):
+@pytest.mark.parametrize("look", ["autoscaling:DescribeAutoScalingInstances", "ec2:DescribeInstanceAttribute"])
+def test_what_is_to_be_put_back_is_not_given_up_because_it_cannot_be_looked_at(open_house: OpenHouse, look: str):
     house = furnished(open_house, in_group=True)
     before = described(house)
     run = house.start().phase(Phase.CONTAIN)
-    house.sessions.shaky.refused["autoscaling:DescribeAutoScalingInstances"] = "AccessDenied"
+    house.sessions.shaky.refused[look] = "AccessDenied"
     with pytest.raises(AccessDenied):
         run.phase(Phase.RELEASE)
     house.sessions.shaky.refused.clear()
