@@ -282,7 +282,10 @@ def test_many_senders_at_once_are_each_kept_once(client: httpx.Client, ledger: L
     statuses: list[int] = []
 
     def deliver(start: int) -> None:
-        statuses.extend(send(client, body).status_code for body in bodies[start:] + bodies[:start])
+        for body in bodies[start:] + bodies[:start]:
+            # A busy ledger says 503, and EventBridge sends such a delivery again.
+            answers = (send(client, body).status_code for _ in range(50))
+            statuses.append(next(status for status in answers if status != 503))
 
     threads = [threading.Thread(target=deliver, args=(start,)) for start in (0, 5, 10, 15)]
     for thread in threads:
