@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from runbooks.chain import Entry
-from runbooks.records import Record
 from tasks.gateways.ledger import leasing
 from tasks.gateways.ledger.journal import Journal
 from tasks.gateways.ledger.leasing import SETTLE_SECONDS
@@ -14,17 +12,6 @@ from tasks.gateways.ledger.rows import Lease
 
 class Leases(Journal):
     """The right to act, resource by resource."""
-
-    def append(self, stream: str, *records: Record, lease: Lease | None = None) -> tuple[Entry, ...]:
-        """Writes the records as `Journal.append` does, while the lease, where one is given, still holds.
-
-        Raises:
-            LeaseLost: Another run has taken over; nothing was written.
-        """
-        with self._database.writing() as connection:
-            if lease is not None:
-                leasing.require(connection, lease)
-            return self._write(connection, stream, *records)
 
     def check(self, lease: Lease) -> None:
         """To be called immediately before a mutating call leaves.

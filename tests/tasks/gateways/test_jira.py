@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import pickle
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-import uvicorn
 
 from deployments.sandbox.jira import jira_app
 from deployments.sandbox.jira_site import TOKEN, Site
 from runbooks.errors import AccessDenied, AnswerLost, Outside, Throttled
 from tasks.gateways.jira import JiraGateway, JiraThrottled, TicketRef, operation_label
+from tests.serving import serving
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EMAIL = "runbooks@example.com"
@@ -31,19 +28,6 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-
-
-@contextmanager
-def serving(app: Any) -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture

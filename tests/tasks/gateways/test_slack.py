@@ -6,33 +6,18 @@ import pickle
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-import uvicorn
 
 from deployments.sandbox.slack import slack_app
 from deployments.sandbox.slack_workspace import TOKEN, Channel, Workspace
 from runbooks.errors import AccessDenied, AnswerLost, Outside, Throttled
 from tasks.gateways.slack import MessageRef, SlackGateway, SlackThrottled, escape
+from tests.serving import serving
 
 BEGAN = datetime.now(UTC)
 BLOCKS = [{"type": "section", "text": {"type": "mrkdwn", "text": "*Contain* i-0abc"}}]
-
-
-@contextmanager
-def serving(app: Any) -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture
