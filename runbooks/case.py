@@ -50,3 +50,7 @@ def response_stream(response_id: str) -> str:
 
 
 SYSTEM_STREAM = "system"
+APPROVERS_STREAM = "approvers"
+"""Who may say yes: registrations, revocations, and every one-time code that was tried."""
+HALT_STREAM = "halt"
+"""The kill switch: on and off again. Its last entry says which."""

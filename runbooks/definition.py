@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -13,9 +14,11 @@ from pydantic import AfterValidator, Field
 from runbooks.finding import SEVERITIES, Finding
 from runbooks.model import Model
 from runbooks.plan import ApprovalRule
+from runbooks.windows import ChangeWindow
 
 Minutes = Annotated[int, Field(ge=1, le=60 * 24 * 14)]
 Seconds = Annotated[int, Field(ge=1, le=3600)]
+Share = Annotated[int, Field(ge=1, le=100)]
 SeverityName = Literal["INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL", "UNTRIAGED"]
 Wave = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^(100|[1-9][0-9]?)%$")]
 
@@ -58,10 +61,35 @@ class Approval(Model):
 
     required: bool = True
     approvers: tuple[str, ...] = ()
+    """Names of registered approvers; empty: every one whose grants cover the phase and the environment."""
+    quorum: Annotated[int, Field(ge=1, le=5)] = 1
+    """How many different people must say yes; never the one who started the response."""
+    slack_suffices_in: tuple[str, ...] = ()
+    """Environments in which a button in Slack is proof enough; elsewhere a one-time code is needed."""
     expires_minutes: Minutes = 60
+    remind_minutes: Minutes = 15
+    """How long a question waits before the SOC is reminded of it, again and again."""
 
-    def rule(self) -> ApprovalRule:
-        return ApprovalRule(required=self.required, approvers=self.approvers, expires_minutes=self.expires_minutes)
+    def rule(self, environments: Sequence[str] = ()) -> ApprovalRule:
+        """The rule for a plan that touches these environments."""
+        return ApprovalRule(
+            required=self.required,
+            approvers=self.approvers,
+            quorum=self.quorum,
+            slack_suffices=bool(environments) and set(environments) <= set(self.slack_suffices_in),
+            expires_minutes=self.expires_minutes,
+        )
+
+
+class PreAuthorised(Model):
+    """Containment that nobody is asked about first: only by the runbook's choice, where the tags say so too."""
+
+    when: Annotated[tuple[tuple[Signal, ...], ...], Field(min_length=1)]
+    """Any of these sets must hold completely; an empty set holds never."""
+    tags: Annotated[dict[str, str], Field(min_length=1)]
+    """The instance must carry all of these."""
+    maximum_per_hour: Annotated[int, Field(ge=1, le=100)] = 3
+    """Beyond this a person is asked."""
 
 
 class Matches(Model):
@@ -113,6 +141,7 @@ class Contain(Model):
     """Whether the Auto Scaling group replaces the detached instance, or runs with one less."""
     protect_evidence: bool = True
     snapshots: bool = True
+    pre_authorised: PreAuthorised | None = None
     cut_connections: bool = False
     """Pass through an open group so that tracked connections are cut; refused while a path from the internet exists."""
     stop: bool = False
@@ -131,6 +160,10 @@ class Remediate(Model):
     checkpoints: tuple[Annotated[int, Field(ge=1, le=100)], ...] = (20, 100)
     checkpoint_delay_seconds: Annotated[int, Field(ge=0, le=172_800)] = 300
     timeout_minutes: Minutes = 120
+    windows: tuple[ChangeWindow, ...] = ()
+    """When the first change may be made; empty: at any time."""
+    any_time_when: tuple[tuple[Signal, ...], ...] = ()
+    """Do not wait for a window when any of these sets holds completely."""
 
 
 class Verify(Model):
@@ -139,6 +172,12 @@ class Verify(Model):
     """After this without a scan later than the fix the verdict is `unverifiable`."""
     when_not_fixed: Literal["person", "remediate-again"] = "person"
     maximum_attempts: Annotated[int, Field(ge=1, le=5)] = 2
+    look_again_hours: Annotated[int, Field(ge=1, le=168)] = 6
+    """How long after an `unverifiable` verdict it is looked at again."""
+    looks_again: Annotated[int, Field(ge=0, le=30)] = 4
+    """How often that is done."""
+    watch_days: Annotated[int, Field(ge=0, le=365)] = 14
+    """How long a fixed case is watched for the same finding, or the same package on what replaced it."""
 
 
 class Release(Model):
@@ -148,10 +187,19 @@ class Release(Model):
 
 
 class Limits(Model):
-    """Blast radius of one response; always on."""
+    """Blast radius; always on. The shares and the numbers per hour count everything that this system has under way."""
 
     maximum_cases: Annotated[int, Field(ge=1, le=1000)] = 50
     maximum_interfaces: Annotated[int, Field(ge=1, le=50)] = 15
+    maximum_cases_at_once: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Cases that are being changed at the same time, over all responses."""
+    maximum_cases_per_hour: Annotated[int, Field(ge=1, le=10_000)] = 20
+    maximum_share_of_auto_scaling_group: Share = 34
+    maximum_share_of_target_group: Share = 34
+    maximum_share_of_environment: Share = 25
+    """Percent; one instance is always within it."""
+    environment_tag: Annotated[str, Field(min_length=1, max_length=128)] = "environment"
+    """The instance tag that names its environment; without it the environment is `unknown`."""
     protected_tags: dict[str, str] = Field(default_factory=dict)
     """An instance with any of these tags is never touched."""
 

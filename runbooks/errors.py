@@ -9,13 +9,16 @@ RunbooksError                       exit  code
 │   └── NotFound                    2     no-such-case, no-such-finding, no-such-runbook, ...
 ├── Refused                         1     refused (the system ran and its answer is no)
 │   ├── LimitExceeded               1     limit-exceeded
-│   ├── NotApproved                 1     not-approved
+│   ├── NotApproved                 1     not-approved, expired, code-changed, ...
+│   ├── Halted                      1     halted (the kill switch is on: nothing leaves)
+│   ├── Unsafe                      1     unsafe (the start-up guard refuses to run like this)
 │   └── LeaseLost                   1     lease-lost
 ├── Outside                         3     outside (something outside failed)
 │   ├── Throttled                   3     throttled
 │   ├── AnswerLost                  3     answer-lost (sent, and the answer never came: the effect is unknown)
 │   └── AccessDenied                3     access-denied
 └── LedgerError                     3     ledger (the record cannot be written or does not verify)
+    └── Overtaken                   3     overtaken (someone else wrote to the stream first: read it again)
 """
 
 from __future__ import annotations
@@ -86,6 +89,18 @@ class NotApproved(Refused):
     code = "not-approved"
 
 
+class Halted(Refused):
+    """The kill switch is on: nothing is changed until it is off again."""
+
+    code = "halted"
+
+
+class Unsafe(Refused):
+    """The start-up guard does not let the system run like this."""
+
+    code = "unsafe"
+
+
 class LeaseLost(Refused):
     """Another run holds the lease with a higher epoch; this one must not act."""
 
@@ -114,3 +129,9 @@ class AccessDenied(Outside):
 class LedgerError(RunbooksError):
     code = "ledger"
     exit_code = 3
+
+
+class Overtaken(LedgerError):
+    """The stream has grown since it was read: read it again, and decide again."""
+
+    code = "overtaken"

@@ -10,10 +10,12 @@ from itertools import groupby
 from typing import Any, Self
 
 import rfc8785
+from pydantic import Field
 
 from runbooks.model import Model
 from runbooks.steps import AnyStep
 from runbooks.steps.base import operation_id
+from runbooks.windows import ChangeWindow
 
 
 class Phase(StrEnum):
@@ -30,11 +32,30 @@ class ApprovalRule(Model):
 
     required: bool = True
     approvers: tuple[str, ...] = ()
-    """Who may answer; empty means anyone who can reach the form."""
+    """Names of those who may answer; empty means every registered approver whose grants cover it."""
+    quorum: int = 1
+    """How many different people must say yes."""
+    slack_suffices: bool = False
+    """Whether Slack's signature is proof enough of who answers; otherwise a one-time code is needed."""
+    pre_authorised: str | None = None
+    """Why nobody needs to be asked: the runbook has authorised this beforehand, for these reasons."""
     expires_minutes: int = 60
     """Counted from the question to the plan's first change."""
     covered_by: str | None = None
     """Digest of the approved plan that already said this plan may run (release when fixed)."""
+
+
+class Extent(Model):
+    """How much of what there is one case is: what the limits count."""
+
+    case: str
+    environment: str = "unknown"
+    environment_size: int | None = None
+    """Running instances of the environment in the account and region; None where it was not counted."""
+    auto_scaling_group: str | None = None
+    auto_scaling_group_size: int = 0
+    target_groups: dict[str, int] = Field(default_factory=dict[str, int])
+    """Target group ARN -> how many targets it has."""
 
 
 class Plan(Model):
@@ -55,6 +76,12 @@ class Plan(Model):
     releases_when_fixed: bool = False
     """Contain plans: whether approving it also approves the release once the verdict is `fixed`."""
     approval: ApprovalRule
+    extents: tuple[Extent, ...] = ()
+    """One for each case whose world is changed; empty for a plan that only looks."""
+    windows: tuple[ChangeWindow, ...] = ()
+    """When the plan's first change may be made; empty: at any time."""
+    code: str = ""
+    """Digest of the program that made it; another one asks again."""
     previous: str | None = None
     """Digest of the plan that this one takes the place of."""
 
@@ -67,6 +94,11 @@ class Plan(Model):
         """A copy that works out a digest of its own."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self)(**{**values, **(update or {})})
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The environments it touches, in order, each once."""
+        return tuple(dict.fromkeys(each.environment for each in self.extents))
 
     @property
     def short_digest(self) -> str:

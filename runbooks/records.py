@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from runbooks.approvers import Approver
 from runbooks.case import CaseKey
 from runbooks.finding import Finding
 from runbooks.model import Model
-from runbooks.plan import Phase, Plan
+from runbooks.plan import Extent, Phase, Plan
 from runbooks.triage import Assessment
 from runbooks.verdict import Verdict
 
@@ -75,6 +76,7 @@ class ResponseStarted(Model):
     runbook: str
     cases: tuple[str, ...]
     started_by: str
+    """webhook, sweep, or `command:` and the name of whoever gave it; that person does not approve it as well."""
 
 
 class RunStarted(Model):
@@ -98,22 +100,82 @@ class ApprovalAsked(Model):
     attempt: int
     """1 for the first question about this plan; a refused answer asks again under the next."""
     expires_at: datetime
+    """Until when it may be answered."""
+    act_until: datetime | None = None
+    """Until when the plan's first change must be made: the end of the window shown. None: `expires_at`."""
     flow_run: str
 
 
+class Reminded(Model):
+    """The SOC was reminded of an open question."""
+
+    kind: Literal["reminded"] = "reminded"
+    digest: str
+    attempt: int
+
+
+Channel = Literal["prefect", "slack", "command"]
+"""Through which door an answer came."""
+
+
+class AnswerGiven(Model):
+    """What one person answered, verified once, when it was submitted: it counts, or it was refused with its reason."""
+
+    kind: Literal["answer-given"] = "answer-given"
+    digest: str
+    attempt: int
+    says: Literal["approve", "reject", ""]
+    """Empty: what was submitted is no answer."""
+    counts: bool
+    claimed: str
+    """Who the answer says it is from, as it was given: a name, or a Slack user id."""
+    approver: str | None
+    """The registered approver that it was proven to be from; None where it was not."""
+    channel: Channel
+    factor: Literal["code", "slack", "none"]
+    """What proved who it was: a one-time code, or Slack's signature and user id."""
+    submitted_at: datetime
+    request: str = ""
+    """Identifies the submission, so that the same one does not count twice."""
+    comment: str = ""
+    code: str = ""
+    """Why it does not count, as a stable code: wrong-code, used-code, locked, not-registered, self-approval, ..."""
+    reason: str = ""
+    """The same, in words."""
+    signature: str = ""
+
+
 class Decision(Model):
-    """An answer, verified once. Only `approved` lets a plan run, and only the plan of this digest."""
+    """What settled a question. Only `approved` lets a plan run, and only the plan of this digest.
+
+    It is signed with a key that is not in the database; one without a valid signature is none.
+    """
 
     kind: Literal["decision"] = "decision"
     digest: str
     attempt: int
     answer: Literal["approved", "rejected", "expired", "invalid"]
-    """`invalid`: an answer that was refused; the form is asked again."""
+    """`invalid`: the form's answer settled nothing (it was refused, or another yes is needed); it is asked again."""
     approver: str | None
-    channel: Literal["prefect", "slack", "command", "plan", "sweep"]
-    """`plan`: an approved plan had said so (release when fixed), or the runbook asks for no approval."""
+    """Whose answer settled it."""
+    approvers: tuple[str, ...] = ()
+    """Everyone whose yes it rests on."""
+    channel: Literal["prefect", "slack", "command", "plan", "runbook", "sweep"]
+    """`plan`: an approved plan had said so (release when fixed), or the runbook asks for no approval. `runbook`: the
+    runbook has authorised it beforehand."""
     comment: str = ""
     reason: str = ""
+    signature: str = ""
+
+
+class Admitted(Model):
+    """The limits let the plan begin on these cases, which count until its phase has ended."""
+
+    kind: Literal["admitted"] = "admitted"
+    digest: str
+    phase: Phase
+    extents: tuple[Extent, ...]
+    pre_authorised: bool = False
 
 
 class Intent(Model):
@@ -197,6 +259,69 @@ class Restarted(Model):
     reason: str
 
 
+class Missed(Model):
+    """A finding that Inspector listed and that no delivery had brought."""
+
+    kind: Literal["missed"] = "missed"
+    arn: str
+    delivery: str
+
+
+class Halted(Model):
+    """The kill switch was turned on."""
+
+    kind: Literal["halted"] = "halted"
+    by: str
+    reason: str
+    signature: str = ""
+
+
+class Resumed(Model):
+    """The kill switch was turned off again; only a signed one is believed."""
+
+    kind: Literal["resumed"] = "resumed"
+    by: str
+    reason: str
+    signature: str = ""
+
+
+# --- the approvers' stream -------------------------------------------------------------------------------------------
+
+
+class ApproverAdded(Model):
+    """Someone may approve from now on. Added again, they have what this record says."""
+
+    kind: Literal["approver-added"] = "approver-added"
+    approver: Approver
+    by: str
+    signature: str = ""
+
+
+class ApproverRevoked(Model):
+    kind: Literal["approver-revoked"] = "approver-revoked"
+    name: str
+    by: str
+    signature: str = ""
+
+
+class ApproverUnlocked(Model):
+    kind: Literal["approver-unlocked"] = "approver-unlocked"
+    name: str
+    by: str
+    signature: str = ""
+
+
+class CodeTried(Model):
+    """A one-time code was given in an approver's name."""
+
+    kind: Literal["code-tried"] = "code-tried"
+    name: str
+    accepted: bool
+    timecode: int | None = None
+    """The 30 second step of an accepted code: it and earlier ones are used up (RFC 6238, section 5.2)."""
+    response: str
+
+
 Record = Annotated[
     CaseOpened
     | FindingSeen
@@ -208,14 +333,24 @@ Record = Annotated[
     | RunStarted
     | PlanMade
     | ApprovalAsked
+    | Reminded
+    | AnswerGiven
     | Decision
+    | Admitted
     | Intent
     | Outcome
     | Waiting
     | PhaseEnded
     | ResponseEnded
     | SetAsideRecord
-    | Restarted,
+    | Restarted
+    | Missed
+    | Halted
+    | Resumed
+    | ApproverAdded
+    | ApproverRevoked
+    | ApproverUnlocked
+    | CodeTried,
     Field(discriminator="kind"),
 ]
 

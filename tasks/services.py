@@ -11,7 +11,9 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from runbooks.catalog import LIBRARY, Catalog
+from runbooks.signing import Signer
 from tasks.gateways.ledger import Ledger
+from tasks.keys import read_signer
 from tasks.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -31,6 +33,15 @@ class Services:
     @cached_property
     def ledger(self) -> Ledger:
         return Ledger.open(self.settings.ledger)
+
+    @cached_property
+    def signer(self) -> Signer:
+        """Signs decisions and approvers, and tells whether they were signed.
+
+        Raises:
+            Unsafe: there is no signing key.
+        """
+        return read_signer(self.settings)
 
     @cached_property
     def catalog(self) -> Catalog:

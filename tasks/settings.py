@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     )
     slack_token: SecretStr | None = Field(default=None, description="Slack bot token. Empty: no Slack messages.")
     slack_channel: str = Field(default="#security-operations", description="The SOC's Slack channel.")
+    slack_signing_secret: SecretStr | None = Field(
+        default=None, description="Slack's signing secret. Empty: no answers from Slack are taken."
+    )
     slack_url: str = Field(default="https://slack.com/api/", description="Slack Web API address, ending in a slash.")
     jira_server: str | None = Field(default=None, description="Jira address. Empty: no tickets.")
     jira_user: str | None = Field(
@@ -49,6 +52,46 @@ class Settings(BaseSettings):
     jira_token: SecretStr | None = Field(default=None, description="Jira API token.")
     jira_project: str = Field(default="SEC", pattern=r"^[A-Z][A-Z0-9_]{1,9}$", description="Jira project key.")
     jira_issue_type: str = Field(default="Task", min_length=1, description="Issue type of tickets.")
+    signing_key: SecretStr | None = Field(
+        default=None,
+        description="Key that decisions and approvers are signed with: 32 bytes in base64. Empty: the key file.",
+    )
+    signing_key_file: Path | None = Field(
+        default=None, description="File with the signing key. Empty: keys/signing.key in the home folder."
+    )
+    checkpoint_key: SecretStr | None = Field(
+        default=None,
+        description="Ed25519 key that checkpoints of the ledger are signed with: its 32 bytes in base64.",
+    )
+    checkpoint_key_file: Path | None = Field(
+        default=None, description="File with the checkpoint key. Empty: keys/checkpoint.key in the home folder."
+    )
+    checkpoint_kms_key: str = Field(
+        default="", description="ARN of a KMS key to sign checkpoints with, instead of a key of our own."
+    )
+    anchor: str = Field(
+        default="",
+        description="Where checkpoints are kept: a folder, or s3://bucket/prefix. Empty: anchors in the home folder.",
+    )
+    anchor_account: str = Field(
+        default="",
+        pattern=r"^(|[0-9]{12})$",
+        description="Account of the anchor's bucket and of the KMS key. Empty: that of the process's own credentials.",
+    )
+    anchor_retention_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        default=400, description="How long S3 Object Lock keeps a checkpoint from being changed or deleted."
+    )
+    inspector_account: str = Field(
+        default="",
+        pattern=r"^(|[0-9]{12})$",
+        description="Account whose Inspector is asked for findings that were never delivered. Empty: nobody is asked.",
+    )
+    inspector_regions: str = Field(
+        default="", description="Regions to ask it in, separated by ','. Needed with RUNBOOKS_INSPECTOR_ACCOUNT."
+    )
+    reconcile_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(
+        default=15, description="How often Inspector is asked for findings that were never delivered."
+    )
     webhook_key: SecretStr | None = Field(
         default=None,
         description="API key that EventBridge sends in x-api-key. The receiver does not start without one.",
