@@ -10,6 +10,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
+from deployments.demo.authenticators import Authenticators
 from deployments.processes import Progress, Service, Stack, free_port, inherited
 from deployments.stack import (
     deploy_all,
@@ -19,10 +22,12 @@ from deployments.stack import (
     prefect_worker_service,
     responds,
 )
+from tasks.settings import Settings
 
 WORK_POOL = "remediation-runbooks"
 REPOSITORY = Path(__file__).resolve().parent.parent
-SLACK_TOKEN, JIRA_TOKEN, JIRA_USER = "xoxb-sandbox", "jira-sandbox", "runbooks@example.com"
+SLACK_TOKEN, SLACK_SIGNING_SECRET = "xoxb-sandbox", "sandbox-signing-secret"
+JIRA_TOKEN, JIRA_USER = "jira-sandbox", "runbooks@example.com"
 WEBHOOK_KEY = "sandbox-webhook-key"
 NOT_INHERITED = ("PREFECT_", "RUNBOOKS_", "AWS_", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
@@ -35,6 +40,8 @@ class Local:
     settings: dict[str, str] = field(default_factory=dict[str, str])
     """Further settings of the product's processes."""
     environment: dict[str, str] = field(default_factory=dict[str, str])
+    authenticators: Authenticators = field(default_factory=Authenticators)
+    """Of everyone who may approve here."""
     aws: str = ""
     slack: str = ""
     jira: str = ""
@@ -58,12 +65,22 @@ class Local:
         self.aws, self.slack, self.jira = found["aws"], found["slack"], found["jira"]
 
     def start_product(self, stack: Stack, bucket: str, progress: Progress | None = None) -> None:
-        """The Prefect server with its deployments, a worker, the receiver and the sweep."""
+        """The approvers, the Prefect server with its deployments, a worker, the receiver and the sweep."""
         self.environment = self._environment(bucket)
+        # As the product's processes have it: what this process's own environment says of keys is not theirs.
+        here = Settings(home=self.folder, ledger_url=self.ledger, signing_key=None, signing_key_file=None)
+        self.authenticators.register(here)
         stack.start(prefect_server_service(self.environment), self._receiver(), progress=progress)
+        self._tell_slack()
         ensure_work_pool(self.environment, WORK_POOL)
         deploy_all(REPOSITORY, self.environment)
         stack.start(prefect_worker_service(self.environment, WORK_POOL), self._sweep(), progress=progress)
+
+    def _tell_slack(self) -> None:
+        """Where what is pressed goes: what is entered on the page of a Slack app as its request URL."""
+        where = {"request_url": f"{self.receiver}/slack/interactions"}
+        control = self.slack.replace("/api/", "/sandbox/application")
+        httpx.post(control, json=where, trust_env=False, timeout=30).raise_for_status()
 
     def _environment(self, bucket: str) -> dict[str, str]:
         port, receiver = free_port(), free_port()
@@ -82,6 +99,7 @@ class Local:
             "RUNBOOKS_PACKAGE_BUCKET": bucket,
             "RUNBOOKS_SLACK_URL": self.slack,
             "RUNBOOKS_SLACK_TOKEN": SLACK_TOKEN,
+            "RUNBOOKS_SLACK_SIGNING_SECRET": SLACK_SIGNING_SECRET,
             "RUNBOOKS_SLACK_CHANNEL": "#security",
             "RUNBOOKS_JIRA_SERVER": self.jira,
             "RUNBOOKS_JIRA_USER": JIRA_USER,

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flows.approval import obtain_decision
 from flows.response_run import LookAgain
 from runbooks.plan import Phase, Plan
 from runbooks.records import PhaseEnded
-from tasks.acting import carry_out_stage, end_phase, how_ended, stage_words
-from tasks.planning import is_current, make_plan, may_plan_again
+from tasks.acting import carry_out_stage, end_phase, stage_words
+from tasks.patience import next_turn
+from tasks.planning import make_plan
+from tasks.rounds import settled
 from tasks.run import current
-from tasks.triage import triage_again
 from tasks.verifying import Verified, look_for_verdict
 
 SHORT_PAUSE_SECONDS = 1.5
 
 
 async def carry_out_phase(phase: Phase) -> PhaseEnded:
-    """Bring the phase to its end, whichever runs it takes."""
-    while True:
-        ended = how_ended(phase) if is_current(phase) else None
-        if ended is not None:
-            if ended.result != "drifted" or not may_plan_again(phase):
-                return ended
-            triage_again()
+    """Bring the phase to its end, whichever runs and plans it takes."""
+    while (ended := settled(phase)) is None:
         plan = make_plan(phase)
         if not plan.steps:
-            return end_phase(plan, "not-needed")
-        decision = await obtain_decision(plan)
-        if decision.answer != "approved":
-            return end_phase(plan, decision.answer)
-        await carry_out(plan)
-        end_phase(plan)
+            end_phase(plan, "not-needed")
+        elif (decision := await obtain_decision(plan)).answer != "approved":
+            end_phase(plan, decision.answer)
+        else:
+            await carry_out(plan)
+            end_phase(plan)
+    return ended
 
 
 async def carry_out(plan: Plan) -> None:
@@ -42,7 +39,7 @@ async def carry_out(plan: Plan) -> None:
         words = stage_words(stage)
         patience = Patience(plan.phase)
         while (progress := carry_out_stage(plan, number, words)).waiting is not None:
-            await patience.wait(progress.waiting)
+            await patience.wait(progress.waiting, progress.held, progress.until)
 
 
 async def verify_until_known() -> Verified:
@@ -64,8 +61,10 @@ class Patience:
         chosen = run.runbook.verify.look_every_seconds
         self._next_look = timedelta(seconds=min(chosen, run.services.settings.maximum_look_seconds))
 
-    async def wait(self, reason: str) -> None:
-        """Raises LookAgain once a short wait has not been enough."""
+    async def wait(self, reason: str, held: str | None = None, until: datetime | None = None) -> None:
+        """Raises LookAgain once a short wait has not been enough, and at once where something is held back."""
+        if held is not None:
+            raise LookAgain(held, reason, until or next_turn(current(), held))
         if self._left < SHORT_PAUSE_SECONDS:
             raise LookAgain(self._phase, reason, current().now() + self._next_look)
         self._left -= SHORT_PAUSE_SECONDS

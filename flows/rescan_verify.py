@@ -9,7 +9,7 @@ from flows.phases import verify_until_known
 from flows.response_run import response_run
 from runbooks.records import ResponseEnded
 from tasks.triage import already_triaged, triage_cases
-from tasks.write_up import conclude
+from tasks.write_up import conclude_look
 
 
 @flow(name="rescan-verify", persist_result=False)
@@ -28,4 +28,4 @@ async def _playbook() -> ResponseEnded:
     if already_triaged() is None:
         triage_cases()
     verified = await verify_until_known()
-    return conclude(str(verified.kind), verified.words)
+    return conclude_look(str(verified.kind), verified.words)

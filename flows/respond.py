@@ -38,10 +38,10 @@ async def _playbook() -> ResponseEnded:
         alert_security_operations()
 
     triaged = already_triaged() or triage_cases()
-    if triaged.for_a_person:
-        return hand_over("person", triaged.words)
     if not triaged.acting:
-        return hand_over("person", triaged.words) if still_contained() else conclude("nothing-to-do", triaged.words)
+        if triaged.for_a_person or still_contained():
+            return hand_over("person", triaged.words)
+        return conclude("nothing-to-do", triaged.words)
 
     if triaged.containing:
         contained = await carry_out_phase(Phase.CONTAIN)

@@ -10,7 +10,8 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from runbooks.errors import LeaseLost, Refused, RunbooksError
+from runbooks.errors import Halted, LeaseLost, Refused, RunbooksError
+from runbooks.history import HALTED
 from runbooks.records import Purpose, ResponseEnded
 from tasks import patience
 from tasks.run import current, not_now, open_response, running
@@ -42,7 +43,8 @@ async def response_run(
                 ended = await _played(playbook)
             except LookAgain as pause:
                 run.services.ledger.wait(response, pause.phase, pause.reason, pause.at, lease=run.lease)
-                return Completed(name="Waiting", message=f"{pause.reason}; looking again at {pause.at:%H:%M:%S} UTC")
+                name = "Halted" if pause.phase == HALTED else "Waiting"
+                return Completed(name=name, message=f"{pause.reason}; looking again at {pause.at:%H:%M:%S} UTC")
             return Completed(name=ended.result.capitalize(), message=ended.reason)
     except LeaseLost as lost:
         get_run_logger().warning("This run stops here: %s", lost.detail)
@@ -61,6 +63,8 @@ async def _played(playbook: Callable[[], Awaitable[ResponseEnded]]) -> ResponseE
         if lost.code != "lease-held":
             raise
         raise LookAgain("shared", lost.detail, patience.next_try(current())) from lost
+    except Halted as halted:
+        raise LookAgain(HALTED, halted.detail, patience.next_turn(current(), HALTED)) from halted
     except RunbooksError as trouble:
         get_run_logger().warning("Something failed: %s: %s", trouble.code, trouble.detail)
         raise LookAgain("trouble", f"{trouble.code}: {trouble.detail}", patience.next_try(current())) from trouble
@@ -69,7 +73,7 @@ async def _played(playbook: Callable[[], Awaitable[ResponseEnded]]) -> ResponseE
 async def _answered(playbook: Callable[[], Awaitable[ResponseEnded]]) -> ResponseEnded:
     try:
         return await playbook()
-    except LeaseLost:
+    except (LeaseLost, Halted):
         raise
     except Refused as refused:
         return hand_over(refused.code, refused.detail)

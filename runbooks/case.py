@@ -49,6 +49,11 @@ def response_stream(response_id: str) -> str:
     return f"response/{response_id}"
 
 
+def reconciliation_stream(account: str, region: str) -> str:
+    """The ledger stream of what Inspector was asked for in a region."""
+    return f"reconciliation/{account}/{region}"
+
+
 SYSTEM_STREAM = "system"
 APPROVERS_STREAM = "approvers"
 """Who may say yes: registrations, revocations, and every one-time code that was tried."""

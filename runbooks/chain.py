@@ -2,7 +2,8 @@
 
 An entry's hash is SHA-256 over the RFC 8785 canonical JSON of everything else in it. Streams (one case, one response,
 the system) are chains of their own. A chain alone cannot show that its end was cut off: the head (sequence and hash of
-the last entry) is stored apart and compared.
+the last entry) is stored apart and compared. Whoever can write entries and heads can make both anew: what shows that is
+in `runbooks.audit`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from json.encoder import encode_basestring
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import rfc8785
 from pydantic import AwareDatetime, Field, ValidationError
@@ -58,12 +60,43 @@ class Entry(Model):
             return UnknownRecord(kind=self.kind, body=self.body)
 
     def computed_hash(self) -> str:
-        """What `hash` must be for the rest of the entry."""
-        return _hash(self.stream, self.sequence, self.kind, self.at, self.body, self.previous)
+        """What `hash` must be for the rest of the entry.
+
+        Raises:
+            BadInput: The body holds what canonical JSON cannot.
+        """
+        return hash_of(self.text())
+
+    def text(self) -> str:
+        """What the hash is over.
+
+        Raises:
+            BadInput: The body holds what canonical JSON cannot.
+        """
+        body = canonical(self.body).decode()
+        return sealed_text(self.stream, self.sequence, self.kind, moment_text(self.at), body, self.previous)
+
+
+class Stored(NamedTuple):
+    """An entry as it is stored: text, read by nobody yet, and perhaps not what an entry may be."""
+
+    position: int
+    """Its place in the order in which all entries were written."""
+    stream: str
+    sequence: int
+    kind: str
+    at: str
+    body: str
+    previous: str
+    hash: str
+
+    def computed_hash(self) -> str:
+        """What `hash` must be for the rest of the entry. Never raises."""
+        return hash_of(sealed_text(self.stream, self.sequence, self.kind, self.at, self.body, self.previous))
 
 
 class Fault(StrEnum):
-    """What was done to a stream."""
+    """What was done. The last three leave every chain whole: only a checkpoint shows them."""
 
     EDITED = "edited"
     DELETED = "deleted"
@@ -71,6 +104,9 @@ class Fault(StrEnum):
     INSERTED = "inserted"
     DUPLICATED = "duplicated"
     TRUNCATED = "truncated"
+    ROLLED_BACK = "rolled back"
+    FORKED = "forked"
+    REWRITTEN = "rewritten"
 
 
 class Problem(Model):
@@ -92,16 +128,35 @@ def seal(stream: str, sequence: int, at: datetime, record: Record, previous: str
         BadInput: The record holds what canonical JSON cannot (an integer of 2^53 or more, half a surrogate pair).
     """
     moment = at.astimezone(UTC)
-    body = read_body(canonical(record.model_dump(mode="json")))
+    body = canonical(record.model_dump(mode="json"))
     return Entry(
         stream=stream,
         sequence=sequence,
         kind=record.kind,
         at=moment,
-        body=body,
+        body=read_body(body),
         previous=previous,
-        hash=_hash(stream, sequence, record.kind, moment, body, previous),
+        hash=hash_of(sealed_text(stream, sequence, record.kind, moment_text(moment), body.decode(), previous)),
     )
+
+
+def sealed_text(stream: str, sequence: int, kind: str, at: str, body: str, previous: str) -> str:
+    """The canonical JSON of an entry without its hash, from its parts: a body is stored as canonical JSON already."""
+    quoted = encode_basestring
+    return (
+        f'{{"at":{quoted(at)},"body":{body},"kind":{quoted(kind)},"previous":{quoted(previous)},'
+        f'"sequence":{sequence},"stream":{quoted(stream)}}}'
+    )
+
+
+def hash_of(text: str) -> str:
+    """The hash of an entry whose text is this. Bytes in what is stored that are no text count as they are."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def moment_text(at: datetime) -> str:
+    """The time as an entry's text has it: UTC, always with microseconds, so that text sorts as time does."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def canonical(value: dict[str, Any]) -> bytes:
@@ -121,7 +176,21 @@ def read_body(text: str | bytes) -> dict[str, Any]:
     return json.loads(text, parse_int=_read_integer)
 
 
-def verify_stream(entries: Iterable[Entry], head: Head | None) -> Problem | None:
+class Sealed(Protocol):
+    """What verifying needs of an entry."""
+
+    @property
+    def stream(self) -> str: ...
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def previous(self) -> str: ...
+    @property
+    def hash(self) -> str: ...
+    def computed_hash(self) -> str: ...
+
+
+def verify_stream(entries: Iterable[Sealed], head: Head | None) -> Problem | None:
     """The first entry of one stream that is not as it was written; None when all verify up to `head`.
 
     Entries are read once, in the order they are stored in; memory stays bounded. `head` None: no head was stored.
@@ -137,7 +206,7 @@ def verify_stream(entries: Iterable[Entry], head: Head | None) -> Problem | None
     return _compare_head(last, head or (0, GENESIS))
 
 
-def _compare(entry: Entry, last: Entry | None, before_last: str, rest: Iterator[Entry]) -> Problem | None:
+def _compare(entry: Sealed, last: Sealed | None, before_last: str, rest: Iterator[Sealed]) -> Problem | None:
     """What is wrong where `entry` follows `last`. May read on in `rest` to tell what happened, once something did."""
     expected = 1 if last is None else last.sequence + 1
     previous = GENESIS if last is None else last.hash
@@ -162,14 +231,14 @@ def _compare(entry: Entry, last: Entry | None, before_last: str, rest: Iterator[
     return _problem(entry, expected, Fault.DELETED, "no entry follows the one before it; later ones were renumbered")
 
 
-def _is_sealed(entry: Entry) -> bool:
+def _is_sealed(entry: Sealed) -> bool:
     try:
         return entry.hash == entry.computed_hash()
     except BadInput:
         return False
 
 
-def _compare_head(last: Entry | None, head: Head) -> Problem | None:
+def _compare_head(last: Sealed | None, head: Head) -> Problem | None:
     sequence, digest = head
     stream, end, end_digest = ("", 0, GENESIS) if last is None else (last.stream, last.sequence, last.hash)
     if end < sequence:
@@ -184,14 +253,8 @@ def _compare_head(last: Entry | None, head: Head) -> Problem | None:
     return None
 
 
-def _problem(entry: Entry, sequence: int, fault: Fault, detail: str) -> Problem:
+def _problem(entry: Sealed, sequence: int, fault: Fault, detail: str) -> Problem:
     return Problem(stream=entry.stream, sequence=sequence, fault=fault, detail=detail)
-
-
-def _hash(stream: str, sequence: int, kind: str, at: datetime, body: dict[str, Any], previous: str) -> str:
-    moment = at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-    sealed = {"stream": stream, "sequence": sequence, "kind": kind, "at": moment, "body": body, "previous": previous}
-    return hashlib.sha256(canonical(sealed)).hexdigest()
 
 
 def _read_integer(digits: str) -> int | float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -56,6 +56,20 @@ class Signal(StrEnum):
         }[self.value]
 
 
+Conditions = tuple[tuple[Signal, ...], ...]
+"""Sets of signals: a condition that holds is a set of which every signal is there. An empty set holds never."""
+
+
+def holding(conditions: Conditions, signals: Collection[Signal]) -> tuple[Signal, ...] | None:
+    """The first of the conditions that holds; None where none does."""
+    return next((each for each in conditions if each and set(each) <= set(signals)), None)
+
+
+def in_words(condition: Sequence[Signal]) -> str:
+    """The condition as adjectives: what `...` is."""
+    return " and ".join(signal.words for signal in condition)
+
+
 class Approval(Model):
     """Who is asked before a phase runs. There is no default that approves."""
 
@@ -84,12 +98,12 @@ class Approval(Model):
 class PreAuthorised(Model):
     """Containment that nobody is asked about first: only by the runbook's choice, where the tags say so too."""
 
-    when: Annotated[tuple[tuple[Signal, ...], ...], Field(min_length=1)]
+    when: Annotated[Conditions, Field(min_length=1)]
     """Any of these sets must hold completely; an empty set holds never."""
     tags: Annotated[dict[str, str], Field(min_length=1)]
     """The instance must carry all of these."""
     maximum_per_hour: Annotated[int, Field(ge=1, le=100)] = 3
-    """Beyond this a person is asked."""
+    """So many cases, over all responses; for a plan that would go beyond it a person is asked."""
 
 
 class Matches(Model):
@@ -133,7 +147,7 @@ class Quarantine(Model):
 
 
 class Contain(Model):
-    when: tuple[tuple[Signal, ...], ...]
+    when: Conditions
     """Contain when any of these sets holds completely. An empty list: never."""
     approval: Approval = Approval()
     quarantine: Quarantine = Quarantine()
@@ -162,7 +176,7 @@ class Remediate(Model):
     timeout_minutes: Minutes = 120
     windows: tuple[ChangeWindow, ...] = ()
     """When the first change may be made; empty: at any time."""
-    any_time_when: tuple[tuple[Signal, ...], ...] = ()
+    any_time_when: Conditions = ()
     """Do not wait for a window when any of these sets holds completely."""
 
 

@@ -8,6 +8,8 @@ from datetime import datetime
 
 from runbooks.plan import Phase, Plan
 from runbooks.records import (
+    Admitted,
+    AnswerGiven,
     ApprovalAsked,
     Decision,
     Intent,
@@ -26,6 +28,10 @@ FINISHED = ("done", "already-done", "failed", "drifted", "refused")
 SUCCEEDED = ("done", "already-done")
 CHANGED = ("done", "in-progress")
 """Outcomes of this system's own doing; what was so already belongs to someone else, and is left alone."""
+
+
+HALTED = "halted"
+"""What a response waits for, in place of a phase, while the kill switch is on."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,10 @@ class ResponseHistory:
     decisions: dict[str, Decision] = field(default_factory=dict[str, Decision])
     """Plan digest -> the decision that settled it: approved, rejected or expired."""
     refused: dict[str, list[Decision]] = field(default_factory=dict[str, list[Decision]])
+    answers: dict[str, list[AnswerGiven]] = field(default_factory=dict[str, list[AnswerGiven]])
+    """Plan digest -> every answer about it, those that do not count included."""
+    admitted: set[str] = field(default_factory=set[str])
+    """Digests of the plans that the limits have let begin."""
     intents: dict[str, Intent] = field(default_factory=dict[str, Intent])
     outcomes: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
     """Operation -> its last outcome."""
@@ -56,11 +66,12 @@ class ResponseHistory:
     runs: list[RunStarted] = field(default_factory=list[RunStarted])
     waiting: Waiting | None = None
     waiting_since: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    """Phase -> when it began to wait; a halt is nobody's delay, and all of them are counted anew after it."""
     ended: ResponseEnded | None = None
 
-    def plan(self, phase: Phase) -> Plan | None:
-        """The newest plan of a phase."""
-        plans = [plan for plan in self.plans.values() if plan.phase is phase]
+    def plan(self, phase: Phase, case: str | None = None) -> Plan | None:
+        """The newest plan of a phase; with a case, the newest that is about it."""
+        plans = [plan for plan in self.plans.values() if plan.phase is phase and case in (None, *plan.cases)]
         return max(plans, key=lambda plan: plan.revision) if plans else None
 
     def next_revision(self, phase: Phase) -> int:
@@ -85,6 +96,15 @@ class ResponseHistory:
         if digest in self.decisions:
             return None
         return next((each for each in reversed(self.questions.get(digest, [])) if each.attempt not in answered), None)
+
+    def waiting_for_answer(self) -> ApprovalAsked | None:
+        """The question that was asked last, while nobody has decided it and its plan is the newest."""
+        records = (dated.record for dated in reversed(self.entries))
+        asked = next((record for record in records if isinstance(record, ApprovalAsked)), None)
+        plan = self.plans.get(asked.digest) if asked else None
+        if asked is None or plan is None or self.ended or asked.digest in self.decisions:
+            return None
+        return asked if self.plan(plan.phase) == plan and self.phase_ended(plan.phase) is None else None
 
     def outcome(self, plan: Plan, step: AnyStep) -> Outcome | None:
         return self.outcomes.get(plan.operation(step))
@@ -147,7 +167,7 @@ def fold(entries: Iterable[Dated]) -> ResponseHistory:
     return history
 
 
-def _take(history: ResponseHistory, dated: Dated) -> None:  # noqa: C901 - one line for each kind of record
+def _take(history: ResponseHistory, dated: Dated) -> None:  # noqa: C901, PLR0912 - one line for each kind of record
     match dated.record:
         case ResponseStarted() as started:
             history.started = started
@@ -158,10 +178,14 @@ def _take(history: ResponseHistory, dated: Dated) -> None:  # noqa: C901 - one l
             history.plans[made.digest] = made.plan
         case ApprovalAsked() as asked:
             history.questions.setdefault(asked.digest, []).append(asked)
+        case AnswerGiven() as answer:
+            history.answers.setdefault(answer.digest, []).append(answer)
         case Decision(answer="invalid") as refused:
             history.refused.setdefault(refused.digest, []).append(refused)
         case Decision() as decision:
             history.decisions.setdefault(decision.digest, decision)
+        case Admitted() as admitted:
+            history.admitted.add(admitted.digest)
         case Intent() as intent:
             history.intents.setdefault(intent.operation, intent)
         case Outcome() as outcome:
@@ -169,6 +193,8 @@ def _take(history: ResponseHistory, dated: Dated) -> None:  # noqa: C901 - one l
             history.times[outcome.operation] = dated.at
         case Waiting() as waiting:
             history.waiting = waiting
+            if waiting.phase == HALTED:
+                history.waiting_since.clear()
             history.waiting_since.setdefault(waiting.phase, dated.at)
         case PhaseEnded() as ended:
             history.phases[ended.phase] = ended

@@ -89,11 +89,17 @@ class AutoScalingMembership(Model):
     minimum: int
     maximum: int
     desired: int
+    in_service: int | None = None
+    """How many of the group's instances are in service; None where nobody counted."""
     protected_from_scale_in: bool = False
     launch_template: str | None = None
     launch_template_version: str | None = None
+    template_followers: tuple[str, ...] = ()
+    """Other groups that take every new version of the launch template by themselves (`$Latest`)."""
     image: str | None = None
     """The AMI a replacement would start from."""
+    target_groups: tuple[str, ...] = ()
+    """ARNs of the target groups in which the group registers its instances, and from which it takes them."""
 
 
 class TargetRegistration(Model):
@@ -104,6 +110,8 @@ class TargetRegistration(Model):
     """ARN of a load balancer that sends to this target group."""
     internet_facing: bool = False
     """Whether one of its load balancers has the scheme `internet-facing`."""
+    instances: int = 0
+    """How many instances the target group sends to; 0 where nobody counted."""
 
 
 class Endpoint(Model):
@@ -201,6 +209,8 @@ class InstanceFacts(Model):
     """Inspector's platform of the resource, such as UBUNTU_22_04."""
     replacement_image: str | None = None
     """The newest patched AMI the runbook's source names, when it was looked up."""
+    environment_size: int | None = None
+    """Running instances with the same environment tag in the account and region; None where nobody counted."""
 
     def group(self, group_id: str) -> SecurityGroup | None:
         return next((group for group in self.groups if group.id == group_id), None)

@@ -49,13 +49,15 @@ class Extent(Model):
     """How much of what there is one case is: what the limits count."""
 
     case: str
+    place: str = ""
+    """Account and region, joined by a slash: environments and Auto Scaling groups have their names within it."""
     environment: str = "unknown"
     environment_size: int | None = None
     """Running instances of the environment in the account and region; None where it was not counted."""
     auto_scaling_group: str | None = None
     auto_scaling_group_size: int = 0
     target_groups: dict[str, int] = Field(default_factory=dict[str, int])
-    """Target group ARN -> how many targets it has."""
+    """Target group ARN -> how many instances it sends to."""
 
 
 class Plan(Model):

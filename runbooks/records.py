@@ -62,6 +62,19 @@ class CaseClosed(Model):
     reason: str
 
 
+class Recurred(Model):
+    """What was fixed in one case is back, in that case opened again or in another; in the streams of both."""
+
+    kind: Literal["recurred"] = "recurred"
+    fixed_in: str
+    """The case that was closed as fixed."""
+    fixed_at: datetime
+    case: str
+    """The case that handles it now."""
+    finding: str
+    """The ARN of the finding that showed it."""
+
+
 # --- the response stream ---------------------------------------------------------------------------------------------
 
 
@@ -92,6 +105,8 @@ class PlanMade(Model):
     kind: Literal["plan-made"] = "plan-made"
     digest: str
     plan: Plan
+    signature: str = ""
+    """A plan that this system did not make never runs, whatever its rule says about who is asked."""
 
 
 class ApprovalAsked(Model):
@@ -267,6 +282,20 @@ class Missed(Model):
     delivery: str
 
 
+class Reconciled(Model):
+    """Inspector was asked what it has found in a region; in a stream of that region's own, whose last entry counts."""
+
+    kind: Literal["reconciled"] = "reconciled"
+    account: str
+    region: str
+    until: datetime
+    """Everything updated before then has been compared."""
+    listed: int = 0
+    missed: int = 0
+    trouble: str = ""
+    """Why it could not be asked; `until` is then as it was."""
+
+
 class Halted(Model):
     """The kill switch was turned on."""
 
@@ -282,6 +311,8 @@ class Resumed(Model):
     kind: Literal["resumed"] = "resumed"
     by: str
     reason: str
+    ends: int = 0
+    """The entry of the stream that it follows and ends: an old one, written again, ends nothing."""
     signature: str = ""
 
 
@@ -320,6 +351,8 @@ class CodeTried(Model):
     timecode: int | None = None
     """The 30 second step of an accepted code: it and earlier ones are used up (RFC 6238, section 5.2)."""
     response: str
+    """The response that the answer was about; empty for the code that confirmed a registration."""
+    signature: str = ""
 
 
 Record = Annotated[
@@ -329,6 +362,7 @@ Record = Annotated[
     | CaseVerdict
     | CaseSuccessors
     | CaseClosed
+    | Recurred
     | ResponseStarted
     | RunStarted
     | PlanMade
@@ -345,6 +379,7 @@ Record = Annotated[
     | SetAsideRecord
     | Restarted
     | Missed
+    | Reconciled
     | Halted
     | Resumed
     | ApproverAdded

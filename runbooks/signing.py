@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from runbooks.chain import canonical
-from runbooks.errors import InvalidSetting
+from runbooks.errors import BadInput, InvalidSetting
 from runbooks.model import Model
 
 KEY_BYTES = 32
@@ -41,7 +41,11 @@ class Signer:
 
     def verifies(self, stream: str, record: Model) -> bool:
         """Whether this very record was signed for this very stream."""
-        return hmac.compare_digest(self.sign(stream, record), str(getattr(record, "signature", "")))
+        given = str(getattr(record, "signature", "")).encode(errors="replace")
+        try:
+            return hmac.compare_digest(self.sign(stream, record).encode(), given)
+        except BadInput:
+            return False  # no canonical JSON, so nothing that was ever signed
 
     def conceal(self, secret: str) -> str:
         """A secret such that the database does not know it."""
@@ -79,4 +83,6 @@ def _derived(key: bytes, purpose: bytes) -> bytes:
 
 
 def _signed(stream: str, record: Model) -> bytes:
-    return canonical({"stream": stream, "record": record.model_dump(mode="json", exclude={"signature"})})
+    """Values that are the default ones are left out: a field that a newer version adds breaks no older signature."""
+    values = record.model_dump(mode="json", exclude={"signature"}, exclude_defaults=True)
+    return canonical({"stream": stream, "kind": getattr(record, "kind", ""), "record": values})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from runbooks.definition import Runbook, Signal
+from runbooks.definition import Runbook, Signal, holding, in_words
 from runbooks.errors import BadInput
 from runbooks.exposure import InternetPath, paths_from_internet
 from runbooks.facts import CaseFacts
@@ -70,7 +70,7 @@ def triage(facts: CaseFacts, runbook: Runbook) -> Triage:
     facts = facts.model_copy(update={"findings": _active(facts)})
     paths = paths_from_internet(facts.resource)
     signals, signal_reasons = _signals(facts, runbook, paths)
-    contain = facts.contained or any(set(chosen) <= set(signals) for chosen in runbook.contain.when if chosen)
+    contain = facts.contained or holding(runbook.contain.when, signals) is not None
     patchability = patchable_under_quarantine(facts.resource, runbook.contain.quarantine)
     remediation, why = _remediation(facts, runbook, packages, contain, patchability)
     priority = _priority(facts, signals)
@@ -238,8 +238,8 @@ def _containment_reason(facts: CaseFacts, runbook: Runbook, signals: tuple[Signa
     if facts.contained:
         return "it is contained already: what reached it before is cut off, and that it is not exposed now says nothing"
     if contain:
-        chosen = next(each for each in runbook.contain.when if each and set(each) <= set(signals))
-        return f"contain first: {runbook.name} contains what is {' and '.join(signal.words for signal in chosen)}"
+        chosen = holding(runbook.contain.when, signals) or ()
+        return f"contain first: {runbook.name} contains what is {in_words(chosen)}"
     if not runbook.contain.when:
         return f"no containment: {runbook.name} never contains"
     return f"no containment: none of the conditions of {runbook.name} holds"

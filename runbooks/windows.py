@@ -46,20 +46,41 @@ class Opening(Model):
 
 def next_opening(windows: Sequence[ChangeWindow], now: datetime) -> Opening | None:
     """The opening that is under way or comes next; None where there are no windows: any time will do."""
+    if not windows:
+        return None
     found = [opening for window in windows for opening in _openings(window, now) if opening.closes > now]
-    return min(found, key=lambda each: each.opens, default=None)
+    # Of those that are open at the same time the one that stays open longest.
+    return min(found, key=lambda each: (max(each.opens, now), now - each.closes))
+
+
+def closed_until(windows: Sequence[ChangeWindow], now: datetime) -> datetime | None:
+    """When the next window opens; None where one is open now, or any time will do."""
+    opening = next_opening(windows, now)
+    return opening.opens if opening is not None and opening.opens > now else None
+
+
+def usable_until(windows: Sequence[ChangeWindow], until: datetime) -> datetime:
+    """Until when what was allowed by this time may begin: to the end of the window that is open then or comes next."""
+    opening = next_opening(windows, until)
+    return opening.closes if opening is not None else until
 
 
 def _openings(window: ChangeWindow, now: datetime) -> list[Opening]:
-    """From yesterday on, for a week: one that opened yesterday may still be open."""
+    """From yesterday on, which may still be open, for two weeks: summer time may skip the one of this week.
+
+    A time that the clock skips counts as if it had not been set forward, one that comes twice counts when it first
+    comes (PEP 495, fold=0).
+    """
     zone = ZoneInfo(window.timezone)
     today = now.astimezone(zone).date()
     start, end = time.fromisoformat(window.start), time.fromisoformat(window.end)
     openings: list[Opening] = []
-    for ahead in range(-1, 8):
+    for ahead in range(-1, 15):
         day = today + timedelta(days=ahead)
         if DAYS[day.weekday()] in window.days:
             last = day if end > start else day + timedelta(days=1)
             opens = datetime.combine(day, start, zone).astimezone(UTC)
-            openings.append(Opening(opens=opens, closes=datetime.combine(last, end, zone).astimezone(UTC)))
+            closes = datetime.combine(last, end, zone).astimezone(UTC)
+            if opens < closes:
+                openings.append(Opening(opens=opens, closes=closes))
     return openings

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from runbooks.history import SUCCEEDED, ResponseHistory
 from runbooks.plan import Phase, Plan
 from runbooks.records import PhaseEnded
 from runbooks.steps import AnyStep
 from tasks.artifacts import show
+from tasks.authority import trust_now
 from tasks.executor import Executor, Progress, fallen_out
 from tasks.gateways.actions import actions
-from tasks.notices import tell_progress
+from tasks.halting import halted
+from tasks.halting import words as words_of
+from tasks.notices import tell_held, tell_progress
+from tasks.protection import protected_cases
 from tasks.run import Run, current
 from tasks.visible import visible
-
-
-def how_ended(phase: Phase) -> PhaseEnded | None:
-    """How the newest plan of the phase ended, None while it has not."""
-    return current().history().phase_ended(phase)
 
 
 def stage_words(stage: tuple[AnyStep, ...]) -> str:
@@ -33,11 +33,23 @@ def carry_out_stage(plan: Plan, number: int, words: str) -> Progress:
     run = current()
     stage = list(plan.stages())[number]
     run.hold(plan)
-    executor = Executor(run.journal, actions(run.aws), run.now())
-    if _overdue(run, plan):
+    halt = halted(run.services)
+    why = words_of(halt) if halt else None
+    limits = run.runbook.limits
+    executor = Executor(
+        run.journal,
+        actions(run.aws),
+        run.now(),
+        trust_now(run.services),
+        limits=limits,
+        halted=why,
+        protected=partial(protected_cases, run.aws, run.keys, limits.protected_tags),
+    )
+    if halt is None and _overdue(run, plan):
         executor.give_up(plan, stage)
     progress = executor.carry_out(plan, stage)
     show.progress(run, plan, progress.waiting)
+    tell_held(run, plan, progress)
     tell_progress(run, plan, stage, progress)
     return progress
 

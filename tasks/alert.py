@@ -12,6 +12,7 @@ from runbooks.telling.messages import alert_message
 from runbooks.telling.tickets import Ticket, alert_ticket
 from tasks.gateways.jira import TicketRef
 from tasks.notices import ALERT, post_once, run_url, thread_of, undelivered
+from tasks.recurrence import recurrences
 from tasks.run import Run, current
 from tasks.visible import visible
 
@@ -31,7 +32,8 @@ def open_ticket() -> str | None:
     run = current()
     if not run.runbook.alert.ticket:
         return None
-    ticket = alert_ticket(run.keys, findings_of(run), run.runbook, run_url=run_url(run))
+    again = recurrences(run.services.ledger, run.response.cases)
+    ticket = alert_ticket(run.keys, findings_of(run), run.runbook, recurrence_of=again, run_url=run_url(run))
     undelivered(lambda: create_once(run, ALERT, ticket))
     made = ticket_of(run.response.id, run.history())
     return made.key if made else None
@@ -45,7 +47,12 @@ def alert_security_operations() -> None:
         return
     ticket = ticket_of(run.response.id, run.history())
     message = alert_message(
-        run.keys, findings_of(run), run.runbook, run_url=run_url(run), ticket_url=ticket.url if ticket else None
+        run.keys,
+        findings_of(run),
+        run.runbook,
+        recurrence_of=recurrences(run.services.ledger, run.response.cases),
+        run_url=run_url(run),
+        ticket_url=ticket.url if ticket else None,
     )
     undelivered(lambda: post_once(run, ALERT, message, in_thread=False))
 

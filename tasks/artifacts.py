@@ -9,7 +9,7 @@ from pathlib import Path
 from prefect.artifacts import create_markdown_artifact
 
 from runbooks.plan import Plan
-from runbooks.telling.plan_text import plan_difference, plan_markdown
+from runbooks.telling.plan_text import plan_markdown
 from runbooks.telling.progress import progress_markdown
 from runbooks.telling.triage_text import triage_markdown
 from runbooks.telling.verdict_text import verdicts_markdown, waiting_markdown
@@ -25,10 +25,8 @@ class Artifacts:
         self._show(run, "triage", triage_markdown(assessments, run.keys), "What was found, and what it calls for")
 
     def plan(self, run: Run, plan: Plan) -> None:
-        text = plan_markdown(plan, keys=run.keys)
-        before = run.history().plans.get(plan.previous) if plan.previous else None
-        if before is not None and before.phase is plan.phase:
-            text = f"{plan_difference(before, plan)}\n\n{text}"
+        before = run.history().plans.get(plan.previous or "")
+        text = plan_markdown(plan, keys=run.keys, previous=before, now=run.now())
         name = f"plan-{plan.phase}-{plan.revision}"
         self._show(run, name, text, f"Plan {plan.short_digest} to {plan.phase}: what is approved is what runs")
         self._file(run, f"{name}.json").write_text(plan.model_dump_json(indent=2), encoding="utf-8")

@@ -22,7 +22,10 @@ class Contained:
 
 
 def contained_by(ledger: Ledger, response: ResponseRow) -> Contained:
-    """The contain plans in force for the response's cases: its own, or those of the responses before it."""
+    """The contain plans in force for the response's cases: its own, or those of the responses before it.
+
+    One that changed nothing, because it was overtaken or rejected, is none of them.
+    """
     plans: list[Plan] = []
     outcomes: dict[str, Outcome] = {}
     for each in responses_of(ledger, response.cases):
@@ -31,9 +34,11 @@ def contained_by(ledger: Ledger, response: ResponseRow) -> Contained:
         if released is not None and released.result == "done":
             plans.clear()
         if each.id == response.id or history.contained:
+            changes = history.changes
             mine = [plan for plan in history.plans.values() if plan.phase is Phase.CONTAIN]
-            plans += sorted(mine, key=lambda plan: plan.revision)
-            outcomes |= history.changes
+            begun = [plan for plan in mine if any(plan.operation(step) in changes for step in plan.steps)]
+            plans += sorted(begun, key=lambda plan: plan.revision)
+            outcomes |= changes
     return Contained(plans=tuple(plans), outcomes=outcomes)
 
 
@@ -45,6 +50,15 @@ def is_contained(ledger: Ledger, response: ResponseRow) -> bool:
         released = history.phases.get(Phase.RELEASE)
         contained = history.contained or (contained and not (released is not None and released.result == "done"))
     return contained
+
+
+def contained_cases(ledger: Ledger, response: ResponseRow) -> frozenset[str]:
+    """Those of the response's cases of which a containment in force has changed something, or may have."""
+    if not is_contained(ledger, response):
+        return frozenset()
+    found = contained_by(ledger, response)
+    steps = (step for plan in found.plans for step in plan.steps if plan.operation(step) in found.outcomes)
+    return frozenset(case for step in steps if step.undo is not None for case in step.cases)
 
 
 def first_contained_by(ledger: Ledger, response: ResponseRow) -> str:
@@ -73,8 +87,9 @@ class Remediated:
     successors: tuple[str, ...] = ()
 
 
-def remediated(history: ResponseHistory, plan: Plan | None, case: str) -> Remediated:
+def remediated(history: ResponseHistory, case: str) -> Remediated:
     """Whether the case's instance was replaced, and by which instances."""
+    plan = history.plan(Phase.REMEDIATE, case)
     for step in plan.steps if plan else ():
         if case in step.cases and isinstance(step, LaunchReplacement | RefreshInstances):
             outcome = history.outcome(plan, step) if plan else None

@@ -1,35 +1,44 @@
 """The one way every change goes: authority, look, write down, act, write down.
 
 For each stage of a plan (its consecutive steps of one kind):
-1. the ledger says that this plan, by this digest, was approved, and has not expired before its first change;
+1. the ledger says that this plan, by this digest, was approved, and has not expired before its first change; its change
+   window is open, the limits have let it in, and nothing is halted; no instance has come under protection meanwhile;
 2. the live state is read, and compared with what each step expects: already as wanted is done, otherwise changed is
-   drift, and its case falls out while the others go on;
+   drift, and its case falls out while the others go on; what surprises is looked at twice before it is believed;
 3. the intents are committed, with the state that was found;
-4. the calls leave, each sent once, the lease checked immediately before by the session's guard;
+4. the calls leave, each sent once, lease and kill switch checked immediately before by the session's guard;
 5. the outcomes are committed.
 
 Killed anywhere, it is called again and starts at 2: what was done is found, and is not done again.
 
 What has begun is looked at whatever has happened since, and what is half done is finished: nothing rests in between.
+Halted, out of its window, or more than the limits allow, nothing else is begun, and it waits.
 Evidence is recorded when it fails, and never delays what follows; what is not essential is waited for, and not when AWS
 denies it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from itertools import takewhile
 from typing import Literal
 
-from runbooks.errors import AnswerLost, Outside, Throttled
-from runbooks.history import FINISHED, ResponseHistory
+from runbooks.definition import Limits
+from runbooks.errors import AnswerLost, Halted, Outside, Throttled
+from runbooks.history import FINISHED, HALTED, ResponseHistory
+from runbooks.limits import LIMITED, exceeded, extents_of
 from runbooks.plan import Plan
-from runbooks.records import Intent, Outcome, Waiting
+from runbooks.records import Admitted, Intent, Outcome, Record, Waiting
 from runbooks.steps import AnyStep
-from tasks.authority import authorise
+from runbooks.telling.words import moment
+from runbooks.windows import closed_until
+from tasks.authority import Trust, authorise
 from tasks.gateways.actions.base import Action, Look
 from tasks.journal import Journal
+from tasks.looking import NOT_BELIEVED, not_believed
 
 CHUNK = 50
 """Targets between one look and the acts that follow it."""
@@ -49,19 +58,55 @@ class Progress:
     outcomes: Mapping[str, Outcome]
     """Step key -> outcome."""
     waiting: str | None = None
+    held: Literal["halted", "limits", "window"] | None = None
+    """What kept something from being begun; None where the world alone is waited for."""
+    until: datetime | None = None
+    """When that ends, where it is known."""
 
     @property
     def finished(self) -> bool:
         return self.waiting is None
 
 
-class Executor:
-    """Carries out approved plans, stage by stage."""
+@dataclass(frozen=True)
+class _Held:
+    """Why nothing is begun."""
 
-    def __init__(self, journal: Journal, actions: Mapping[str, Action], now: datetime) -> None:
+    kind: Literal["halted", "limits", "window"] | None
+    """None: only that AWS has not answered yet."""
+    words: str
+    until: datetime | None = None
+
+
+class Executor:
+    """Carries out approved plans, stage by stage.
+
+    Args:
+        trust: what a decision is held against.
+        limits: the runbook's; without them the default ones.
+        halted: why everything is halted, where it is.
+        protected: reads which cases of some steps must not be touched now, with the reasons.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        actions: Mapping[str, Action],
+        now: datetime,
+        trust: Trust,
+        *,
+        limits: Limits | None = None,
+        halted: str | None = None,
+        protected: Callable[[Sequence[AnyStep]], Mapping[str, str]] = lambda steps: {},
+    ) -> None:
         self._journal = journal
         self._actions = actions
         self._now = now
+        self._trust = trust
+        self._limits = limits or Limits()
+        self._protected = protected
+        self._spared: dict[str, str] = {}
+        self._held = None if halted is None else _Held("halted", halted)
 
     def carry_out(self, plan: Plan, stage: Sequence[AnyStep]) -> Progress:
         """Bring one stage as far as it goes now. Calling it again is always safe.
@@ -71,8 +116,10 @@ class Executor:
             LeaseLost: another run has taken the response over.
         """
         history = self._journal.history()
-        authorise(history, plan, self._now)
-        fallen = fallen_out(history, plan)
+        authorise(history, plan, self._now, self._trust)
+        self._held = self._held or self._kept_out(history, plan)
+        self._spared = self._under_protection(history, plan, stage)
+        fallen = fallen_out(history, plan) | self._spared
         waiting: list[str] = []
         for start in range(0, len(stage), CHUNK):
             chunk = [step for step in stage[start : start + CHUNK] if self._open(history, plan, step, fallen)]
@@ -81,7 +128,9 @@ class Executor:
         outcomes = self._journal.history().step_outcomes(plan)
         return Progress(
             outcomes={step.key: outcomes[step.key] for step in stage if step.key in outcomes},
-            waiting="; ".join(waiting) or None,
+            waiting="; ".join(dict.fromkeys(waiting)) or None,
+            held=self._held.kind if self._held and self._held.words in waiting else None,
+            until=self._held.until if self._held and self._held.words in waiting else None,
         )
 
     def give_up(self, plan: Plan, stage: Sequence[AnyStep]) -> None:
@@ -103,6 +152,34 @@ class Executor:
             elif outcome is None and waited_for:
                 self._end(plan, step, "failed", "it could not be begun in the time that the runbook allows")
 
+    def _kept_out(self, history: ResponseHistory, plan: Plan) -> _Held | None:
+        """Let the plan in, once, before its first change; what takes nothing away is not counted."""
+        opens = None if history.spent(plan.digest) else closed_until(plan.windows, self._now)
+        if opens is not None:
+            return _Held("window", f"its change window opens at {moment(opens)}", opens)
+        if plan.phase not in LIMITED or plan.digest in history.admitted:
+            return None
+        admitted = Admitted(
+            digest=plan.digest,
+            phase=plan.phase,
+            extents=extents_of(plan),
+            pre_authorised=history.decisions[plan.digest].channel == "runbook",
+        )
+        reason = self._journal.admit(admitted, partial(exceeded, self._limits, admitted.extents))
+        return None if reason is None else _Held("limits", reason)
+
+    def _under_protection(self, history: ResponseHistory, plan: Plan, stage: Sequence[AnyStep]) -> dict[str, str]:
+        """The cases that have come under protection since the plan was made, read before anything is begun."""
+        left = [step for step in stage if not step.undoes and history.outcome(plan, step) is None]
+        if self._held is not None or not left or plan.phase not in LIMITED:
+            return {}
+        try:
+            return dict(self._protected(left))
+        except Outside as error:
+            # What has begun is brought to its end all the same.
+            self._held = _Held(None, f"AWS did not say what is protected ({error.code}); looking again")
+            return {}
+
     def _open(self, history: ResponseHistory, plan: Plan, step: AnyStep, fallen: Mapping[str, str]) -> bool:
         """Whether the step is to be looked at. What has begun always is: it may be half done."""
         outcome = history.outcome(plan, step)
@@ -112,9 +189,17 @@ class Executor:
 
     def _refused(self, plan: Plan, step: AnyStep, fallen: Mapping[str, str]) -> bool:
         """Refuse a step all of whose cases have fallen out; what puts something back may always run."""
-        if step.undoes or not set(step.cases) <= set(fallen):
+        if step.undoes:
             return False
-        self._end(plan, step, "refused", "; ".join(dict.fromkeys(fallen[case] for case in step.cases)))
+        if set(step.cases) <= set(fallen):
+            self._end(plan, step, "refused", "; ".join(dict.fromkeys(fallen[case] for case in step.cases)))
+            return True
+        spared = {case: self._spared[case] for case in step.cases if case in self._spared}
+        if not step.all_at_once or not spared:
+            return False
+        # It is not cut down to fewer than were approved: those of its cases that may be touched are asked about again.
+        words, look = "; ".join(dict.fromkeys(spared.values())), dict.fromkeys(spared, "refused")
+        self._end(plan, step, "drifted", words, Look(status="drifted", cases=look))
         return True
 
     def _chunk(
@@ -125,6 +210,7 @@ class Executor:
         operations = {step.key: plan.operation(step) for step in plan.steps}
         try:
             looks = action.look(steps, operations)
+            doubtful = not_believed(action, steps, looks, history, plan, self._now)
         except Outside as error:
             if len(steps) > 1 and _is_answer(error):
                 # An account that denies it does not decide for the others.
@@ -133,10 +219,16 @@ class Executor:
         waiting, acting = [], []
         for step in steps:
             look = looks[step.key]
-            if look.status == "half-done":
+            if step.key in doubtful:
+                waiting.append(f"{step.describe()}: {NOT_BELIEVED}")
+            elif look.status == "half-done":
                 acting.append((step, look))
             elif look.status == "as-expected":
-                if not self._refused(plan, step, fallen) and not self._tried_enough(history, plan, step):
+                if self._refused(plan, step, fallen) or self._tried_enough(history, plan, step):
+                    continue
+                if self._held is not None:
+                    waiting.append(self._held.words)
+                else:
                     acting.append((step, look))
             elif reason := self._settle(history, plan, step, look):
                 waiting.append(reason)
@@ -169,7 +261,8 @@ class Executor:
         operation = plan.operation(step)
         if operation not in history.intents or not _delays_nothing(step):
             return False
-        records = (dated.record for dated in history.entries)
+        # What a halt stopped did not leave: nothing before the last one was a try that AWS did not take.
+        records = takewhile(lambda each: not _is_halt(each), (dated.record for dated in reversed(history.entries)))
         tries = sum(isinstance(record, Intent) and record.operation == operation for record in records)
         if tries >= MOST_TRIES:
             self._end(plan, step, "failed", f"sent {tries} times, and AWS did not take it")
@@ -193,6 +286,10 @@ class Executor:
     def _act(self, history: ResponseHistory, action: Action, plan: Plan, step: AnyStep) -> str | None:
         try:
             result = action.act(step, plan.operation(step))
+        except Halted as halted:
+            # It did not leave. Its intent stands, so that it is looked at first when changes may be made again.
+            self._held = _Held("halted", halted.detail)
+            return halted.detail
         except (Throttled, AnswerLost) as error:
             # The effect is unknown, or was refused for now: no outcome, so the next call looks first.
             return f"{step.describe()}: AWS did not answer ({error.code}); looking again"
@@ -240,6 +337,10 @@ class Executor:
                 cases=look.cases if look else {},
             )
         )
+
+
+def _is_halt(record: Record) -> bool:
+    return isinstance(record, Waiting) and record.phase == HALTED
 
 
 def _delays_nothing(step: AnyStep) -> bool:

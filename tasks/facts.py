@@ -18,6 +18,7 @@ def read_case_facts(
     keys: Mapping[str, CaseKey],
     seen: Mapping[str, Sequence[Finding]],
     image_parameter: str | None,
+    environment_tag: str = "environment",
 ) -> dict[str, CaseFacts]:
     """The facts of each case, read in bulk for each account and region.
 
@@ -25,6 +26,7 @@ def read_case_facts(
         keys: case id -> where the case is.
         seen: case id -> its findings as they arrived; a hint of what to read, never an authority.
         image_parameter: the runbook's parameter for the newest patched AMI, None for AWS's public one.
+        environment_tag: the runbook's tag for the environment of an instance.
     """
     places: dict[tuple[str, str], list[str]] = {}
     for case, key in keys.items():
@@ -36,7 +38,9 @@ def read_case_facts(
         now = inspector.findings(account, region, arns)
         exploitation = inspector.exploitation(account, region, arns)
         platforms = {keys[case].resource_id: platform_of(seen[case]) for case in cases}
-        resources = Ec2Gateway(aws).read_facts(account, region, [*platforms], platforms, image_parameter)
+        resources = Ec2Gateway(aws).read_facts(
+            account, region, [*platforms], platforms, image_parameter, environment_tag
+        )
         for case in cases:
             live = tuple(found for finding in seen[case] if (found := now.get(finding.arn)) is not None)
             resource = resources[keys[case].resource_id]

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.deployments import arun_deployment
 from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.settings import get_current_settings
 from prefect.states import Cancelled
 
 from runbooks.errors import Outside
@@ -51,18 +63,21 @@ async def start(what: Start) -> str:
         Outside: Prefect's API cannot be reached, or has no such deployment.
     """
     try:
-        run = await arun_deployment(
-            f"{what.deployment}/{what.deployment}",
-            parameters={"response": what.response, "attempt": what.attempt},
-            flow_run_name=what.name,
-            tags=[*what.tags],
-            idempotency_key=what.idempotency_key,
-            timeout=0,
-            as_subflow=False,
-        )
+        # Left to itself it would leave its connection open.
+        async with get_client() as client:
+            run = await arun_deployment(
+                f"{what.deployment}/{what.deployment}",
+                client=client,
+                parameters={"response": what.response, "attempt": what.attempt},
+                flow_run_name=what.name,
+                tags=[*what.tags],
+                idempotency_key=what.idempotency_key,
+                timeout=0,
+                as_subflow=False,
+            )
     except (PrefectException, httpx.HTTPError) as error:
         raise Outside(
-            f"Prefect did not start {what.deployment}: {error or type(error).__name__}", code="prefect"
+            f"Prefect did not start {what.deployment}: {str(error) or type(error).__name__}", code="prefect"
         ) from error
     return str(run.id)
 
@@ -105,20 +120,97 @@ async def cancel(flow_run: str, why: str) -> None:
         raise _trouble("Prefect's API does not answer", error) from error
 
 
-async def given_answer(flow_run: str, key: str) -> dict[str, Any] | None:
-    """What was filled into the form that this run suspended with under `key`; None while nothing was."""
+async def cancel_stuck(deployment: str, but: str, seconds: float) -> int:
+    """End the deployment's runs that have been starting or running for longer than that; how many there were.
+
+    What dies together with its worker stays so for ever in Prefect's eyes, and keeps a slot of the deployment's limit.
+
+    Args:
+        but: the run that asks.
+    """
+    states = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING])
+    theirs = DeploymentFilter(name=DeploymentFilterName(any_=[deployment]))
     try:
         async with get_client() as client:
-            given = await client.read_flow_run_input(UUID(flow_run), f"suspended-{key}-response")
+            runs = await client.read_flow_runs(
+                flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=states)), deployment_filter=theirs
+            )
+    except (PrefectException, httpx.HTTPError) as error:
+        raise _trouble("Prefect's API does not answer", error) from error
+    limit = datetime.now(UTC) - timedelta(seconds=seconds)
+    stuck = [run for run in runs if str(run.id) != but and run.state and run.state.timestamp < limit]
+    for run in stuck:
+        await cancel(str(run.id), "it never came to an end")
+    return len(stuck)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What came with a form, and when Prefect stored it."""
+
+    values: dict[str, Any]
+    at: datetime | None
+
+
+async def given_answer(flow_run: str, key: str) -> Given | None:
+    """What was filled into the form that this run suspended with under `key`; None while nothing was."""
+    name = f"suspended-{key}-response"
+    try:
+        async with get_client() as client:
+            stored = await client.filter_flow_run_input(UUID(flow_run), key_prefix=name, limit=5, exclude_keys=set())
     except httpx.HTTPStatusError as error:
         if error.response.status_code == httpx.codes.NOT_FOUND:
             return None
         raise _trouble("Prefect's API does not answer", error) from error
     except (PrefectException, httpx.HTTPError) as error:
         raise _trouble("Prefect's API does not answer", error) from error
-    value = json.loads(given)
+    found = next((each for each in stored if each.key == name), None)
+    return None if found is None else Given(_object(found.value), found.created)
+
+
+def _object(text: str) -> dict[str, Any]:
+    """The JSON object; an empty one where it is something else, which is no answer."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
     return value if isinstance(value, dict) else {}
 
 
+WAKING: dict[str, str] = {"decision": "reject", "approver": "", "one_time_code": "", "comment": ""}
+"""What a form is resumed with when its answer is in the ledger. It has no name, so it is no answer; `decision` has no
+default in the form, and this is the one that does no harm."""
+WAKING_PAUSES = (0.5, 1.0, 2.0)
+"""Seconds after each try: a form is there a moment after its question."""
+WAKING_SECONDS = 15
+"""In all: the client itself tries for a minute to reach a server that is away."""
+
+
+async def wake(flow_run: str, *, pauses: Sequence[float] = WAKING_PAUSES) -> bool:
+    """Resume a run that sleeps over its form, because the question was answered through another door.
+
+    Whether it was resumed. False is no error: the sweep finds an answer that woke nobody.
+    """
+    if not get_current_settings().api.url:
+        return False  # a client would start a server of its own
+    try:
+        async with asyncio.timeout(WAKING_SECONDS):
+            return await _resumed(UUID(flow_run), pauses)
+    except (PrefectException, httpx.HTTPError, ValueError, TimeoutError):
+        return False
+
+
+async def _resumed(flow_run: UUID, pauses: Sequence[float]) -> bool:
+    """Whether Prefect took it. It says no under a status code of 200; and 503, on SQLite, under load."""
+    for pause in pauses:
+        async with get_client() as client:
+            with suppress(httpx.HTTPStatusError):
+                answer = await client.resume_flow_run(flow_run, run_input=dict(WAKING))
+                if answer.status is SetStateStatus.ACCEPT:
+                    return True
+        await asyncio.sleep(pause)
+    return False
+
+
 def _trouble(words: str, error: Exception) -> Outside:
-    return Outside(f"{words}: {error or type(error).__name__}", code="prefect")
+    return Outside(f"{words}: {str(error) or type(error).__name__}", code="prefect")

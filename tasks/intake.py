@@ -11,10 +11,11 @@ from runbooks.event import read_payload
 from runbooks.finding import Finding, FindingStatus
 from runbooks.records import CaseTriaged, FindingSeen
 from tasks.gateways.ledger import CaseRow, Delivery, Ledger
+from tasks.recurrence import Watch
 
 ANSWERED = "ANSWERED"
 COMMAND = "command"
-"""The source of what a person asks for: it is answered even when it is no news."""
+"""The source, up to a colon and their name, of what a person asks for: it is answered even when it is no news."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,20 @@ class Drained:
 def drain(ledger: Ledger, catalog: Catalog, limit: int = 100) -> Drained:
     """Work through what is pending, oldest first. Killed half-way, the next pass takes it up where it was."""
     started: list[str] = []
-    pending = ledger.pending(limit)
+    pending, watch = ledger.pending(limit), Watch(ledger, catalog)
     for delivery in pending:
-        started += _take(ledger, catalog, delivery)
+        started += _take(ledger, catalog, watch, delivery)
     started += _answer_latecomers(ledger)
     return Drained(deliveries=len(pending), responses=tuple(started))
 
 
-def _take(ledger: Ledger, catalog: Catalog, delivery: Delivery) -> list[str]:
+def _take(ledger: Ledger, catalog: Catalog, watch: Watch, delivery: Delivery) -> list[str]:
     try:
         parsed = read_payload(delivery.body)
     except BadInput as error:
         ledger.settle(delivery.id, "set-aside", error.code, error.detail)
         return []
-    answers = [_route(ledger, catalog, finding, delivery) for finding in parsed.findings]
+    answers = [_route(ledger, catalog, watch, finding, delivery) for finding in parsed.findings]
     responses = [answer.response for answer in answers if answer.response]
     aside = [(each.code, f"{each.kind}: {each.reason}") for each in parsed.set_aside]
     aside += [(answer.code, answer.reason) for answer in answers if answer.code]
@@ -60,23 +61,26 @@ class _Answer:
     reason: str = ""
 
 
-def _route(ledger: Ledger, catalog: Catalog, finding: Finding, delivery: Delivery) -> _Answer:
+def _route(ledger: Ledger, catalog: Catalog, watch: Watch, finding: Finding, delivery: Delivery) -> _Answer:
     """Give a finding to its case, and the case to a response where nothing acts on it yet."""
     runbook = catalog.covering(finding)
     if runbook is None:
         kind = f"{finding.type} of severity {finding.severity} on {finding.resource.type}"
         return _Answer(code="no-runbook", reason=f"no runbook covers {kind}; add one to the library, and replay it")
     key = CaseKey.of(finding, runbook.name)
-    asked_for = delivery.source == COMMAND
+    asked_for = delivery.source.partition(":")[0] == COMMAND
     try:
         taken = ledger.take_finding(key, finding, delivery.source, delivery.id, reopen=asked_for)
     except BadInput as error:
         return _Answer(code=error.code, reason=error.detail)
     if taken.case is None:
         return _Answer(code="nothing-open", reason=f"the finding is {finding.status} and no case is open for {key}")
-    if finding.status != FindingStatus.ACTIVE or taken.case.response_id is not None:
+    if finding.status != FindingStatus.ACTIVE:
         return _Answer(taken=True)
-    if not (asked_for or taken.news or _unanswered(ledger, taken.case, delivery)):
+    fresh = taken.news or _unanswered(ledger, taken.case, delivery)
+    if fresh:
+        watch.note(finding, taken.case)
+    if taken.case.response_id is not None or not (asked_for or fresh):
         return _Answer(taken=True)
     response = ledger.start_response(runbook.name, (taken.case.id,), delivery.source)
     return _Answer(taken=True, response=response.id)

@@ -8,9 +8,10 @@ from typing import Any, Literal
 from runbooks.case import response_stream
 from runbooks.chain import Entry, UnknownRecord
 from runbooks.history import Dated, ResponseHistory, fold
-from runbooks.records import Intent, Outcome, Record
+from runbooks.records import Admitted, Intent, Outcome, Record
 from runbooks.steps.base import operation_id
 from tasks.gateways.ledger import Lease, Ledger
+from tasks.gateways.ledger.admissions import Judge
 
 
 class Journal:
@@ -27,6 +28,10 @@ class Journal:
     def write(self, *records: Record) -> None:
         """Append to the response's stream; refused with LeaseLost once another run has taken over."""
         self.ledger.append(response_stream(self.response), *records, lease=self.lease)
+
+    def admit(self, admitted: Admitted, judge: Judge) -> str | None:
+        """Let a plan begin; why not, in words, where `judge` says no."""
+        return self.ledger.admit(self.response, admitted, judge, lease=self.lease)
 
     def intend(
         self, operation: str, action: str, subject: str, original: Mapping[str, Any], digest: str | None = None

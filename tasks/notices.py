@@ -17,6 +17,8 @@ from runbooks.steps.base import operation_id
 from runbooks.telling.messages import Message, approval_message, decision_message, note
 from tasks.executor import Progress
 from tasks.gateways.slack import MessageRef
+from tasks.halting import halted
+from tasks.halting import words as halt_words
 from tasks.run import Run
 
 ALERT = "alert"
@@ -46,7 +48,9 @@ def thread_of(response: str, history: ResponseHistory) -> MessageRef | None:
 
 
 def tell_asked(run: Run, plan: Plan, attempt: int, expires_at: datetime) -> None:
-    message, subject = approval_message(plan, run.keys, run_url(run), expires_at), _question(plan, attempt)
+    answers = run.services.settings.slack_signing_secret is not None
+    message = approval_message(plan, run.keys, run_url(run), expires_at, answers_in_slack=answers)
+    subject = _question(plan, attempt)
     slack, asked = run.services.slack, _posted(run, subject)
     if slack is not None and asked is not None:
         # Asked again by a later run: the form has moved there with it.
@@ -56,18 +60,26 @@ def tell_asked(run: Run, plan: Plan, attempt: int, expires_at: datetime) -> None
 
 
 def tell_decided(run: Run, plan: Plan, decision: Decision) -> None:
-    """Say who decided, in the place of the question, so that nobody answers it again.
+    """Say who decided, in the place of the question, so that nobody answers it again; said before, it stays said.
 
-    Where nobody was asked there is nothing to say: the outcome tells what was done.
+    Where the runbook asks nobody there is nothing to say: the outcome tells what was done.
     """
     if not plan.approval.required:
         return
-    message = decision_message(decision, plan, run.keys, at=run.now())
+    message = decision_message(decision, plan, run.keys, at=_decided_at(run, decision))
     slack, question = run.services.slack, _posted(run, _question(plan, decision.attempt))
-    if slack is not None and question is not None:
-        undelivered(lambda: slack.update(question, message.text, message.blocks))
-    else:
-        undelivered(lambda: post_once(run, f"decision/{plan.digest}/{decision.attempt}", message))
+    subject = f"decision/{plan.digest}/{decision.attempt}"
+
+    if slack is None or question is None:
+        undelivered(lambda: post_once(run, subject, message))
+        return
+
+    def update(operation: str) -> Mapping[str, Any]:
+        slack.update(question, message.text, message.blocks)
+        return {}
+
+    # Nothing to look for: done a second time it changes nothing more.
+    undelivered(lambda: run.journal.once("update-message", subject, find=lambda operation: None, act=update))
 
 
 def tell_progress(run: Run, plan: Plan, stage: Sequence[AnyStep], progress: Progress) -> None:
@@ -80,6 +92,21 @@ def tell_progress(run: Run, plan: Plan, stage: Sequence[AnyStep], progress: Prog
             undelivered(lambda step=step, message=message: post_once(run, f"trouble/{plan.digest}/{step.key}", message))
 
 
+def tell_held(run: Run, plan: Plan, progress: Progress) -> None:
+    """Say once that nothing is begun, for each halt, and for each plan that the limits keep waiting."""
+    halt = halted(run.services) if progress.held == "halted" else None
+    if halt is not None:
+        subject, words = f"halted/{halt.number}", f"Nothing is changed: {halt_words(halt)}"
+    elif progress.held in ("limits", "window"):
+        subject, words = (
+            f"{progress.held}/{plan.digest}",
+            f"The {plan.phase} plan waits for its turn: {progress.waiting}",
+        )
+    else:
+        return
+    undelivered(lambda: post_once(run, subject, note(words)))
+
+
 def run_url(run: Run) -> str:
     """The flow run's page, on which the approval form opens: in Prefect's UI of version 1, for 2 hides it in a menu."""
     return f"{run.services.settings.console}/runs/flow-run/{run.flow_run}"
@@ -87,6 +114,12 @@ def run_url(run: Run) -> str:
 
 def artifact_url(run: Run, name: str) -> str:
     return f"{run.services.settings.console}/artifacts/key/{run.response.id}-{name}"
+
+
+def _decided_at(run: Run, decision: Decision) -> datetime:
+    """When it was written down; a run may be woken by it later."""
+    written = (dated.at for dated in run.history().entries if dated.record == decision)
+    return next(written, run.now())
 
 
 def _question(plan: Plan, attempt: int) -> str:

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from runbooks.case import response_stream
 from runbooks.definition import Signal
 from runbooks.errors import Refused
 from runbooks.history import ResponseHistory
-from runbooks.plan import Phase, Plan
+from runbooks.plan import ApprovalRule, Phase, Plan
 from runbooks.planning.containment import plan_containment
 from runbooks.planning.release import plan_release
 from runbooks.planning.remediation import plan_remediation
 from runbooks.planning.verification import plan_verification
 from runbooks.records import PlanMade
+from runbooks.telling.words import listed
 from runbooks.triage import Assessment
-from runbooks.verdict import WORST_FIRST, VerdictKind
+from runbooks.verdict import WORST_FIRST
 from tasks.artifacts import show
 from tasks.containments import contained_by, first_contained_by, is_contained, remediated
+from tasks.executor import fallen_out
 from tasks.gateways.ssm import SsmGateway
+from tasks.program import code_digest
+from tasks.rounds import drifted, going_on, outdated, remediates_again, scope_of
 from tasks.run import Run, current
-from tasks.triage import all_assessments, assessments_of
-from tasks.verdicts import newest_verdict, verdicts_on
+from tasks.triage import all_assessments, assessments_of, triage_again
+from tasks.verdicts import newest_verdict
 from tasks.visible import visible
-
-MOST_REVISIONS = 3
-"""How often a phase is planned anew because the world has moved, before a person looks at it."""
 
 
 @visible("plan", "Plan: {phase}")
 def make_plan(phase: Phase) -> Plan:
     """The open plan of the phase, or a new one from what triage wrote down.
+
+    A new plan that takes the place of another is about the world as it is now, and says why there is another.
 
     Raises:
         Refused: the runbook's limits do not allow it, or nothing can be done without a person.
@@ -39,80 +43,90 @@ def make_plan(phase: Phase) -> Plan:
     known = history.plan(phase)
     if known is not None and history.phase_ended(phase) is None and not _overtaken(run, history, known):
         return known
-    plan = PLANNERS[phase](run, history, known)
-    run.journal.write(PlanMade(digest=plan.digest, plan=plan))
-    if not plan.approval.required:  # the others are shown when they are asked about
+    plan = _made(run, history, phase, known)
+    made = PlanMade(digest=plan.digest, plan=plan)
+    run.journal.write(run.services.signer.signed(response_stream(run.response.id), made))
+    if not plan.approval.required or plan.approval.pre_authorised:  # the others are shown when they are asked about
         show.plan(run, plan)
     return plan
 
 
 def _overtaken(run: Run, history: ResponseHistory, plan: Plan) -> bool:
-    """Whether the plan is no longer the one to carry out: of an earlier round, or of a runbook that has changed since.
+    """Whether the plan is not the one to carry out: of an earlier round, or of a runbook or program changed since.
 
-    Once its first change is made a plan goes on to its end, whatever its runbook says by then.
+    Once its first change is made a plan goes on to its end, whatever runbook and program say by then.
     """
-    changed = plan.runbook_digest != run.runbook.digest and not history.spent(plan.digest)
-    return changed or outdated(history, plan)
+    changed = plan.runbook_digest != run.runbook.digest or plan.code != code_digest()
+    return (changed and not history.spent(plan.digest)) or outdated(history, plan)
 
 
-def is_current(phase: Phase) -> bool:
-    """Whether the phase's newest plan belongs to this round; a round ends with a verdict that asks for another."""
-    run = current()
-    history = run.history()
-    plan = history.plan(phase)
-    if plan is None:
-        return False
-    if phase is Phase.REMEDIATE:
-        return not remediates_again(run, history, plan)
-    return not outdated(history, plan)
+def _made(run: Run, history: ResponseHistory, phase: Phase, known: Plan | None) -> Plan:
+    if known is None or phase is Phase.VERIFY:
+        plan = PLANNERS[phase](run, history, run.response.cases)
+        return plan.model_copy(update={"code": code_digest()})
+    scope = scope_of(run, history, known)
+    if phase in (Phase.CONTAIN, Phase.REMEDIATE) and not remediates_again(run, history, known):
+        triage_again(scope)
+    try:
+        plan = PLANNERS[phase](run, history, scope)
+    except Refused as refused:
+        if not going_on(history, known):
+            raise
+        # The others go on: that nothing can be planned for these is written down as a plan that does nothing.
+        plan = _nothing(run, history, phase, scope, refused.detail)
+    reasons = (_why_again(run, history, known), *plan.reasons)
+    return plan.model_copy(update={"code": code_digest(), "reasons": reasons, "previous": known.digest})
 
 
-def outdated(history: ResponseHistory, plan: Plan) -> bool:
-    """Whether the plan belongs to an earlier round: a verify plan judges one remediate plan, and no other."""
-    if plan.phase is not Phase.VERIFY:
-        return False
-    remediation = history.plan(Phase.REMEDIATE)
-    return remediation is not None and plan.previous != remediation.digest
+def _why_again(run: Run, history: ResponseHistory, known: Plan) -> str:
+    """Why there is another plan of the phase, for whoever is asked about it."""
+    again, before = "planned again: ", f"revision {known.revision}"
+    if history.phase_ended(known.phase) is None:
+        changed = f"runbook {known.runbook}" if known.runbook_digest != run.runbook.digest else "this program"
+        return f"{again}{changed} has changed since {before}"
+    if remediates_again(run, history, known):
+        return f"{again}{before} did not fix it"
+    fallen = fallen_out(history, known)
+    found = listed(dict.fromkeys(fallen[case] for case in drifted(history, known) if case in fallen))
+    return f"{again}{before} did not find what it expected" + (f": {found}" if found else "")
 
 
-def remediates_again(run: Run, history: ResponseHistory, plan: Plan) -> bool:
-    """Whether this remediate plan left a case not fixed, and the runbook tries once more."""
-    choice = run.runbook.verify
-    if choice.when_not_fixed != "remediate-again" or plan.revision >= choice.maximum_attempts:
-        return False
-    verdicts = verdicts_on(run.services.ledger, run.response, plan)
-    return any(verdict.kind is VerdictKind.NOT_FIXED for verdict in verdicts.values())
-
-
-def may_plan_again(phase: Phase) -> bool:
-    """Whether a phase whose world has moved is planned once more, or a person looks at it."""
-    return current().history().next_revision(phase) <= MOST_REVISIONS
-
-
-def _contain(run: Run, history: ResponseHistory, before: Plan | None) -> Plan:
-    return plan_containment(
-        run.response.id,
-        run.runbook,
-        _assessments(run),
-        revision=history.next_revision(Phase.CONTAIN),
-        previous=before.digest if before else None,
+def _nothing(run: Run, history: ResponseHistory, phase: Phase, cases: Sequence[str], reason: str) -> Plan:
+    return Plan(
+        response=run.response.id,
+        runbook=run.runbook.name,
+        runbook_digest=run.runbook.digest,
+        phase=phase,
+        revision=history.next_revision(phase),
+        cases=tuple(cases),
+        steps=(),
+        reasons=(reason,),
+        approval=ApprovalRule(required=False),
     )
 
 
-def _remediate(run: Run, history: ResponseHistory, before: Plan | None) -> Plan:
+def _contain(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
+    return plan_containment(
+        run.response.id,
+        run.runbook,
+        _assessments(run, cases),
+        revision=history.next_revision(Phase.CONTAIN),
+    )
+
+
+def _remediate(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
     return plan_remediation(
         run.response.id,
         run.runbook,
-        [_with_its_first_self(run, each) for each in _assessments(run)],
+        [_with_its_first_self(run, each) for each in _assessments(run, cases)],
         bucket=run.services.settings.package_bucket,
         contained=is_contained(run.services.ledger, run.response),
         snapshots=_has_snapshots(run),
         revision=history.next_revision(Phase.REMEDIATE),
-        previous=before.digest if before else None,
     )
 
 
-def _verify(run: Run, history: ResponseHistory, before: Plan | None) -> Plan:
+def _verify(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
     places = {f"{key.account}/{key.region}": (key.account, key.region) for key in run.keys.values()}
     ssm = SsmGateway(run.aws)
     found = {place: ssm.inventory_association(*where) for place, where in places.items()}
@@ -120,18 +134,17 @@ def _verify(run: Run, history: ResponseHistory, before: Plan | None) -> Plan:
     return plan_verification(
         run.response.id,
         run.runbook,
-        _assessments(run),
+        _assessments(run, cases),
         {place: association for place, association in found.items() if association is not None},
         revision=history.next_revision(Phase.VERIFY),
         previous=remediation.digest if remediation else None,
     )
 
 
-def _release(run: Run, history: ResponseHistory, before: Plan | None) -> Plan:
+def _release(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
     """Put back the containment of the cases whose own instance is fixed; a replaced one stays as evidence."""
     contained = contained_by(run.services.ledger, run.response)
-    remediation = history.plan(Phase.REMEDIATE)
-    patched = [case for case in run.response.cases if not remediated(history, remediation, case).replaced]
+    patched = [case for case in run.response.cases if not remediated(history, case).replaced]
     known = assessments_of(run.services.ledger, run.response.id, run.response.cases)
     suspected = any(Signal.COMPROMISE_SUSPECTED in each.triage.signals for each in known.values())
     # Only what was approved in this very response can say so; an older containment is asked about.
@@ -158,7 +171,7 @@ def _proven(run: Run, cases: Sequence[str]) -> str | None:
     return next((kind.value for kind in WORST_FIRST if kind in kinds), None)
 
 
-PLANNERS: dict[Phase, Callable[[Run, ResponseHistory, Plan | None], Plan]] = {
+PLANNERS: dict[Phase, Callable[[Run, ResponseHistory, Sequence[str]], Plan]] = {
     Phase.CONTAIN: _contain,
     Phase.REMEDIATE: _remediate,
     Phase.VERIFY: _verify,
@@ -166,9 +179,9 @@ PLANNERS: dict[Phase, Callable[[Run, ResponseHistory, Plan | None], Plan]] = {
 }
 
 
-def _assessments(run: Run) -> list[Assessment]:
-    """The cases to act on; a look on demand is about every case, whatever triage makes of it."""
-    known = assessments_of(run.services.ledger, run.response.id, run.response.cases)
+def _assessments(run: Run, cases: Sequence[str]) -> list[Assessment]:
+    """Those of the cases to act on; a look on demand is about every case, whatever triage makes of it."""
+    known = assessments_of(run.services.ledger, run.response.id, cases)
     looking = run.response.purpose == "verify"
     acting = [each for each in known.values() if looking or each.triage.decision == "respond"]
     if not acting:

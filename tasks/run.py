@@ -18,6 +18,7 @@ from runbooks.plan import Plan
 from runbooks.records import Purpose
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.ledger import CaseRow, Lease, ResponseRow
+from tasks.halting import require_running
 from tasks.journal import Journal
 from tasks.services import Services, services
 
@@ -54,7 +55,7 @@ class Run:
 
     @cached_property
     def aws(self) -> AwsSessions:
-        """Sessions whose every acting call checks this run's lease immediately before it leaves."""
+        """Sessions whose every acting call checks lease and kill switch immediately before it leaves."""
         chosen = self.services.settings
         findings = (finding for case in self.cases for finding in self.services.ledger.case_findings(case))
         return AwsSessions(
@@ -62,8 +63,13 @@ class Run:
             next((finding.resource.partition for finding in findings), "aws"),
             session_name=self.response.id,
             external_id=chosen.external_id,
-            guard=lambda operation: self.services.ledger.check(self.lease),
+            guard=self._may_leave,
         )
+
+    def _may_leave(self, operation: str) -> None:
+        """Asked before each acting request: is this run still the one to act, and may anything be changed at all?"""
+        self.services.ledger.check(self.lease)
+        require_running(self.services)
 
     def hold(self, plan: Plan) -> None:
         """Take a lease on everything shared that the plan touches.
@@ -144,10 +150,11 @@ def _keep_alive(run: Run) -> None:
             continue
 
 
-def open_response(purpose: Purpose, text: str, flow_run: str | None = None) -> str:
+def open_response(purpose: Purpose, text: str, flow_run: str | None = None, *, started_by: str = "prefect") -> str:
     """A new response for one case, started by hand; `text` is the case's id or its resource's.
 
     Args:
+        started_by: for the record; Prefect does not know who started a run in its UI.
         flow_run: the run that opens it. Run again from its first line after an answer, it gets what it opened before.
 
     Raises:
@@ -164,7 +171,7 @@ def open_response(purpose: Purpose, text: str, flow_run: str | None = None) -> s
         if flow_run is not None and acting is not None and acting.flow_run == flow_run:
             return acting.id
         raise Refused(f"{case.id} is being acted on by {case.response_id}; wait for it to end", code="case-busy")
-    return have.ledger.start_response(case.key.runbook, (case.id,), "command", purpose=purpose).id
+    return have.ledger.start_response(case.key.runbook, (case.id,), started_by, purpose=purpose).id
 
 
 def not_now(response: str, attempt: int, reason: str) -> None:

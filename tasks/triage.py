@@ -10,7 +10,7 @@ from runbooks.facts import CaseFacts
 from runbooks.records import CaseTriaged
 from runbooks.triage import Assessment, assess
 from tasks.artifacts import show
-from tasks.containments import is_contained
+from tasks.containments import contained_cases, is_contained
 from tasks.facts import read_case_facts
 from tasks.gateways.ledger import Ledger
 from tasks.run import Run, current
@@ -68,13 +68,14 @@ def triage_cases() -> Triaged:
 
 
 @visible("triage-again", "Read the world again")
-def triage_again() -> Triaged:
-    """Read the world anew: it has moved since the plan was made."""
+def triage_again(cases: Sequence[str]) -> Triaged:
+    """Read the world of these cases anew: it, or who reads it, has changed since the plan was made."""
     run = current()
-    known = _write_down(run, _read(run, run.response.cases))
-    triaged = Triaged(tuple(known.values()))
-    show.triage(run, triaged.assessments)
-    return triaged
+    known = assessments_of(run.services.ledger, run.response.id, run.response.cases) | _write_down(
+        run, _read(run, cases)
+    )
+    show.triage(run, tuple(known.values()))
+    return Triaged(tuple(known.values()))
 
 
 def assessments_of(ledger: Ledger, response: str, cases: Sequence[str]) -> dict[str, Assessment]:
@@ -91,9 +92,12 @@ def all_assessments(ledger: Ledger, response: str, case: str) -> list[Assessment
 def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:
     keys = {case: run.keys[case] for case in cases}
     seen = {case: run.services.ledger.case_findings(case) for case in cases}
-    facts = read_case_facts(run.aws, keys, seen, run.runbook.remediate.image_parameter)
-    contained = is_contained(run.services.ledger, run.response)
-    return {case: each.model_copy(update={"contained": contained}) for case, each in facts.items()}
+    runbook = run.runbook
+    facts = read_case_facts(
+        run.aws, keys, seen, runbook.remediate.image_parameter, environment_tag=runbook.limits.environment_tag
+    )
+    contained = contained_cases(run.services.ledger, run.response)
+    return {case: each.model_copy(update={"contained": case in contained}) for case, each in facts.items()}
 
 
 def _write_down(run: Run, facts: dict[str, CaseFacts]) -> dict[str, Assessment]:

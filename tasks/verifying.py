@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,8 +15,7 @@ from runbooks.verdict import WORST_FIRST, NotYet, Verdict, VerdictKind, judge
 from tasks.artifacts import show
 from tasks.containments import remediated
 from tasks.evidence import Subject, gather
-from tasks.executor import fallen_out
-from tasks.planning import remediates_again
+from tasks.rounds import left_behind, remediates_again
 from tasks.run import Run, current
 from tasks.triage import assessments_of
 from tasks.verdicts import verdicts_on
@@ -40,7 +39,7 @@ def look_for_verdict() -> Verified:
     history = run.history()
     remediation = history.plan(Phase.REMEDIATE)
     verdicts = verdicts_on(run.services.ledger, run.response, remediation)
-    left = fallen_out(history, remediation) if remediation else {}
+    left = _left(run, history, remediation)
     open_cases = [case for case in run.response.cases if case not in verdicts and case not in left]
     waiting: list[str] = []
     for case, answer in _judged(run, history, remediation, open_cases).items():
@@ -55,14 +54,26 @@ def look_for_verdict() -> Verified:
     if waiting:
         show.waiting(run, "verify", waiting)
         return Verified(kind=None, words="; ".join(dict.fromkeys(waiting)))
-    return _over_all(run, history, remediation, verdicts)
+    return _over_all(run, history, verdicts, left)
 
 
-def _over_all(run: Run, history: ResponseHistory, remediation: Plan | None, verdicts: dict[str, Verdict]) -> Verified:
+def _left(run: Run, history: ResponseHistory, remediation: Plan | None) -> dict[str, str]:
+    """The cases that nothing was done about, which need a person whatever the others' verdict; with the reasons."""
+    if remediation is None:
+        return {}
+    known = assessments_of(run.services.ledger, run.response.id, run.response.cases)
+    for_a_person = {case: each.triage.reasons[-1] for case, each in known.items() if each.triage.decision == "person"}
+    return for_a_person | left_behind(history, remediation)
+
+
+def _over_all(run: Run, history: ResponseHistory, verdicts: dict[str, Verdict], left: Mapping[str, str]) -> Verified:
+    """The worst verdict; what fell out of the remediation is not fixed, and nobody need wait for that to be proven."""
+    remediation = history.plan(Phase.REMEDIATE)
     show.verdicts(run, tuple(verdicts.values()))
-    kinds = {verdict.kind for verdict in verdicts.values()}
+    kinds = {verdict.kind for verdict in verdicts.values()} | ({VerdictKind.NOT_FIXED} if left else set())
     kind = next((each for each in WORST_FIRST if each in kinds), VerdictKind.UNVERIFIABLE)
-    words = "; ".join(dict.fromkeys(reason for verdict in verdicts.values() for reason in verdict.reasons))
+    reasons = (reason for verdict in verdicts.values() for reason in verdict.reasons)
+    words = "; ".join(dict.fromkeys((*reasons, *left.values())))
     again = remediation is not None and remediates_again(run, history, remediation)
     return Verified(kind=kind, words=words, again=again)
 
@@ -81,7 +92,7 @@ def _judged(
 
 def _subject(run: Run, history: ResponseHistory, remediation: Plan | None, assessment: Assessment) -> Subject:
     case, key = assessment.case, run.cases[assessment.case].key
-    fate = remediated(history, remediation, case)
+    fate = remediated(history, case)
     noted = _noted_successors(run, case)
     if fate.successors and fate.successors != noted:
         record = CaseSuccessors(response=run.response.id, successors=fate.successors)

@@ -13,18 +13,19 @@ from runbooks.telling.messages import note, outcome_message
 from runbooks.telling.post_mortem import PostMortem, write_post_mortem
 from runbooks.telling.post_mortem_text import post_mortem_markdown
 from runbooks.telling.tickets import Ticket, person_ticket, post_mortem_ticket
-from runbooks.verdict import Verdict
+from runbooks.verdict import Verdict, VerdictKind
 from tasks.alert import create_once, findings_of, ticket_of
 from tasks.artifacts import show
-from tasks.containments import is_contained
+from tasks.containments import is_contained, responses_of
 from tasks.gateways.jira import TicketRef
+from tasks.gateways.ledger import ResponseRow
 from tasks.intake import latecomers
-from tasks.journal import dated
+from tasks.journal import dated, read_history
 from tasks.notices import artifact_url, post_once, run_url, undelivered
 from tasks.patience import exhausted
 from tasks.run import Run, current
 from tasks.triage import assessments_of
-from tasks.verdicts import newest_verdict, verdicts_on
+from tasks.verdicts import SWEEP, looks_again, newest_verdict, started_by, verdicts_on
 from tasks.visible import visible
 
 
@@ -36,10 +37,34 @@ def conclude(result: str, reason: str) -> ResponseEnded:
     return _end(run, ResponseEnded(result=result, reason=reason, contained=contained))
 
 
+@visible("conclude-look", "End of the look: {result}")
+def conclude_look(result: str, reason: str) -> ResponseEnded:
+    """End a look at a case. Whoever asked for it reads the verdict; what the sweep found out, a person is told.
+
+    That is: it is not fixed, it is fixed but still contained, or it could not be verified this last time either.
+    """
+    run = current()
+    contained = is_contained(run.services.ledger, run.response)
+    ended = ResponseEnded(result=result, reason=reason, contained=contained)
+    if started_by(run.services.ledger, run.response.id) != SWEEP:
+        return _end(run, ended)
+    looks = max(looks_again(run.services.ledger, case) for case in run.response.cases)
+    if result == VerdictKind.UNVERIFIABLE:
+        if looks < run.runbook.verify.looks_again:
+            return _end(run, ended)
+        result, reason = "person", f"it was looked at {looks} times again, and could not be verified: {reason}"
+    if result == VerdictKind.FIXED and not contained:
+        return _end(run, ended)
+    return _hand_over(run, result, reason)
+
+
 @visible("hand-over", "Hand over to a person: {result}")
 def hand_over(result: str, reason: str) -> ResponseEnded:
     """End a response that needs a person: nothing more is done, what is contained stays so, and a ticket says it."""
-    run = current()
+    return _hand_over(current(), result, reason)
+
+
+def _hand_over(run: Run, result: str, reason: str) -> ResponseEnded:
     history = run.history()
     contained = is_contained(run.services.ledger, run.response)
     ended = ResponseEnded(result=result, reason=reason or result, contained=contained)
@@ -98,8 +123,8 @@ def _end(run: Run, ended: ResponseEnded) -> ResponseEnded:
     )
     undelivered(lambda: post_once(run, "outcome", message))
     closing = _closing(run, ended, verdicts)
-    if closing and alert is not None:
-        _resolve(run, alert)
+    for ticket in _alerts_of(run, closing):
+        _resolve(run, ticket)
     run.services.ledger.end_response(run.response.id, ended, closing, lease=run.lease)
     return ended
 
@@ -116,6 +141,23 @@ def _open_linked(run: Run, subject: str, ticket: Ticket) -> None:
         undelivered(open_ticket)
     else:
         open_ticket()
+
+
+def _alerts_of(run: Run, closing: Mapping[str, str]) -> list[TicketRef]:
+    """The alerts' tickets of the cases that close: this response's own, or that of the playbook before it."""
+    played: dict[str, ResponseRow] = {}
+    for row in responses_of(run.services.ledger, tuple(closing)):
+        if row.purpose == "respond":
+            played |= dict.fromkeys(set(row.cases) & closing.keys(), row)
+    over = [row for row in played.values() if all(_is_over(run, case, closing) for case in row.cases)]
+    mine = [row for row in played.values() if row.id == run.response.id]
+    tickets = {row.id: ticket_of(row.id, read_history(run.services.ledger, row.id)) for row in (*over, *mine)}
+    return [ticket for ticket in tickets.values() if ticket is not None]
+
+
+def _is_over(run: Run, case: str, closing: Mapping[str, str]) -> bool:
+    row = run.services.ledger.case(case)
+    return case in closing or row is None or row.status == "closed"
 
 
 def _resolve(run: Run, ticket: TicketRef) -> None:
@@ -136,7 +178,7 @@ def _closing(run: Run, ended: ResponseEnded, verdicts: Mapping[str, Verdict]) ->
     match run.response.purpose, ended.result:
         case "respond", "nothing-to-do":
             return dict.fromkeys(answered, ended.reason)
-        case (("respond" | "verify"), "fixed"):
+        case ("respond", "fixed") | ("verify", _):
             return {case: "fixed" for case in answered if case in verdicts and verdicts[case].kind == "fixed"}
         case "release", "released":
             newest = {case: newest_verdict(run.services.ledger, case) for case in run.response.cases}

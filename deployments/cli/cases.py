@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cyclopts import App
 
 from deployments.cli.case_lookup import find_case
+from deployments.cli.halt import warn_if_halted
 from deployments.cli.opening import opened
 from deployments.cli.output import Json, data, lines, rows
 from runbooks.telling.words import moment
@@ -38,6 +39,7 @@ def list_cases(*, status: Literal["open", "closed"] | None = None, as_json: Json
     from deployments.cli.case_story import state_in_words
 
     with opened(ledger_exists=True) as have:
+        warn_if_halted(have)
         responses = {row.id: row for row in have.ledger.responses()}
         found = [(case, responses.get(_response_of(case))) for case in reversed(have.ledger.cases(status))]
     if as_json:
@@ -73,6 +75,7 @@ def show(case: str, /, *, as_json: Json = False) -> None:
     from deployments.cli.case_story import tell
 
     with opened(ledger_exists=True) as have:
+        warn_if_halted(have)
         story = tell(have, find_case(have.ledger, case))
     if as_json:
         data(story)

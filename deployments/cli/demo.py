@@ -87,7 +87,11 @@ def _play(
     from deployments.demo.story import Story
     from tasks.gateways.ledger import Ledger
 
-    operator = None if interactive else Operator(local.prefect, decision="reject" if reject else "approve")
+    operator = (
+        None
+        if interactive
+        else Operator(local.prefect, local.authenticators, decision="reject" if reject else "approve")
+    )
     ledger = Ledger.open(local.ledger)
     with console.status("Delivering the event") if console.is_terminal else nullcontext() as status:
         progress = status.update if status else lambda words: None

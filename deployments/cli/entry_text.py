@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from runbooks.chain import Entry, UnknownRecord
 from runbooks.plan import Phase, Plan
 from runbooks.records import (
+    Admitted,
+    AnswerGiven,
     ApprovalAsked,
     CaseClosed,
     CaseOpened,
@@ -16,10 +18,13 @@ from runbooks.records import (
     Decision,
     FindingSeen,
     Intent,
+    Missed,
     Outcome,
     PhaseEnded,
     PlanMade,
+    Reconciled,
     Record,
+    Recurred,
     ResponseEnded,
     ResponseStarted,
     Restarted,
@@ -29,7 +34,7 @@ from runbooks.records import (
 )
 from runbooks.telling.progress import STATUSES
 from runbooks.telling.triage_text import decision_in_words
-from runbooks.telling.words import ANSWERS, by_whom, counted, moment
+from runbooks.telling.words import ANSWERS, CHANNELS, by_whom, counted, moment
 
 
 class EntryText:
@@ -52,24 +57,33 @@ class EntryText:
         match record:
             case UnknownRecord():
                 return f"{record.kind}: written by a newer version"
-            case Intent() | Outcome() | ApprovalAsked() | Decision() | PlanMade():
+            case Intent() | Outcome() | ApprovalAsked() | AnswerGiven() | Decision() | PlanMade() | Admitted():
                 return self._of_a_plan(record)
             case _:
                 return _of_the_rest(record)
 
-    def _of_a_plan(self, record: Intent | Outcome | ApprovalAsked | Decision | PlanMade) -> str:
+    def _of_a_plan(
+        self, record: Intent | Outcome | ApprovalAsked | AnswerGiven | Decision | PlanMade | Admitted
+    ) -> str:
         match record:
             case PlanMade(plan=plan):
                 steps = counted(len(plan.steps), "step")
                 return f"plan made to {plan.phase.value}, revision {plan.revision}: {steps}, digest {record.digest}"
             case ApprovalAsked():
                 return f"approval asked for {self._plan(record.digest)}, until {moment(record.expires_at)}"
+            case AnswerGiven():
+                who = record.approver or f"somebody who calls themselves {record.claimed or 'nothing'}"
+                said = f"{record.says or 'no answer'} to {self._plan(record.digest)} by {who}"
+                how = f"through {CHANNELS[record.channel]}"
+                return f"{said} {how}: {'counts' if record.counts else f'refused, {record.code} ({record.reason})'}"
             case Decision():
                 who = f" by {record.approver}" if record.approver else ""
                 how = f" {by_whom(record)}" if by_whom(record) else ""
                 why = "; ".join(filter(None, (record.reason, record.comment)))
                 said = f" ({why})" if why else ""
                 return f"{self._plan(record.digest)} {ANSWERS[record.answer]}{who}{how}{said}"
+            case Admitted():
+                return f"{self._plan(record.digest)} is within the limits, and may begin"
             case Intent():
                 return f"about to: {self._subject(record)}"
             case Outcome():
@@ -101,6 +115,8 @@ def _of_the_rest(record: Record) -> str:
             return f"replaced by {', '.join(successors)}"
         case CaseClosed(reason=reason):
             return f"case closed: {reason}"
+        case Recurred(fixed_in=fixed_in, fixed_at=at, case=now_in):
+            return f"recurred: fixed in {fixed_in} at {moment(at)}, and handled in {now_in} now"
         case _:
             return _of_a_run(record)
 
@@ -120,6 +136,11 @@ def _of_a_run(record: Record) -> str:
             return f"ended, {result}: {reason}{still}"
         case Restarted(response=response, attempt=attempt, reason=reason):
             return f"run {attempt} of {response} was started: {reason}"
+        case Missed(arn=arn, delivery=delivery):
+            return f"missed: no delivery brought {arn}; fetched as {delivery}"
+        case Reconciled(region=region, until=until, listed=listed, missed=missed, trouble=trouble):
+            told = f"could not be asked ({trouble})" if trouble else f"{listed} findings, {missed} of them missed"
+            return f"Inspector in {region}, up to {moment(until)}: {told}"
         case SetAsideRecord(code=code, what=what, reason=reason):
             return f"set aside, {code}: {what} ({reason})"
         case _:

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from deployments.cli.case_lookup import find_case
 from deployments.cli.exits import DONE
 from deployments.cli.following import follow
+from deployments.cli.identity import started_by
 from deployments.cli.opening import opened
 from deployments.cli.output import data, lines, say
 
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 Wait = Annotated[bool, Parameter(show_default=False, help="Follow it until it ends; --no-wait only starts it.")]
 
 
-def respond_on_demand(purpose: Purpose, text: str, *, wait: bool, as_json: bool) -> int:
+def respond_on_demand(purpose: Purpose, text: str, *, name: str | None, wait: bool, as_json: bool) -> int:
     """Open a response of this purpose for the case that is meant, and follow it; the sweep starts its run."""
     from tasks.run import open_response
 
     with opened(ledger_exists=True) as have:
         case = find_case(have.ledger, text)
-        response = open_response(purpose, case.id)
+        response = open_response(purpose, case.id, started_by=started_by(name))
         say(f"{response}: {purpose} {case.key}; the sweep starts its run")
         if wait:
             ended = follow(have, response)

@@ -104,7 +104,13 @@ def _dry_runs(cases: Mapping[CaseKey, Sequence[Finding]], catalog: Catalog, sett
     for key, findings in cases.items():
         runbook = catalog.named(key.runbook)
         sessions = reading_sessions(settings, findings[0].resource.partition)
-        facts = read_case_facts(sessions, {key.id: key}, {key.id: findings}, runbook.remediate.image_parameter)
+        facts = read_case_facts(
+            sessions,
+            {key.id: key},
+            {key.id: findings},
+            runbook.remediate.image_parameter,
+            environment_tag=runbook.limits.environment_tag,
+        )
         run = DryRun(key, runbook, assess(facts[key.id], runbook))
         _plan(run, settings.package_bucket)
         yield run

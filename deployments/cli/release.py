@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
+from deployments.cli.identity import As
 from deployments.cli.on_demand import Wait, respond_on_demand
 from deployments.cli.output import Json
 
@@ -22,10 +23,10 @@ Ctrl-C stops following, and nothing else.
 
 
 @app.default
-def release(case: str, /, *, wait: Wait = True, as_json: Json = False) -> int:
+def release(case: str, /, *, wait: Wait = True, as_name: As = None, as_json: Json = False) -> int:
     """Put back what containing the case changed. A person is asked before anything is changed.
 
     Args:
         case: The case's id or the beginning of it, or the id of its resource.
     """
-    return respond_on_demand("release", case, wait=wait, as_json=as_json)
+    return respond_on_demand("release", case, name=as_name, wait=wait, as_json=as_json)

@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 from deployments.cli.exits import ANSWER_IS_NO, DONE
 from deployments.cli.findings import finding_at, findings_in, in_words, is_arn, read_bytes
 from deployments.cli.following import LOOK_EVERY_SECONDS, PATIENCE_SECONDS, follow
+from deployments.cli.identity import As, started_by
 from deployments.cli.opening import opened
 from deployments.cli.output import Json, data, lines, say
 from runbooks.case import CaseKey
@@ -43,6 +44,7 @@ def respond(
     /,
     *,
     wait: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    as_name: As = None,
     as_json: Json = False,
 ) -> int:
     """Put a finding into the inbox; the sweep opens its case and starts the response.
@@ -54,7 +56,7 @@ def respond(
     with opened() as have:
         body = _read(have, target)
         findings = findings_in(body).findings
-        delivery = have.ledger.receive(f"command/{uuid.uuid4()}", "command", body).id
+        delivery = have.ledger.receive(f"command/{uuid.uuid4()}", started_by(as_name), body).id
         for finding in findings:
             say(f"received: {in_words(finding)}")
         if wait:

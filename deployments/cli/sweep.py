@@ -12,12 +12,11 @@ from cyclopts import App, Parameter
 
 from deployments.cli.opening import opened
 from deployments.cli.output import say
-from runbooks.errors import InvalidSetting, Outside, RunbooksError
+from runbooks.errors import InvalidSetting, LedgerError, Outside, RunbooksError
 from runbooks.telling.words import moment
 
 if TYPE_CHECKING:
     from tasks.services import Services
-    from tasks.sweep import Swept
 
 app = App(
     name="sweep",
@@ -56,21 +55,26 @@ def _require_prefect() -> None:
 async def _once(have: Services) -> None:
     from tasks.sweep import sweep as pass_over
 
+    if state := _halt(have):
+        _log(have, state)
     swept = await pass_over(have)
-    _log(have, _words(swept) or "nothing to do")
+    _log(have, swept.words or "nothing to do")
     if swept.troubles:
         raise Outside("; ".join(swept.troubles), code="sweep-trouble")
 
 
 async def _for_ever(have: Services) -> NoReturn:
-    """A trouble is told once and tried again; the same one is not told at every pass."""
+    """A trouble is told once and tried again; the same one is not told at every pass, and neither is a halt."""
     from tasks.sweep import sweep as pass_over
 
-    last = ""
+    last = told = ""
     while True:
+        if (state := _halt(have)) != told:
+            _log(have, state or "not halted any more")
+            told = state
         try:
             swept = await pass_over(have)
-            words, trouble = _words(swept), "; ".join(swept.troubles)
+            words, trouble = swept.words, "; ".join(swept.troubles)
         except RunbooksError as error:
             words = trouble = f"trouble: {error.code}: {error.detail}"
         if words and (words != last or not trouble):
@@ -79,16 +83,15 @@ async def _for_ever(have: Services) -> NoReturn:
         await asyncio.sleep(have.settings.sweep_seconds)
 
 
-def _words(swept: Swept) -> str:
-    """One line of what a pass did; empty when it did nothing."""
-    parts = {
-        "deliveries": str(swept.deliveries or ""),
-        "started": ", ".join(each for each in swept.started if each not in swept.restarted),
-        "restarted": ", ".join(f"{response} ({why})" for response, why in swept.restarted.items()),
-        "approval expired": ", ".join(swept.expired),
-        "trouble": "; ".join(swept.troubles),
-    }
-    return "; ".join(f"{what}: {which}" for what, which in parts.items() if which)
+def _halt(have: Services) -> str:
+    """The halt in force in words; empty where there is none, or the ledger cannot say: the pass will tell that."""
+    from tasks import halting
+
+    try:
+        halt = halting.halted(have)
+    except LedgerError:
+        return ""
+    return halting.words(halt) if halt else ""
 
 
 def _log(have: Services, words: str) -> None:

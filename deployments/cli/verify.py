@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
+from deployments.cli.identity import As
 from deployments.cli.on_demand import Wait, respond_on_demand
 from deployments.cli.output import Json
 
@@ -22,10 +23,10 @@ Ctrl-C stops following, and nothing else.
 
 
 @app.default
-def verify(case: str, /, *, wait: Wait = True, as_json: Json = False) -> int:
+def verify(case: str, /, *, wait: Wait = True, as_name: As = None, as_json: Json = False) -> int:
     """Hurry Inspector's next look at the case's resource, and judge what it then says. Changes nothing.
 
     Args:
         case: The case's id or the beginning of it, the id of its resource, or the ARN of one of its findings.
     """
-    return respond_on_demand("verify", case, wait=wait, as_json=as_json)
+    return respond_on_demand("verify", case, name=as_name, wait=wait, as_json=as_json)

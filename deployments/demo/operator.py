@@ -7,17 +7,18 @@ import uuid
 
 import httpx
 
+from deployments.demo.authenticators import Authenticators
 from runbooks.errors import Outside
 
-APPROVER = "alice@example.com"
 COMMENTS = {"approve": "Read and agreed: go ahead", "reject": "Not now: the shop is in its busiest hour"}
 
 
 class Operator:
-    """Reads the open form of a suspended flow run, and fills it in."""
+    """Reads the open form of a suspended flow run, and fills it in, each time with another code."""
 
-    def __init__(self, prefect: str, decision: str = "approve") -> None:
+    def __init__(self, prefect: str, authenticators: Authenticators, decision: str = "approve") -> None:
         self._decision = decision
+        self._authenticators = authenticators
         self._client = httpx.Client(base_url=f"{prefect}/api", trust_env=False, timeout=30)
         self._id = str(uuid.uuid4())
 
@@ -40,7 +41,9 @@ class Operator:
         Raises:
             Outside: Prefect did not take the answer. Its API says so in the body, under a status code of 200.
         """
-        answer = {"decision": self._decision, "approver": APPROVER, "comment": COMMENTS[self._decision]}
+        approver, code = self._authenticators.take()
+        comment = COMMENTS[self._decision]
+        answer = {"decision": self._decision, "approver": approver, "one_time_code": code, "comment": comment}
         taken = self._submit(flow_run, answer)
         # SQLite says 503 under load: the answer was not taken, and may be given again.
         for pause in (0.5, 1, 2):

@@ -79,9 +79,7 @@ def _register_in_service(backend: AutoScalingBackend, group_name: str) -> None:
         if target_group.arn not in group.target_group_arns:
             continue
         for state in group.active_instances():
-            left = target_group.deregistered_targets
-            if state.instance.id not in target_group.targets and state.instance.id not in left:
-                target_group.register([{"Id": state.instance.id, "Port": target_group.port}])
+            load_balancing.register_new(target_group, state.instance.id)
 
 
 def _version_of(state: InstanceState) -> dict[str, Any] | None:
@@ -134,11 +132,12 @@ def attach_instances(call: Call) -> dict[str, Any]:
     for one in wanted:
         instance = call.world.ec2.get_instance(one)
         instance.autoscaling_group = group  # type: ignore[attr-defined]
-        group.instance_states.append(InstanceState(instance, autoscaling_group=group))
+        # It inherits the group's setting (EC2 Auto Scaling user guide, "Use instance scale-in protection").
+        protected = group.new_instances_protected_from_scale_in
+        group.instance_states.append(InstanceState(instance, protected_from_scale_in=protected))
         call.world.ec2.create_tags([one], {GROUP_TAG: group.name})
         for target_group in load_balancing.target_groups(call.world, group.target_group_arns):
-            target_group.deregistered_targets.pop(one, None)
-            call.world.draining.pop((target_group.arn, one), None)
+            load_balancing.register_again(call.world, target_group, one)
     group.set_desired_capacity(desired)
     return {}
 
@@ -204,7 +203,7 @@ def _is_unhealthy(world: World, group: FakeAutoScalingGroup, state: InstanceStat
     if group.health_check_type != "ELB":
         return False
     return any(
-        load_balancing.health(world, target_group, state.instance.id)["State"] == "unhealthy"
+        load_balancing.is_unhealthy(world, target_group, state.instance.id)
         for target_group in load_balancing.target_groups(world, group.target_group_arns)
     )
 

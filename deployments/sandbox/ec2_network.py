@@ -63,6 +63,20 @@ def modify_network_interface_attribute(call: Call) -> dict[str, Any] | Answer:
     return {}
 
 
+@operation("ec2", "AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")
+def authorize(call: Call) -> Answer:
+    """Refuse a rule that names a group of another VPC, to which there is no peering here."""
+    own = call.world.ec2.get_security_group_from_id(call.params.get("GroupId") or "")
+    for permission in call.params.get("IpPermissions") or []:
+        for pair in permission.get("UserIdGroupPairs") or []:
+            peer = call.world.ec2.get_security_group_from_id(pair.get("GroupId") or "")
+            if own is not None and peer is not None and own.vpc_id != peer.vpc_id:
+                raise AwsError(
+                    "InvalidGroup.NotFound", "You have specified two resources that belong to different networks."
+                )
+    return call.forward()
+
+
 @operation("ec2", "DeleteSecurityGroup")
 def delete_security_group(call: Call) -> dict[str, Any] | Answer:
     """Refuse to delete a group that an interface, an endpoint or another group's rule still uses."""

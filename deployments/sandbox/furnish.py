@@ -111,12 +111,29 @@ def _instance(world: World, subject: Subject, options: FurnishOptions) -> Instan
     instance.launch_time = world.now - _LONG_AGO
     world.ec2.associate_iam_instance_profile(instance.id, iam_instance_profile_arn=subject.profile_arn)
     _addresses(world, instance, subject, options)
-    for index in range(1, options.interfaces):
-        address = network_building.free_address(world, subnet)
-        extra = world.ec2.create_network_interface(subnet, address, group_ids=[g.id for g in groups[index % 2]])
-        instance.attach_eni(extra, index)
-    _volumes(world, instance, options.volumes)
+    _interfaces(world, instance, options, groups)
+    _volumes(world, instance, options)
+    instance.instance_initiated_shutdown_behavior = options.shutdown_behavior
+    if options.stopped:
+        instance.stop()
     return instance
+
+
+def _interfaces(world: World, instance: Instance, options: FurnishOptions, in_turns: tuple[list[Any], ...]) -> None:
+    """The further interfaces, and the groups of each: those named for it, or the two others in turns."""
+    own = instance.nics[0].subnet
+    for index in range(1, options.interfaces):
+        away = index >= options.interfaces - options.elsewhere
+        subnet = network_building.second_subnet(world, own) if away else own
+        address = network_building.free_address(world, subnet)
+        instance.attach_eni(world.ec2.create_network_interface(subnet, address, group_ids=[]), index)
+    for index, interface in instance.nics.items():
+        vpc = interface.subnet.vpc_id
+        names = options.groups[index] if index < len(options.groups) else ()
+        if vpc != instance.vpc_id:
+            names = names or ("elsewhere",)
+        named = [network_building.inside_group(world, vpc, name) for name in names]
+        interface._group_set = named or list(in_turns[index % 2])
 
 
 def _network(world: World, subject: Subject, options: FurnishOptions, subnet: Any) -> tuple[list[Any], list[Any]]:
@@ -168,14 +185,16 @@ def _addresses(world: World, instance: Instance, subject: Subject, options: Furn
         world.ec2.associate_address(instance=instance, allocation_id=address.allocation_id)
 
 
-def _volumes(world: World, instance: Instance, count: int) -> None:
+def _volumes(world: World, instance: Instance, options: FurnishOptions) -> None:
     root = instance.block_device_mapping.pop("/dev/sda1")
     root_path = instance.root_device_name or "/dev/sda1"
     instance.block_device_mapping[root_path] = root
     world.ec2.get_volume(root.volume_id).attachment.device = root_path  # type: ignore[union-attr]
-    for index in range(1, count):
+    for index in range(1, options.volumes):
         volume = world.ec2.create_volume(20, f"{world.region}a")
         world.ec2.attach_volume(volume.id, instance.id, f"/dev/sd{chr(ord('e') + index)}")
+    for (_, device), deleted in zip(instance.get_block_device_mapping, options.deleted_volumes, strict=False):
+        device.delete_on_termination = deleted
 
 
 def _profile(world: World, subject: Subject) -> None:

@@ -8,6 +8,7 @@ from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState, autosca
 from moto.ec2.models.instances import Instance
 from moto.elbv2.models import elbv2_backends
 
+from deployments.sandbox import load_balancing
 from deployments.sandbox.furnish_options import FurnishOptions, GroupSize
 from deployments.sandbox.payload import Subject
 from deployments.sandbox.world import World
@@ -21,7 +22,10 @@ def build_group(world: World, subject: Subject, instance: Instance, options: Fur
     in_group = bool(tagged or options.auto_scaling)
     built: dict[str, Any] = {"auto_scaling_group": None, "launch_template_id": None, "target_group_arn": None}
     if options.target_group or (options.target_group is None and in_group):
-        built["target_group_arn"] = _target_group(world, instance, options.port)
+        built["target_group_arn"] = _target_group(world, instance, f"app-{options.port}", (options.port,))
+    built["more_target_groups"] = {
+        name: _target_group(world, instance, name, ports) for name, ports in options.more_targets.items()
+    }
     if in_group:
         name = tagged or f"group-{subject.instance_id.removeprefix('i-')}"
         size = options.auto_scaling or GroupSize()
@@ -30,15 +34,17 @@ def build_group(world: World, subject: Subject, instance: Instance, options: Fur
     return built
 
 
-def _target_group(world: World, instance: Instance, port: int) -> str:
+def _target_group(world: World, instance: Instance, purpose: str, ports: tuple[int, ...]) -> str:
+    """The target group of this purpose in the instance's VPC, with the instance in it."""
     elb = elbv2_backends[world.account][world.region]
-    name = f"app-{port}-{(instance.vpc_id or '').removeprefix('vpc-')}"[:32]
+    name = f"{purpose}-{(instance.vpc_id or '').removeprefix('vpc-')}"[:32]
     existing = next((one for one in elb.target_groups.values() if one.name == name), None)
     group = existing or elb.create_target_group(
-        name, vpc_id=instance.vpc_id, protocol="HTTPS", port=str(port), target_type="instance"
+        name, vpc_id=instance.vpc_id, protocol="HTTPS", port=str(ports[0]), target_type="instance"
     )
-    if instance.id not in group.targets:
-        elb.register_targets(group.arn, [{"Id": instance.id, "Port": port}])
+    for port in ports:
+        # One that has been stopped since is still registered, and could not be registered now.
+        load_balancing.registered(group).setdefault((instance.id, port), {"Id": instance.id, "Port": port})
     return group.arn
 
 
@@ -68,11 +74,17 @@ def _group(
             tags=[],
         )
         group.min_size = size.minimum
+        group.new_instances_protected_from_scale_in = size.protects_new
     if all(state.instance.id != instance.id for state in group.instance_states):
         instance.autoscaling_group = group  # type: ignore[attr-defined]
-        group.instance_states.append(InstanceState(instance, autoscaling_group=group))
+        place = InstanceState(instance, protected_from_scale_in=size.protected)
+        group.instance_states.append(place)
         world.ec2.create_tags([instance.id], {GROUP_TAG: name})
-        group.set_desired_capacity(max(size.desired, len(group.instance_states)))
+        if size.standby:
+            place.lifecycle_state = "Standby"
+            for attached in load_balancing.target_groups(world, group.target_group_arns):
+                load_balancing.drain(world, attached, instance.id)
+        group.set_desired_capacity(max(size.desired, len(group.active_instances())))
     return group
 
 

@@ -19,6 +19,7 @@ from deployments.sandbox.world import World
 _ANYWHERE = "0.0.0.0/0"
 _CONTROL_SERVICES = ("ssm", "ssmmessages", "ec2messages")
 _MIRROR_NAME = "package-mirror"
+_ELSEWHERE = "10.99.0.0/16"
 
 
 @contextmanager
@@ -46,6 +47,30 @@ def build_subnet(world: World, subject: Subject) -> Any:
         subnet = world.ec2.create_subnet(vpc.id, _free_block(world, vpc, block), availability_zone=f"{world.region}a")
     subnet.map_public_ip_on_launch = False
     return subnet
+
+
+def second_subnet(world: World, own: Any) -> Any:
+    """A subnet in another VPC of the same zone, for interfaces that an instance has there."""
+    for zone in world.ec2.subnets.values():
+        for subnet in zone.values():
+            if subnet.cidr_block == _ELSEWHERE:
+                return subnet
+    vpc = world.ec2.create_vpc(_ELSEWHERE)
+    subnet = world.ec2.create_subnet(vpc.id, _ELSEWHERE, availability_zone=own.availability_zone)
+    add_s3_gateway(world, vpc.id)
+    add_control_endpoints(world, subnet)
+    return subnet
+
+
+def inside_group(world: World, vpc_id: str, name: str) -> Any:
+    """A group by name: every TCP port in from its VPC, everything out."""
+    existing = world.ec2.get_security_group_from_name(name, vpc_id)
+    if existing:
+        return existing
+    group = security_group(world, vpc_id, name)
+    inside = [{"CidrIp": str(world.ec2.vpcs[vpc_id].cidr_block)}]
+    world.ec2.authorize_security_group_ingress(group.id, "tcp", "0", "65535", inside)
+    return group
 
 
 def open_to_internet(world: World, vpc_id: str) -> None:

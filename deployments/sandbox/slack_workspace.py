@@ -10,16 +10,19 @@ import json
 import threading
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from deployments.sandbox.service_faults import Faults
+from deployments.sandbox.slack_blocks import block_problems, view_problems
 
 TOKEN = "xoxb-sandbox"
+TEAM = "T0SANDBOX"
+TRIGGER_SECONDS = 3.0
+"""How long a trigger can be exchanged for a modal (docs.slack.dev, Modals)."""
 
 _POST_LIMIT, _UPDATE_LIMIT = 40_000, 4_000
-_BLOCK_TYPES = frozenset({"header", "section", "context", "actions", "divider"})
 
 
 class SlackRefusal(Exception):
@@ -38,6 +41,23 @@ class Channel:
     joined: bool = True
 
 
+@dataclass(frozen=True)
+class Person:
+    """Someone who reads the channels. A guest from another workspace keeps the id of that one."""
+
+    id: str
+    name: str
+    team: str = TEAM
+
+
+PEOPLE = (
+    Person("U0ALICE", "alice"),
+    Person("U0BOB", "bob"),
+    Person("U0CAROL", "carol"),
+    Person("U0GUEST", "guest", "T0PARTNER"),
+)
+
+
 @dataclass
 class Message:
     channel: str
@@ -49,8 +69,32 @@ class Message:
     edited: str | None = None
 
 
+@dataclass(frozen=True)
+class Whisper:
+    """An ephemeral message: one person sees it, and no history has it."""
+
+    channel: str
+    user: str
+    ts: str
+    text: str
+    blocks: list[dict[str, Any]]
+    thread_ts: str | None
+
+
+@dataclass
+class View:
+    """A modal that is open before one person."""
+
+    id: str
+    user: str
+    content: dict[str, Any]
+    hash: str
+    errors: dict[str, str] = field(default_factory=dict[str, str])
+    """Block id -> what the application says is wrong with what was filled in."""
+
+
 class Workspace:
-    """Channels and messages of one workspace. Safe to use from several threads.
+    """Channels, people and messages of one workspace. Safe to use from several threads.
 
     Args:
         channels: The channels that exist; `security` when none is given.
@@ -69,8 +113,13 @@ class Workspace:
         self.channels = list(channels)
         self.token = token
         self.url = url
+        self.people = {person.id: person for person in PEOPLE}
         self.messages: list[Message] = []
+        self.whispers: list[Whisper] = []
+        self.views: dict[str, View] = {}
+        """The modal that each person has open, by their id."""
         self.faults = Faults()
+        self._triggers: dict[str, tuple[str, float]] = {}
         self._clock = clock
         self._last = 0
         self._lock = threading.RLock()
@@ -80,11 +129,13 @@ class Workspace:
         methods: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
             "auth.test": self._auth_test,
             "chat.postMessage": self._post,
+            "chat.postEphemeral": self._whisper,
             "chat.update": self._update,
             "chat.getPermalink": self._permalink,
             "conversations.list": self._list,
             "conversations.history": self._history,
             "conversations.replies": self._replies,
+            "views.open": self._open,
         }
         if method not in methods:
             raise SlackRefusal("unknown_method")
@@ -92,6 +143,21 @@ class Workspace:
             raise SlackRefusal("invalid_auth" if token else "not_authed")
         with self._lock:
             return {"ok": True, **methods[method](arguments)}
+
+    def stamp(self) -> str:
+        """A timestamp that no other message, action or view of this workspace has."""
+        with self._lock:
+            return self._next_ts()
+
+    def trigger(self, user: str) -> str:
+        """What an application gets with an action: good for one modal before this person, and soon over."""
+        with self._lock:
+            trigger = f"{self._next_ts()}.{user.lower()}"
+            self._triggers[trigger] = (user, self._clock())
+            return trigger
+
+    def message(self, ts: str) -> Message | None:
+        return next((message for message in self.messages if message.ts == ts), None)
 
     def link(self, message: Message) -> str:
         """The permalink, in Slack's form; here it leads to the message on the page."""
@@ -106,7 +172,7 @@ class Workspace:
 
     def _auth_test(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         ours = {"user": "runbooks", "user_id": "U0RUNBOOKS", "bot_id": "B0RUNBOOKS"}
-        return {"url": self.url, "team": "Sandbox", "team_id": "T0SANDBOX", **ours}
+        return {"url": self.url, "team": "Sandbox", "team_id": TEAM, **ours}
 
     def _post(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         channel = self._channel(arguments, by_name=True)
@@ -117,6 +183,33 @@ class Workspace:
         message = Message(channel.id, self._next_ts(), text, blocks, _metadata(arguments), thread)
         self.messages.append(message)
         return {"channel": channel.id, "ts": message.ts, "message": self._shown(message, metadata=True)}
+
+    def _whisper(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        channel, user = self._channel(arguments, by_name=True), str(arguments.get("user", ""))
+        if user not in self.people:
+            raise SlackRefusal("user_not_in_channel")
+        text, blocks = _content(arguments, _POST_LIMIT)
+        whisper = Whisper(channel.id, user, self._next_ts(), text, blocks, arguments.get("thread_ts") or None)
+        self.whispers.append(whisper)
+        return {"message_ts": whisper.ts}
+
+    def _open(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        trigger = str(arguments.get("trigger_id", ""))
+        if trigger not in self._triggers:
+            raise SlackRefusal("invalid_trigger_id")
+        user, since = self._triggers[trigger]
+        if not user:
+            raise SlackRefusal("exchanged_trigger_id")
+        if self._clock() - since > TRIGGER_SECONDS:
+            raise SlackRefusal("expired_trigger_id")
+        content = _parsed(arguments.get("view"), "invalid_arguments")
+        problems = list(view_problems(content))
+        if problems:
+            raise SlackRefusal("invalid_arguments", *problems)
+        self._triggers[trigger] = ("", since)
+        ts = self._next_ts()
+        self.views[user] = View("V" + ts.replace(".", ""), user, content, ts)
+        return {"view": {**content, "id": self.views[user].id, "team_id": TEAM, "hash": ts, "state": {"values": {}}}}
 
     def _update(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         message = self._message(arguments, "ts")
@@ -149,6 +242,11 @@ class Workspace:
         metadata = str(arguments.get("include_all_metadata", "")).lower() in ("1", "true")
         chosen, cursor = _page([self._shown(m, metadata=metadata) for m in messages], "ts", arguments, 100)
         return {"messages": chosen, "has_more": bool(cursor), "response_metadata": {"next_cursor": cursor}}
+
+    def shown(self, message: Message) -> dict[str, Any]:
+        """The message as an application gets it with an action upon it."""
+        with self._lock:
+            return self._shown(message, metadata=False)
 
     def _shown(self, message: Message, *, metadata: bool) -> dict[str, Any]:
         shown: dict[str, Any] = {"type": "message", "user": "U0RUNBOOKS", "bot_id": "B0RUNBOOKS", "ts": message.ts}
@@ -192,7 +290,7 @@ def _content(arguments: Mapping[str, Any], limit: int) -> tuple[str, list[dict[s
         raise SlackRefusal("no_text")
     if len(text) > limit:
         raise SlackRefusal("msg_too_long")
-    problems = list(_block_problems(blocks))
+    problems = list(block_problems(blocks))
     if problems:
         raise SlackRefusal("invalid_blocks", *problems)
     return text, blocks
@@ -212,35 +310,6 @@ def _parsed(value: Any, refusal: str) -> Any:
         return json.loads(value) if isinstance(value, str) and value else value
     except json.JSONDecodeError:
         raise SlackRefusal(refusal) from None
-
-
-def _block_problems(blocks: Any) -> Iterator[str]:
-    if not isinstance(blocks, list) or len(blocks) > 50:
-        yield "must be an array of no more than 50 items [json-pointer:/blocks]"
-        return
-    for position, block in enumerate(blocks):
-        where = f"json-pointer:/blocks/{position}"
-        if not isinstance(block, dict) or block.get("type") not in _BLOCK_TYPES:
-            yield f"unsupported block [{where}]"
-            continue
-        for path, value, most in _measured(block):
-            if not value or len(value) > most:
-                yield f"must be more than 0 and less than {most + 1} characters or items [{where}/{path}]"
-
-
-def _measured(block: dict[str, Any]) -> Iterator[tuple[str, Any, int]]:
-    """What has a limit in one block: where it is, what is there, and the most that is allowed."""
-    kind, text, fields, elements = (block.get(name) for name in ("type", "text", "fields", "elements"))
-    if kind == "header" or (kind == "section" and (text is not None or fields is None)):
-        yield "text/text", (text or {}).get("text"), 150 if kind == "header" else 3_000
-    if kind == "section" and fields is not None:
-        yield "fields", fields, 10
-        yield from ((f"fields/{at}/text", each.get("text"), 2_000) for at, each in enumerate(fields))
-    if kind in ("context", "actions"):
-        yield "elements", elements, 10 if kind == "context" else 25
-    for at, each in enumerate(elements or []):
-        if each.get("type") == "button":
-            yield f"elements/{at}/text/text", (each.get("text") or {}).get("text"), 75
 
 
 def _within(ts: str, arguments: Mapping[str, Any]) -> bool:

@@ -61,7 +61,7 @@ def view(world: World) -> dict[str, Any]:
         },
         "auto_scaling_groups": _groups(world),
         "target_groups": {
-            group.arn: sorted(group.targets)
+            group.arn: sorted({instance for instance, _ in group.targets})
             for group in elbv2_backends[world.account][world.region].target_groups.values()
         },
     }

@@ -212,7 +212,7 @@ class World:
         self.launch_tokens: dict[str, tuple[str, dict[str, Any]]] = {}
         self.template_tokens: dict[str, tuple[int, dict[str, Any]]] = {}
         self.refreshes: list[Any] = []
-        self.draining: dict[tuple[str, str], tuple[Any, datetime]] = {}
+        self.draining: dict[tuple[str, str, int], datetime] = {}
         self._by_id: dict[str, Instance] = {}
 
     @property

@@ -9,8 +9,10 @@ from functools import partial
 from runbooks.definition import Quarantine, Runbook, Signal
 from runbooks.errors import LimitExceeded, Refused
 from runbooks.exposure import InternetPath, paths_from_internet
-from runbooks.instance import Instance, InstanceFacts, Interface, Rule, SecurityGroup
+from runbooks.instance import AutoScalingMembership, Instance, InstanceFacts, Interface, Rule, SecurityGroup
 from runbooks.plan import Phase, Plan
+from runbooks.planning.extents import extents
+from runbooks.planning.pre_authorisation import pre_authorised
 from runbooks.quarantine import egress_rules, is_quarantine_group, quarantine_group_name
 from runbooks.steps import (
     AnyStep,
@@ -25,9 +27,10 @@ from runbooks.steps import (
     SwapSecurityGroups,
     Target,
 )
-from runbooks.steps.containment import EVERYTHING
+from runbooks.steps.containment import EVERYTHING, short_arn
 from runbooks.triage import Assessment
 
+STOPPED = ("stopped", "stopping")
 ISSUED_CREDENTIALS = "credentials the instance has already been issued stay valid until they expire"
 ESTABLISHED_CONNECTIONS = (
     "connections that are already established may live on: tracked flows survive a change of security groups"
@@ -50,21 +53,23 @@ def plan_containment(
     assessments: Sequence[Assessment],
     *,
     revision: int = 1,
-    previous: str | None = None,
 ) -> Plan:
     """One plan that contains every assessed case that calls for it.
 
     Raises:
-        LimitExceeded: the plan would touch more cases or interfaces than the runbook allows.
+        LimitExceeded: the plan would touch more than the runbook's limits allow.
         Refused: the runbook cuts connections while a path from the internet exists.
     """
     chosen = [each for each in assessments if each.triage.contain and _left_to_isolate(runbook, each)]
     _within_limits(runbook, chosen)
+    touched = extents(runbook, chosen)
     by_vpc = _by_vpc(chosen)
     quarantines = tuple(_quarantine_groups(runbook.contain.quarantine, by_vpc))
     openings = tuple(_open_groups(runbook.contain.quarantine, by_vpc)) if runbook.contain.cut_connections else ()
     steps = (*quarantines, *openings, *_in_order(runbook, chosen, quarantines))
     suspected = any(Signal.COMPROMISE_SUSPECTED in each.triage.signals for each in chosen)
+    unasked = pre_authorised(runbook, chosen)
+    rule = runbook.contain.approval.rule([each.environment for each in touched])
     return Plan(
         response=response,
         runbook=runbook.name,
@@ -76,9 +81,10 @@ def plan_containment(
         reasons=tuple(dict.fromkeys(reason for each in chosen for reason in each.triage.reasons)),
         not_covered=_not_covered(runbook, chosen, steps),
         cannot_be_put_back=tuple(_cannot_be_put_back(runbook, chosen, steps)),
-        releases_when_fixed=runbook.release.when_fixed == "by-itself" and not suspected,
-        approval=runbook.contain.approval.rule(),
-        previous=previous,
+        # What nobody was asked about does not approve a release as well.
+        releases_when_fixed=runbook.release.when_fixed == "by-itself" and not suspected and unasked is None,
+        approval=rule.model_copy(update={"pre_authorised": unasked}),
+        extents=touched,
     )
 
 
@@ -127,7 +133,7 @@ def _quarantine_groups(
 ) -> Iterator[EnsureQuarantineGroup]:
     """One group for each VPC, serving every case in it."""
     for (account, region, vpc), members in by_vpc.items():
-        egress = _egress(choice, members)
+        egress = _egress(choice, vpc, members)
         name = quarantine_group_name(choice, egress)
         yield EnsureQuarantineGroup(
             target=Target(account=account, region=region, type="security-group", id=f"{vpc}/{name}"),
@@ -154,9 +160,17 @@ def open_group_name(choice: Quarantine) -> str:
     return f"{choice.group_name}-open"
 
 
-def _egress(choice: Quarantine, members: Sequence[Assessment]) -> tuple[Rule, ...]:
-    """What all of them need: a gateway endpoint is within reach of some subnets of a VPC only."""
-    rules = [rule for each in members for rule in egress_rules(each.facts.resource, choice)]
+def _egress(choice: Quarantine, vpc: str, members: Sequence[Assessment]) -> tuple[Rule, ...]:
+    """What all of them need: a gateway endpoint is within reach of some subnets of a VPC only.
+
+    An instance may have interfaces in several VPCs, and a rule can only name a group of its own one.
+    """
+    rules = [
+        rule
+        for each in members
+        for rule in egress_rules(each.facts.resource, choice)
+        if (group := each.facts.resource.group(rule.peer)) is None or group.vpc == vpc
+    ]
     by_peer = {(rule.peer, rule.from_port or 0): rule for rule in rules}
     return tuple(by_peer[peer] for peer in sorted(by_peer))
 
@@ -182,24 +196,42 @@ def _detachments(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterator[Det
         if group is None:
             continue
         place = (instance.account, instance.region, group.group)
-        decrement = runbook.contain.replacement_capacity == "none" and group.desired - fewer[place] > group.minimum
-        room = decrement or group.desired + more[place] < group.maximum
-        (fewer if decrement else more)[place] += 1
+        # The group does not count what is on standby, and would put into service what is attached.
+        standby = group.lifecycle_state == "Standby"
+        spare = group.desired - fewer[place] > group.minimum
+        decrement = spare and not standby and runbook.contain.replacement_capacity == "none"
+        room = not standby and (decrement or group.desired + more[place] < group.maximum)
+        if not standby:
+            (fewer if decrement else more)[place] += 1
         yield DetachFromAutoScaling(
-            target=_target(instance), cases=(each.case,), group=group.group, decrement=decrement, room_to_return=room
+            target=_target(instance),
+            cases=(each.case,),
+            group=group.group,
+            decrement=decrement,
+            room_to_return=room,
+            on_standby=standby,
+            protected=group.protected_from_scale_in,
         )
 
 
 def _deregister(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
     instance = _instance(each)
+    if instance.state in STOPPED:
+        # It serves nothing, and only what runs can be registered again (ELB API reference, RegisterTargets).
+        return
     for registration in instance.targets:
         yield DeregisterTarget(
             target=_target(instance),
             cases=(each.case,),
             target_group=registration.target_group,
             port=registration.port,
-            after_detachment=instance.auto_scaling is not None,
+            after_detachment=_looked_after(instance, registration.target_group),
         )
+
+
+def _looked_after(instance: Instance, target_group: str) -> bool:
+    """Whether leaving the Auto Scaling group takes the instance out of this target group."""
+    return instance.auto_scaling is not None and target_group in instance.auto_scaling.target_groups
 
 
 def _protect(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
@@ -227,8 +259,9 @@ def _protect(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
 
 def _keep_volumes(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
     instance = _instance(each)
-    before = {volume.device: volume.delete_on_termination for volume in instance.volumes}
-    if runbook.contain.protect_evidence and any(before.values()):
+    # Those that are kept as it is are nothing of this step's, whoever changes them meanwhile.
+    before = {volume.device: True for volume in instance.volumes if volume.delete_on_termination}
+    if runbook.contain.protect_evidence and before:
         yield SetDeleteOnTermination(
             target=_target(instance),
             cases=(each.case,),
@@ -288,7 +321,7 @@ def _not_covered(runbook: Runbook, chosen: Sequence[Assessment], steps: Sequence
     others: list[str] = []
     for each in chosen:
         group, step = _instance(each).auto_scaling, leaving.get(each.case)
-        if group is not None and step is not None and not step.decrement:
+        if group is not None and step is not None and not step.decrement and not step.on_standby:
             others.append(
                 f"{group.group} launches a replacement from {group.image or 'its template'}: it will be as vulnerable "
                 "until the group's AMI is patched"
@@ -300,18 +333,29 @@ def _cannot_be_put_back(runbook: Runbook, chosen: Sequence[Assessment], steps: S
     leaving = _leaving(steps)
     for each in chosen:
         instance = _instance(each)
-        group, step = instance.auto_scaling, leaving.get(each.case)
-        if group is not None and step is not None:
-            if group.protected_from_scale_in:
-                yield f"{instance.id} loses its scale-in protection when it leaves {group.group}"
-            if not step.room_to_return:
-                yield f"{group.group} is at its maximum of {group.maximum}: {instance.id} cannot be attached again"
-            elif not step.decrement:
-                yield f"{group.group} keeps the replacement: attached again, its desired capacity is one higher"
+        step = leaving.get(each.case)
+        if instance.auto_scaling is not None and step is not None:
+            yield from _after_the_return(instance, instance.auto_scaling, step)
         if runbook.contain.stop:
             for interface in instance.interfaces:
                 if interface.public_address and not interface.elastic:
                     yield f"{instance.id} gets another public address than {interface.public_address} after the stop"
+
+
+def _after_the_return(instance: Instance, group: AutoScalingMembership, step: DetachFromAutoScaling) -> Iterator[str]:
+    """What is different once the instance is back in its Auto Scaling group, or that it does not come back."""
+    if step.on_standby:
+        yield f"{instance.id} is on standby in {group.group}, and attached it would serve: it stays out of the group"
+        return
+    if not step.room_to_return:
+        yield f"{group.group} is at its maximum of {group.maximum}: {instance.id} cannot be attached again"
+        return
+    if not step.decrement:
+        yield f"{group.group} keeps the replacement: attached again, its desired capacity is one higher"
+    registered = {registration.target_group for registration in instance.targets}
+    for arn in group.target_groups:
+        if arn not in registered:
+            yield f"{group.group} registers {instance.id} with {short_arn(arn)} when it is attached again"
 
 
 def _leaving(steps: Sequence[AnyStep]) -> dict[str, DetachFromAutoScaling]:

@@ -9,7 +9,7 @@ from runbooks.definition import Runbook
 from runbooks.history import CHANGED
 from runbooks.plan import ApprovalRule, Phase, Plan
 from runbooks.records import Outcome
-from runbooks.steps import AnyStep, DetachFromAutoScaling, SwapSecurityGroups
+from runbooks.steps import AnyStep, DeregisterTarget, DetachFromAutoScaling, SwapSecurityGroups
 
 
 def plan_release(  # noqa: PLR0913 - each is a fact of its own, named at the call
@@ -36,11 +36,13 @@ def plan_release(  # noqa: PLR0913 - each is a fact of its own, named at the cal
     for step in (step for plan in newest_first for step in _undone(plan, outcomes, set(cases))):
         # What two plans changed is put back once, to what the newest of them found.
         steps.setdefault(step.key, step)
+    touched = {each.case: each for plan in contained for each in plan.extents if each.case in cases}
     if by_itself and newest_first:
         rule = ApprovalRule(required=False, covered_by=newest_first[0].digest)
         reason = "the verdict is fixed, and the approved containment said that it ends then"
     else:
-        rule, reason = runbook.release.approval.rule(), _why_asked(proven)
+        rule = runbook.release.approval.rule([each.environment for each in touched.values()])
+        reason = _why_asked(proven)
         if proven != "fixed":
             # Whatever the runbook says: putting back what is not proven fixed is a person's decision.
             rule = rule.model_copy(update={"required": True})
@@ -57,6 +59,7 @@ def plan_release(  # noqa: PLR0913 - each is a fact of its own, named at the cal
             dict.fromkeys(words for plan in newest_first for words in _stays(plan, outcomes, set(cases)))
         ),
         approval=rule,
+        extents=tuple(touched.values()),
     )
 
 
@@ -74,6 +77,8 @@ def _undone(contained: Plan, outcomes: Mapping[str, Outcome], cases: set[str]) -
             continue
         if isinstance(step, DetachFromAutoScaling) and not step.room_to_return:
             continue
+        if _followed_from_another(step, outcome, contained, outcomes):
+            continue
         undo = step.undo
         if isinstance(undo, SwapSecurityGroups):
             # The quarantine group by the id it turned out to have, not by its name.
@@ -83,12 +88,27 @@ def _undone(contained: Plan, outcomes: Mapping[str, Outcome], cases: set[str]) -
             yield cast(AnyStep, undo)
 
 
+def _followed_from_another(step: AnyStep, outcome: Outcome, contained: Plan, outcomes: Mapping[str, Outcome]) -> bool:
+    """Whether somebody else took the instance out of its Auto Scaling group, and with that out of this target group."""
+    if not isinstance(step, DeregisterTarget) or not step.follows or outcome.result:
+        return False
+    leaving = [
+        outcomes.get(contained.operation(each))
+        for each in contained.steps
+        if isinstance(each, DetachFromAutoScaling) and each.target == step.target
+    ]
+    return not any(each is not None and each.status in CHANGED for each in leaving)
+
+
 def _stays(contained: Plan, outcomes: Mapping[str, Outcome], cases: set[str]) -> Iterator[str]:
     for step in contained.steps:
         outcome = outcomes.get(contained.operation(step))
         if outcome is None or outcome.status not in CHANGED or not cases & set(step.cases):
             continue
         if isinstance(step, DetachFromAutoScaling) and not step.room_to_return:
-            yield f"{step.target.id} stays out of {step.group}, which is at its maximum"
+            why = "where it was on standby" if step.on_standby else "which is at its maximum"
+            yield f"{step.target.id} stays out of {step.group}, {why}"
+        elif _followed_from_another(step, outcome, contained, outcomes):
+            yield f"{step.describe()}: somebody else took it out of its Auto Scaling group, and it is left so"
         elif step.undo is None:
             yield f"{step.describe()}: {step.undo_reason}"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
-from runbooks.definition import Runbook
+from runbooks.definition import Runbook, holding, in_words
 from runbooks.errors import LimitExceeded, Refused
 from runbooks.instance import Instance
 from runbooks.plan import Phase, Plan
+from runbooks.planning.extents import extents
 from runbooks.steps import (
     AnyStep,
     CreateLaunchTemplateVersion,
@@ -29,7 +30,7 @@ SNAPSHOTS_LEAD_BACK = "a package update is not downgraded; the snapshots are the
 NOTHING_LEADS_BACK = "a package update is not downgraded: a backup of your own is the only way back"
 
 
-def plan_remediation(  # noqa: PLR0913 - each is a fact of its own, named at the call
+def plan_remediation(
     response: str,
     runbook: Runbook,
     assessments: Sequence[Assessment],
@@ -38,7 +39,6 @@ def plan_remediation(  # noqa: PLR0913 - each is a fact of its own, named at the
     contained: bool,
     snapshots: bool = False,
     revision: int = 1,
-    previous: str | None = None,
 ) -> Plan:
     """One plan that remediates every assessed case that can be.
 
@@ -48,7 +48,7 @@ def plan_remediation(  # noqa: PLR0913 - each is a fact of its own, named at the
         snapshots: whether there are snapshots of all these instances from before.
 
     Raises:
-        LimitExceeded: the plan would touch more cases than the runbook allows.
+        LimitExceeded: the plan would touch more than the runbook's limits allow.
         Refused: nothing in it can be remediated by this system.
     """
     patched = [each for each in assessments if each.triage.remediation == "patch" and packages_to_patch(each)]
@@ -59,20 +59,32 @@ def plan_remediation(  # noqa: PLR0913 - each is a fact of its own, named at the
     steps = (*_patch(response, runbook, patched, bucket, revision), *_replace(runbook, replaced))
     if not steps:
         raise Refused("nothing can be remediated without a person", code="person")
+    cases = (*patched, *replaced)
+    touched, at_once = extents(runbook, cases), _at_once(runbook, cases)
     return Plan(
         response=response,
         runbook=runbook.name,
         runbook_digest=runbook.digest,
         phase=Phase.REMEDIATE,
         revision=revision,
-        cases=tuple(each.case for each in (*patched, *replaced)),
+        cases=tuple(each.case for each in cases),
         steps=steps,
-        reasons=tuple(dict.fromkeys(each.triage.reasons[-1] for each in (*patched, *replaced))),
+        reasons=(*dict.fromkeys(each.triage.reasons[-1] for each in cases), *at_once),
         not_covered=tuple(_not_covered(runbook, patched, replaced, contained)),
         cannot_be_put_back=(SNAPSHOTS_LEAD_BACK if snapshots else NOTHING_LEADS_BACK,) if patched else (),
-        approval=runbook.remediate.approval.rule(),
-        previous=previous,
+        approval=runbook.remediate.approval.rule([each.environment for each in touched]),
+        extents=touched,
+        windows=() if at_once else runbook.remediate.windows,
     )
+
+
+def _at_once(runbook: Runbook, cases: Sequence[Assessment]) -> tuple[str, ...]:
+    """Why no change window is waited for, where there are some: every case is of a kind that does not wait."""
+    found = [holding(runbook.remediate.any_time_when, each.triage.signals) for each in cases]
+    if not runbook.remediate.windows or None in found:
+        return ()
+    what = " or ".join(dict.fromkeys(in_words(condition) for condition in found if condition))
+    return (f"no change window is waited for: {runbook.name} does not wait with what is {what}",)
 
 
 def _patch(
@@ -156,7 +168,8 @@ def _replace(runbook: Runbook, replaced: Sequence[Assessment]) -> Iterator[AnySt
         else:
             groups.setdefault((instance.account, instance.region, instance.auto_scaling.group), []).append(each)
     refreshes = [_refresh(runbook, members) for members in groups.values()]
-    yield from _versions(refreshes)
+    followers = {each.case: _followers(each) for members in groups.values() for each in members}
+    yield from _versions(refreshes, followers)
     yield from refreshes
 
 
@@ -198,8 +211,15 @@ def _refresh(runbook: Runbook, members: Sequence[Assessment]) -> RefreshInstance
     )
 
 
-def _versions(refreshes: Sequence[RefreshInstances]) -> Iterator[CreateLaunchTemplateVersion]:
-    """One new version of each launch template, serving every group that uses it."""
+def _followers(each: Assessment) -> frozenset[str]:
+    group = _instance(each).auto_scaling
+    return frozenset(group.template_followers if group else ())
+
+
+def _versions(
+    refreshes: Sequence[RefreshInstances], followers: Mapping[str, frozenset[str]]
+) -> Iterator[CreateLaunchTemplateVersion]:
+    """One new version of each launch template, serving every group that uses it; none where others would follow it."""
     by_template: dict[str, list[RefreshInstances]] = {}
     for refresh in refreshes:
         by_template.setdefault(refresh.launch_template, []).append(refresh)
@@ -208,11 +228,20 @@ def _versions(refreshes: Sequence[RefreshInstances]) -> Iterator[CreateLaunchTem
         if len({(user.previous_version, user.image) for user in users}) > 1:
             groups = ", ".join(user.target.id for user in users)
             raise Refused(f"{groups} use different versions or AMIs of launch template {template}", code="person")
+        served = tuple(user.target.id for user in users)
+        others = {name for user in users for case in user.cases for name in followers[case]} - set(served)
+        if others:
+            raise Refused(
+                f"launch template {template} is shared: {', '.join(sorted(others))} would launch from its new version "
+                "too; give them a fixed version, or $Default",
+                code="shared-template",
+            )
         yield CreateLaunchTemplateVersion(
             target=first.target.model_copy(update={"type": "launch-template", "id": template}),
             cases=tuple(case for user in users for case in user.cases),
             source_version=first.previous_version,
             image=first.image or "",
+            groups=served,
         )
 
 

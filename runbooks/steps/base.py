@@ -45,6 +45,8 @@ class Step(Model):
     """Whether it keeps evidence: asked for a few times at most, so that it never delays what follows."""
     finishes_later: ClassVar[bool] = False
     """Whether the call only starts the change, and its end is to be looked for."""
+    all_at_once: ClassVar[bool] = False
+    """Whether its one call changes the instances of all its cases."""
     undo_reason: ClassVar[str] = ""
     """Why there is no undo, where `undo` gives None; the approver reads it."""
 

@@ -103,36 +103,54 @@ class DetachFromAutoScaling(Step):
     """True: desired capacity falls by one. False: the group launches a replacement at once."""
     room_to_return: bool
     """Whether the group's maximum leaves room to attach the instance again."""
+    on_standby: bool = False
+    """Whether the group does not count the instance: it launches no replacement, and attached it would serve."""
+    protected: bool = False
+    """Whether it is protected from scale-in, which it loses (EC2 Auto Scaling user guide, scale-in protection)."""
 
     @property
     def undo(self) -> Step | None:
-        return AttachToAutoScaling(target=self.target, cases=self.cases, group=self.group, undoes=True)
+        return AttachToAutoScaling(
+            target=self.target, cases=self.cases, group=self.group, protected=self.protected, undoes=True
+        )
 
     def describe(self) -> str:
         then = "its desired capacity falls by one" if self.decrement else "the group launches a replacement"
+        then = "it is on standby there, so nothing takes its place" if self.on_standby else then
         return f"Detach {self.target.id} from Auto Scaling group {self.group}; {then}"
 
     def expectation(self) -> str:
-        return f"the instance is in service in {self.group}"
+        return f"the instance is {'on standby' if self.on_standby else 'in service'} in {self.group}"
 
 
 class AttachToAutoScaling(Step):
-    """Put the instance back into its Auto Scaling group."""
+    """Put the instance back into its Auto Scaling group, as protected from scale-in as it was.
+
+    Attached, it has the group's setting of that protection, which can be changed once it is in service (EC2 Auto
+    Scaling user guide, "Use instance scale-in protection").
+    """
 
     kind: Literal["attach-to-auto-scaling-group"] = "attach-to-auto-scaling-group"
-    calls: ClassVar = ("autoscaling:AttachInstances",)
+    calls: ClassVar = ("autoscaling:AttachInstances", "autoscaling:SetInstanceProtection")
     permissions: ClassVar = (
         "autoscaling:DescribeAutoScalingInstances",
         "autoscaling:DescribeAutoScalingGroups",
         "autoscaling:AttachInstances",
+        "autoscaling:SetInstanceProtection",
     )
     role: ClassVar = Role.RESTORE
+    finishes_later: ClassVar = True
     undo_reason: ClassVar = "it is itself an undo"
 
     group: str
+    protected: bool = False
 
     def describe(self) -> str:
-        return f"Attach {self.target.id} to Auto Scaling group {self.group} again; its desired capacity rises by one"
+        protected = ", and it is protected from scale-in" if self.protected else ""
+        return (
+            f"Attach {self.target.id} to Auto Scaling group {self.group} again; its desired capacity rises by one"
+            f"{protected}"
+        )
 
     def expectation(self) -> str:
         return f"the instance is in no Auto Scaling group and {self.group} is below its maximum"

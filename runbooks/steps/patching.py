@@ -47,6 +47,7 @@ class PatchPackages(Step):
     )
     role: ClassVar = Role.PATCH
     finishes_later: ClassVar = True
+    all_at_once: ClassVar = True
     undo_reason: ClassVar = "a package is not downgraded; only a copy from before, if there is one, is a way back"
 
     instances: tuple[str, ...]

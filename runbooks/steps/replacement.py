@@ -12,12 +12,18 @@ class CreateLaunchTemplateVersion(Step):
 
     kind: Literal["create-launch-template-version"] = "create-launch-template-version"
     calls: ClassVar = ("ec2:CreateLaunchTemplateVersion",)
-    permissions: ClassVar = ("ec2:DescribeLaunchTemplateVersions", "ec2:CreateLaunchTemplateVersion")
+    permissions: ClassVar = (
+        "autoscaling:DescribeAutoScalingGroups",
+        "ec2:DescribeLaunchTemplateVersions",
+        "ec2:CreateLaunchTemplateVersion",
+    )
     role: ClassVar = Role.PATCH
     undo_reason: ClassVar = "a version does nothing until a group names it"
 
     source_version: str
     image: str
+    groups: tuple[str, ...] = ()
+    """The Auto Scaling groups that the plan takes to the new version; no other may follow the template to it."""
 
     def describe(self) -> str:
         return (
@@ -25,7 +31,10 @@ class CreateLaunchTemplateVersion(Step):
         )
 
     def expectation(self) -> str:
-        return f"version {self.source_version} exists and no version of this operation does"
+        return (
+            f"version {self.source_version} exists, no version of this operation does, and no other group launches "
+            "from the newest version"
+        )
 
 
 class RefreshInstances(Step):
@@ -43,6 +52,7 @@ class RefreshInstances(Step):
     )
     role: ClassVar = Role.PATCH
     finishes_later: ClassVar = True
+    all_at_once: ClassVar = True
 
     launch_template: str
     version: str
@@ -62,7 +72,12 @@ class RefreshInstances(Step):
     @property
     def undo(self) -> Step | None:
         return self.model_copy(
-            update={"version": self.previous_version, "previous_version": self.version, "image": None, "undoes": True}
+            update={
+                "version": self.previous_version,
+                "previous_version": self.version,
+                "image": None,
+                "undoes": not self.undoes,
+            }
         )
 
     def describe(self) -> str:

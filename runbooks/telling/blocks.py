@@ -84,20 +84,16 @@ def link_button(label: str, url: str) -> Block | None:
     return {"type": "button", "action_id": "open", "text": _label(label), "url": safe, "style": "primary"}
 
 
-def answer_button(label: str, action: str, answer: str, confirm: str, style: str | None = None) -> Block:
-    """A button that sends `answer` back after a question; the receiver verifies it like any answer."""
-    button: Block = {
-        "type": "button",
-        "action_id": action,
-        "text": _label(label),
-        "value": answer,
-        "confirm": {
+def answer_button(label: str, action: str, answer: str, confirm: str = "", style: str | None = None) -> Block:
+    """A button that sends `answer` back, after a question if there is one; the receiver verifies it like any answer."""
+    button: Block = {"type": "button", "action_id": action, "text": _label(label), "value": answer}
+    if confirm:
+        button["confirm"] = {
             "title": {"type": "plain_text", "text": fitted(label, 100, plain)},
             "text": {"type": "plain_text", "text": fitted(confirm, 300, plain)},
             "confirm": {"type": "plain_text", "text": fitted(label, 30, plain)},
             "deny": {"type": "plain_text", "text": "Not now"},
-        },
-    }
+        }
     return button | ({"style": style} if style else {})
 
 

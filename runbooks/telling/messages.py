@@ -10,12 +10,12 @@ from runbooks.definition import Runbook
 from runbooks.finding import Finding
 from runbooks.plan import Plan
 from runbooks.records import Decision, ResponseEnded
+from runbooks.telling.answering import answer_buttons
 from runbooks.telling.blocks import (
     TEXT_LIMIT,
     Block,
     Message,
     actions,
-    answer_button,
     context,
     fields,
     header,
@@ -27,6 +27,7 @@ from runbooks.telling.blocks import (
 )
 from runbooks.telling.escaping import NOTHING, fitted, plain, slack, slack_code
 from runbooks.telling.plan_text import plan_title
+from runbooks.telling.plan_words import approval_words, blast_radius, window_words
 from runbooks.telling.words import (
     ANSWERS,
     by_whom,
@@ -43,9 +44,6 @@ from runbooks.telling.words import (
 )
 from runbooks.verdict import Verdict
 
-APPROVE, REJECT = "approve-plan", "reject-plan"
-"""The action ids of the answer buttons."""
-
 _MARKS = {"fixed": "✅", "not fixed": "❌", "unverifiable": "❔", "nothing-to-do": "✅", "released": "✅"}
 _ANSWER_MARKS = {"approved": "✅", "rejected": "❌", "expired": "⏰", "invalid": "⚠️"}
 _PERSON_MARK = "⚠️"
@@ -58,6 +56,7 @@ def alert_message(
     findings: Mapping[str, tuple[Finding, ...]],
     runbook: Runbook,
     *,
+    recurrence_of: Sequence[str] = (),
     run_url: str | None = None,
     ticket_url: str | None = None,
     console_url: str | None = None,
@@ -67,12 +66,15 @@ def alert_message(
     Args:
         keys: case id -> where; all cases of the response.
         findings: case id -> its findings.
+        recurrence_of: the cases that it was fixed in before, in words.
     """
     every = tuple(finding for each in findings.values() for finding in each)
     what = alert_summary(keys, findings)
+    again = f": recurrence of {listed(recurrence_of)}" if recurrence_of else ""
     return _message(
-        what,
+        f"{what}{again}",
         header(f"🔴 {what}"),
+        *list_of("Recurrence of", list(recurrence_of)),
         fields({name: value(text) for name, text in _how_bad(every, keys, runbook).items()}),
         *list_of("Where", [str(key) for key in keys.values()] if len(keys) > 1 else []),
         section(slack(what_happens_next(runbook))),
@@ -93,8 +95,9 @@ def alert_summary(keys: Mapping[str, CaseKey], findings: Mapping[str, tuple[Find
 
 def what_happens_next(runbook: Runbook) -> str:
     """What the reader may expect, by the runbook's own rules."""
-    asked = runbook.remediate.approval.required and (not runbook.contain.when or runbook.contain.approval.required)
-    if asked:
+    contain, remediate = runbook.contain, runbook.remediate
+    contained_unasked = contain.when and (not contain.approval.required or contain.pre_authorised is not None)
+    if remediate.approval.required and not contained_unasked:
         return "Triage comes next. Nothing is changed before a person approves the plan."
     return "Triage comes next. This runbook may change things without asking; each plan says what."
 
@@ -110,8 +113,7 @@ def approval_message(
     """The question, with the whole plan one press away.
 
     Args:
-        answers_in_slack: adds buttons that answer here; their value is the response's id and the plan's digest, joined
-            by `|`.
+        answers_in_slack: adds buttons that answer here.
     """
     title = plan_title(plan, keys)
     question = f"Approve? {title}: {counted(len(plan.steps), 'step')}"
@@ -121,9 +123,14 @@ def approval_message(
         fields(dict(_terms(plan, expires_at))),
         *list_of("What will be done", [step.describe() for step in plan.steps], most=15, numbered=True),
         *list_of("Why", plan.reasons),
+        *list_of("How much of what there is", list(blast_radius(plan))),
+        *list_of("When", list(window_words(plan))),
+        *list_of("Who may approve", list(approval_words(plan))),
         *list_of("Not covered", plan.not_covered),
         *list_of("Cannot be put back", plan.cannot_be_put_back),
-        *actions(link_button("Read the plan and decide", form_url), *_answers(plan, title, answers_in_slack)),
+        *actions(
+            link_button("Read the plan and decide", form_url), *(answer_buttons(plan, keys) if answers_in_slack else ())
+        ),
         context(f"Plan {slack_code(plan.digest)}", f"Runbook {fitted(plan.runbook, _NAME, slack_code)}"),
     )
 
@@ -213,25 +220,12 @@ def _where(keys: Mapping[str, CaseKey], findings: Sequence[Finding]) -> str:
 
 def _terms(plan: Plan, expires_at: datetime) -> Iterator[tuple[str, str]]:
     put_back = sum(1 for step in plan.steps if step.undo is not None)
-    approvers = listed(plan.approval.approvers, most=6) or "anyone who can answer"
     yield "Steps", value(f"{len(plan.steps)}, of which {put_back} can be put back")
     yield "Answer before", value(moment(expires_at))
-    yield "Who may approve", value(approvers)
     if plan.phase == "contain":
         yield "When it is fixed", value("released by itself" if plan.releases_when_fixed else "a person releases it")
     if plan.revision > 1:
         yield "Revision", value(f"{plan.revision}: the facts changed since the last plan")
-
-
-def _answers(plan: Plan, title: str, wanted: bool) -> tuple[Block, ...]:
-    if not wanted:
-        return ()
-    answer = f"{plan.response}|{plan.digest}"
-    yes = f"{title}: {counted(len(plan.steps), 'step')}. Plan {plan.short_digest}."
-    return (
-        answer_button("Approve", APPROVE, answer, yes, style="danger"),
-        answer_button("Reject", REJECT, answer, f"Nothing of this plan will be done. Plan {plan.short_digest}."),
-    )
 
 
 def _consequence(decision: Decision) -> str:

@@ -63,6 +63,10 @@ NEXT_STEPS: dict[str, tuple[str, ...]] = {
         "The vulnerability is still there, although the remediation ran.",
         "Find out why the fix did not take (held package, wrong repository, other copies), then start a new response.",
     ),
+    "fixed": (
+        "The vulnerability is proven to be gone, and the instance is still contained.",
+        "Look at it, then end its containment with `runbooks release`.",
+    ),
     "unverifiable": (
         "It could not be proven that the vulnerability is gone. Do not count it as fixed.",
         "Make Inspector scan the resource again, or check the installed version by hand, and say so here.",
@@ -89,6 +93,7 @@ def alert_ticket(
     findings: Mapping[str, tuple[Finding, ...]],
     runbook: Runbook,
     *,
+    recurrence_of: Sequence[str] = (),
     run_url: str | None = None,
     console_url: str | None = None,
 ) -> Ticket:
@@ -97,6 +102,7 @@ def alert_ticket(
     Args:
         keys: case id -> where; all cases of the response.
         findings: case id -> its findings.
+        recurrence_of: the cases that it was fixed in before, in words.
     """
     every = tuple(finding for each in findings.values() for finding in each)
     links = {"Prefect run": run_url, "Amazon Inspector": console_url}
@@ -104,6 +110,7 @@ def alert_ticket(
         alert_summary(keys, findings),
         (
             wiki(what_happens_next(runbook)),
+            wiki_section("Recurrence of", bullets(map(wiki, recurrence_of), "*")),
             wiki_section("Findings", _findings(every)),
             wiki_section("Where", _where(keys)),
             wiki_section("Links", bullets((wiki_link(label, url) for label, url in links.items() if url), "*")),

@@ -22,6 +22,8 @@ from runbooks.records import (
     PhaseEnded,
     PlanMade,
     Record,
+    Recurred,
+    Reminded,
     ResponseEnded,
     ResponseStarted,
     RunStarted,
@@ -43,6 +45,7 @@ _ACTIONS = {
 _SUBJECTS = {
     "alert": "the alert",
     "question": "the question",
+    "reminder": "the reminder",
     "decision": "the answer",
     "trouble": "a step that went wrong",
     "outcome": "the outcome",
@@ -179,6 +182,8 @@ def _of_a_case(material: Material, record: Record) -> tuple[str, MomentKind] | N
             return f"Replaced by {listed(successors, most=10)}", "changed"
         case CaseClosed(reason=reason):
             return f"Case closed: {reason}", "ended"
+        case Recurred(fixed_in=fixed_in, fixed_at=fixed_at):
+            return f"Recurrence of what was fixed in {fixed_in} at {moment(fixed_at)}", "found"
         case _:
             return None
 
@@ -193,6 +198,8 @@ def _of_the_response(material: Material, record: Record) -> tuple[str, MomentKin
         case ApprovalAsked(digest=digest, attempt=attempt, expires_at=expires_at):
             again = f", attempt {attempt}" if attempt > 1 else ""
             return f"Approval asked for {_plan(material, digest)}{again}; valid until {moment(expires_at)}", "asked"
+        case Reminded(digest=digest):
+            return f"Reminded of the question about {_plan(material, digest)}", "asked"
         case Waiting(reason=reason):
             return f"Waiting: {reason}", "waited"
         case PhaseEnded() as ended:

@@ -32,6 +32,7 @@ CHANNELS: dict[str, str] = {
     "slack": "Slack",
     "command": "the command line",
     "plan": "the runbook or an earlier approval",
+    "runbook": "the runbook, which has authorised it beforehand",
     "sweep": "the clock",
 }
 
@@ -117,4 +118,6 @@ def worst(findings: Iterable[Finding]) -> Finding | None:
 
 def by_whom(decision: Decision) -> str:
     """The channel of a decision, as `through Slack`; empty where nobody was there to answer."""
+    if decision.channel == "runbook":
+        return "without asking: the runbook has authorised it beforehand"
     return "" if decision.channel in ("sweep", "plan") else f"through {CHANNELS[decision.channel]}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +47,11 @@ class AutoScalingGateway:
         places = read_places(client, ids)
         groups = read_groups(client, sorted({place["AutoScalingGroupName"] for place in places.values()}))
         sources = {name: self._source(account, region, client, group) for name, group in groups.items()}
+        followers = read_followers(client) if any(source.template for source in sources.values()) else {}
         return {
-            one: _membership(place, groups[place["AutoScalingGroupName"]], sources[place["AutoScalingGroupName"]])
+            one: _membership(
+                place, groups[place["AutoScalingGroupName"]], sources[place["AutoScalingGroupName"]], followers
+            )
             for one, place in places.items()
             if place["AutoScalingGroupName"] in groups
         }
@@ -101,6 +104,29 @@ def read_groups(client: Any, names: Sequence[str]) -> dict[str, Members]:
     }
 
 
+def read_followers(client: Any) -> dict[str, frozenset[str]]:
+    """Launch template id -> the groups that take its newest version by themselves (`$Latest`).
+
+    A new version is not the default one until somebody makes it so (EC2 API, CreateLaunchTemplateVersion): groups that
+    follow `$Default` are left as they are.
+    """
+    found: dict[str, set[str]] = {}
+    for group in pages(client, "describe_auto_scaling_groups", "AutoScalingGroups"):
+        for template in _templates(group):
+            if template.get("Version") == "$Latest" and "LaunchTemplateId" in template:
+                found.setdefault(template["LaunchTemplateId"], set()).add(group["AutoScalingGroupName"])
+    return {template: frozenset(groups) for template, groups in found.items()}
+
+
+def _templates(group: Members) -> Iterator[Members]:
+    """Every launch template specification of a group, those for single instance types included."""
+    if (template := template_of(group)) is not None:
+        yield template
+    for override in group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {}).get("Overrides") or ():
+        if "LaunchTemplateSpecification" in override:
+            yield override["LaunchTemplateSpecification"]
+
+
 def template_of(group: Members) -> Members | None:
     """The launch template specification of a group, its mixed instances policy's where it has one."""
     mixed = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {}).get("LaunchTemplateSpecification")
@@ -120,15 +146,21 @@ def read_version(client: Any, template: str, version: str) -> Members | None:
     return next(iter(answer["LaunchTemplateVersions"]), None)
 
 
-def _membership(place: Members, group: Members, source: _Source) -> AutoScalingMembership:
+def _membership(
+    place: Members, group: Members, source: _Source, followers: Mapping[str, frozenset[str]]
+) -> AutoScalingMembership:
+    name = group["AutoScalingGroupName"]
     return AutoScalingMembership(
-        group=group["AutoScalingGroupName"],
+        group=name,
         lifecycle_state=place["LifecycleState"],
         minimum=group["MinSize"],
         maximum=group["MaxSize"],
         desired=group["DesiredCapacity"],
+        in_service=sum(each["LifecycleState"] == "InService" for each in group.get("Instances") or ()),
         protected_from_scale_in=place.get("ProtectedFromScaleIn", False),
         launch_template=source.template,
         launch_template_version=source.version,
+        template_followers=tuple(sorted(followers.get(source.template or "", frozenset()) - {name})),
         image=source.image,
+        target_groups=tuple(sorted(group.get("TargetGroupARNs") or ())),
     )

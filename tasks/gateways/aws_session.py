@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,24 @@ _NOT_IN_A_SESSION_NAME = re.compile(r"[^\w+=,.@-]", re.ASCII)
 _EXPIRED = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+_closing: ContextVar[bool] = ContextVar("closing", default=False)
+
+
+@contextmanager
+def closing() -> Iterator[None]:
+    """Surrounds the call that ends an unsafe middle: whatever stops what opens does not stop this one."""
+    token = _closing.set(True)
+    try:
+        yield
+    finally:
+        _closing.reset(token)
+
+
+def is_closing() -> bool:
+    """Whether the call that is about to leave closes what would otherwise rest open."""
+    return _closing.get()
+
+
 class AwsSessions:
     """Clients for any account, region and role, made once and shared by threads.
 
@@ -42,7 +62,7 @@ class AwsSessions:
         session_name: names whoever acts in CloudTrail, such as the response id; cut to 64 characters.
         external_id: what the role's trust policy asks for, if it does.
         guard: called with the operation's name immediately before each request of an acting client leaves. It raises
-            to stop the call: here the lease is checked.
+            to stop the call: here the lease and the kill switch are checked.
         read_timeout_seconds: how long an answer is waited for; a take-over of a lease must settle longer than this.
     """
 

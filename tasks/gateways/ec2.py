@@ -11,11 +11,12 @@ from runbooks.steps.base import Role
 from tasks.gateways.autoscaling import AutoScalingGateway
 from tasks.gateways.aws_errors import reads
 from tasks.gateways.aws_session import AwsSessions
-from tasks.gateways.bulk import described
+from tasks.gateways.bulk import described, tags_of
 from tasks.gateways.ec2_instances import (
     ENDED,
     Neighbours,
     read_elastic_addresses,
+    read_environment_sizes,
     read_protection,
     read_raw_instances,
     read_raw_interfaces,
@@ -24,6 +25,9 @@ from tasks.gateways.ec2_instances import (
 from tasks.gateways.ec2_network import read_network
 from tasks.gateways.load_balancing import LoadBalancingGateway
 from tasks.gateways.ssm import SsmGateway
+
+GROUP_TAG = "aws:autoscaling:groupName"
+"""The tag that an Auto Scaling group puts on its instances (Auto Scaling user guide, "Tag lifecycle")."""
 
 
 class Ec2Gateway:
@@ -40,6 +44,18 @@ class Ec2Gateway:
         """Those of the instances that are not terminated or on the way there."""
         raws = read_raw_instances(self._client(account, region), ids)
         return frozenset(one for one, raw in raws.items() if raw["State"]["Name"] not in ENDED)
+
+    @reads()
+    def tags(self, account: str, region: str, ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The tags of those of the instances that EC2 still knows."""
+        return {one: tags_of(raw) for one, raw in read_raw_instances(self._client(account, region), ids).items()}
+
+    @reads()
+    def tags_of_group(self, account: str, region: str, group: str) -> dict[str, dict[str, str]]:
+        """The tags of every instance of an Auto Scaling group, which marks its own with a tag."""
+        client = self._client(account, region)
+        reservations = described(client, "describe_instances", "Reservations", f"tag:{GROUP_TAG}", [group])
+        return {raw["InstanceId"]: tags_of(raw) for each in reservations for raw in each["Instances"]}
 
     @reads()
     def read_instances(self, account: str, region: str, ids: Sequence[str]) -> dict[str, Instance | None]:
@@ -73,12 +89,14 @@ class Ec2Gateway:
         ids: Sequence[str],
         platforms: Mapping[str, str],
         image_parameter: str | None = None,
+        environment_tag: str = "environment",
     ) -> dict[str, InstanceFacts]:
         """All that triage and planning take of each instance.
 
         Args:
             platforms: Inspector's platform of each instance, as far as it is known.
             image_parameter: the SSM parameter that names the patched AMI; None takes the public one of the platform.
+            environment_tag: the instance tag that names its environment, whose instances are counted.
         """
         instances = self.read_instances(account, region, ids)
         present = {one: instance for one, instance in instances.items() if instance is not None}
@@ -86,6 +104,8 @@ class Ec2Gateway:
         nodes = self._ssm.nodes(account, region, sorted(present))
         inventories = self._ssm.inventories(account, region, sorted(nodes))
         images = self._replacement_images(account, region, present, platforms, image_parameter)
+        environments = {one: instance.tags.get(environment_tag, "") for one, instance in present.items()}
+        sizes = read_environment_sizes(self._client(account, region), environment_tag, environments.values())
         facts = {one: InstanceFacts(instance=None, platform=platforms.get(one, "")) for one in ids}
         for one, instance in present.items():
             facts[one] = InstanceFacts(
@@ -97,6 +117,7 @@ class Ec2Gateway:
                 inventory=inventories.get(one),
                 platform=platforms.get(one, ""),
                 replacement_image=images.get(one),
+                environment_size=sizes.get(environments[one]),
             )
         return facts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,16 @@ def read_elastic_addresses(client: Any, interfaces: Iterable[Members]) -> frozen
         filters = [{"Name": "public-ip", "Values": list(portion)}]
         found.update(raw["PublicIp"] for raw in client.describe_addresses(Filters=filters)["Addresses"])
     return frozenset(found)
+
+
+def read_environment_sizes(client: Any, tag: str, environments: Iterable[str]) -> dict[str, int]:
+    """How many running instances have each of these values of the tag; nothing is known of an empty one."""
+    wanted = sorted({environment for environment in environments if environment})
+    running = {"Name": "instance-state-name", "Values": ["running"]}
+    reservations = described(client, "describe_instances", "Reservations", f"tag:{tag}", wanted, running)
+    # A filter takes * and ? for wildcards, so that a value may also bring others.
+    values = Counter(tags_of(raw).get(tag) for reservation in reservations for raw in reservation["Instances"])
+    return {environment: values[environment] for environment in wanted}
 
 
 def read_protection(client: Any, ids: Sequence[str]) -> dict[str, tuple[bool, str]]:

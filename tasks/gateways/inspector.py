@@ -11,14 +11,15 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from runbooks import timestamps
-from runbooks.finding import Finding
+from runbooks.errors import BadInput
+from runbooks.finding import Finding, FindingStatus
 from runbooks.inspector import read_finding
 from runbooks.instance import Exploitation
 from runbooks.steps.base import Role
 from runbooks.verdict import Coverage
 from tasks.gateways.aws_errors import code_of, reads
 from tasks.gateways.aws_session import AwsSessions
-from tasks.gateways.bulk import TEN, pages, portions
+from tasks.gateways.bulk import HUNDRED, TEN, pages, portions
 
 Members = Mapping[str, Any]
 
@@ -48,6 +49,30 @@ class InspectorGateway:
         """Every finding on the resource, whatever its status, by ARN."""
         found = self._list(account, region, "resourceId", [resource_id])
         return tuple(sorted(found, key=lambda finding: finding.arn))
+
+    @reads()
+    def updated(self, account: str, region: str, since: datetime, until: datetime) -> tuple[Finding, ...]:
+        """Every active finding that was updated in that time, of all accounts that this one sees.
+
+        What is no finding in AWS, or cannot be read as one, is left out, and the log says so.
+        """
+        found: list[Finding] = []
+        client = self._client(account, region)
+        criteria = {
+            "findingStatus": _equals([FindingStatus.ACTIVE]),
+            "updatedAt": [{"startInclusive": since, "endInclusive": until}],
+        }
+        # Inspector does not sort by the update; by the first observation a finding keeps its page while it is listed.
+        order = {"field": "FIRST_OBSERVED_AT", "sortOrder": "ASC"}
+        size = {"PageSize": HUNDRED}
+        for raw in pages(
+            client, "list_findings", "findings", filterCriteria=criteria, sortCriteria=order, PaginationConfig=size
+        ):
+            try:
+                found.append(read_finding(raw))
+            except BadInput as error:
+                _log.warning("%s is left out: %s", raw.get("findingArn"), error.detail)
+        return tuple(found)
 
     @reads()
     def exploitation(self, account: str, region: str, arns: Sequence[str]) -> dict[str, Exploitation | None]:
@@ -89,6 +114,11 @@ class InspectorGateway:
 
     def _client(self, account: str, region: str) -> Any:
         return self._sessions.client("inspector2", account, region, Role.READ)
+
+
+def partition_of(region: str) -> str:
+    """The partition a region belongs to (AWS General Reference, "Partitions"): aws, aws-cn, aws-us-gov."""
+    return next((f"aws-{start}" for start in ("cn", "us-gov") if region.startswith(f"{start}-")), "aws")
 
 
 def _equals(values: Sequence[str]) -> list[dict[str, str]]:

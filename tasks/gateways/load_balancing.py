@@ -47,13 +47,16 @@ class LoadBalancingGateway:
         facing = _internet_facing(client, groups)
         for group in sorted(groups, key=lambda group: group["TargetGroupArn"]):
             balancers = sorted(group.get("LoadBalancerArns") or (), key=lambda arn: (arn not in facing, arn))
-            for target in _targets(client, group["TargetGroupArn"]):
+            targets = _targets(client, group["TargetGroupArn"])
+            instances = len({target["Id"] for target in targets})
+            for target in targets:
                 if target["Id"] in found:
                     registration = TargetRegistration(
                         target_group=group["TargetGroupArn"],
                         port=target["Port"],
                         load_balancer=next(iter(balancers), None),
                         internet_facing=any(arn in facing for arn in balancers),
+                        instances=instances,
                     )
                     found[target["Id"]].append(registration)
         return {

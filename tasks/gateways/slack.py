@@ -1,4 +1,4 @@
-"""Slack, in our words: post a message once, find it again by its operation, update it.
+"""Slack, in our words: post a message once, find it again by its operation, update it; ask and tell one person.
 
 A post is never sent again by itself. Slack has no idempotency token for chat.postMessage, so each message carries the
 id of the operation that caused it as message metadata; whoever lost an answer looks with `find` before posting again
@@ -158,6 +158,23 @@ class SlackGateway:
         """Replace what a message says. Its operation stays on it; doing it twice changes nothing more."""
         content = {"text": _cut(escape(text)), "blocks": [dict(block) for block in blocks]}
         self._change(self._client.chat_update, channel=ref.channel, ts=ref.ts, **content)
+
+    def tell(self, user: str, text: str, channel: str, thread: str | None = None) -> None:
+        """Say something that only this user sees, and that no history keeps.
+
+        An interaction also brings an address to answer to; what came from outside is not called back, this is.
+
+        Args:
+            text: Plain words; escaped and cut here.
+            thread: `ts` of the message in whose thread it is shown.
+        """
+        self._change(
+            self._client.chat_postEphemeral, channel=channel, user=user, text=_cut(escape(text)), thread_ts=thread
+        )
+
+    def open_view(self, trigger: str, view: Mapping[str, Any]) -> None:
+        """Open a modal before the user whose action brought this trigger, which is good for three seconds and once."""
+        self._change(self._client.views_open, trigger_id=trigger, view=dict(view))
 
     @cached_property
     def _client(self) -> WebClient:

@@ -76,6 +76,7 @@ def test_restore_puts_back_containment_and_can_neither_isolate_anew_nor_patch() 
     }
     assert actions(Role.RESTORE) == (
         "autoscaling:AttachInstances",
+        "autoscaling:SetInstanceProtection",
         "ec2:ModifyInstanceAttribute",
         "ec2:ModifyNetworkInterfaceAttribute",
         "ec2:StartInstances",

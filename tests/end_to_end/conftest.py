@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from deployments.demo.authenticators import Authenticators
 from deployments.demo.operator import Operator
 from deployments.local import Local
 from deployments.processes import Stack
@@ -48,11 +49,16 @@ def product_on_postgresql(tmp_path: Path, postgres_url: str) -> Iterator[Product
 
 @contextmanager
 def started(folder: Path, **settings: str) -> Iterator[Product]:
-    local = Local(folder, settings=settings)
+    # So many, because a code counts once in its thirty seconds, and the tests are quicker than people.
+    names = [f"approver-{number}" for number in range(1, 9)]
+    local = Local(folder, settings=settings, authenticators=Authenticators(names))
     with Stack(folder) as stack:
         local.start_sandbox(stack)
         local.start_product(stack, PACKAGE_BUCKET)
-        with closing(Ledger.open(local.ledger)) as ledger, closing(Operator(local.prefect)) as operator:
+        with (
+            closing(Ledger.open(local.ledger)) as ledger,
+            closing(Operator(local.prefect, local.authenticators)) as operator,
+        ):
             yield Product(stack, local, ledger, operator)
 
 

@@ -49,6 +49,9 @@ class Product:
     operator: Operator
     """Answers forms as the UI does; the browser's tests press the buttons themselves."""
 
+    def operator_who(self, decision: str) -> Operator:
+        return Operator(self.local.prefect, self.local.authenticators, decision=decision)
+
     def until(self, find: Callable[[], T | None], what: str, within: float = LONGEST_SECONDS) -> T:
         """What `find` finds, as soon as it does; an AssertionError that says `what` when it does not in time."""
         limit = time.monotonic() + within
@@ -172,11 +175,14 @@ class Incident:
     def _asked(self, phase: str) -> ApprovalRow | None:
         assert self.response().status != "ended", f"it has ended: {self.history().ended}"
         plans = {digest for digest, plan in self.history().plans.items() if plan.phase.value == phase}
-        mine = (each for each in self.product.ledger.approvals(self.response().id) if each.digest in plans)
+        mine = (each for each in self._questions() if each.digest in plans and each.answer is None)
         question = next(mine, None)
         if question is None or question.flow_run is None or self.product.operator.form(question.flow_run) is None:
             return None
         return question
+
+    def _questions(self) -> tuple[ApprovalRow, ...]:
+        return self.product.ledger.approvals(self.response().id)
 
     def approve(self, *phases: str) -> None:
         """Say yes to these phases' plans, in this order, as soon as each is asked about; what is answered stays so."""
@@ -186,7 +192,7 @@ class Incident:
 
     def reject(self, phase: str) -> None:
         if not self._answered(phase):
-            with closing(Operator(self.product.local.prefect, decision="reject")) as operator:
+            with closing(self.product.operator_who("reject")) as operator:
                 operator.answer(str(self.question(phase).flow_run))
 
     def _answered(self, phase: str) -> bool:

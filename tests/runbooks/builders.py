@@ -96,6 +96,15 @@ FIRST_SEEN = datetime(2026, 3, 2, 9, 15, 30, tzinfo=UTC)
 RECEIVED = datetime(2026, 3, 2, 9, 16, tzinfo=UTC)
 """When the default story begins."""
 
+NO_LIMITS = {
+    "maximum_cases_at_once": 1000,
+    "maximum_cases_per_hour": 10_000,
+    "maximum_share_of_auto_scaling_group": 100,
+    "maximum_share_of_target_group": 100,
+    "maximum_share_of_environment": 100,
+}
+"""For tests that are about something else."""
+
 OutcomeStatus = Literal["done", "already-done", "in-progress", "failed", "drifted", "refused"]
 
 
@@ -281,12 +290,15 @@ def case_facts(*findings: Finding, case: str = CASE, **changes: Any) -> CaseFact
 
 
 def a_runbook(**changes: Any) -> Runbook:
-    """The shipped runbook for high-severity CVEs, with a package mirror; `changes` are merged into its sections.
+    """The shipped runbook for high-severity CVEs, with a package mirror, and with limits that many cases pass.
+
+    `changes` are merged into its sections.
 
     `a_runbook(contain={"stop": True})` changes that one choice and leaves the rest of the section.
     """
     values = _shipped().model_dump()
     values["contain"]["quarantine"]["package_mirrors"] = (MIRROR,)
+    values["limits"] |= NO_LIMITS
     return Runbook.model_validate(_merged(values, changes))
 
 

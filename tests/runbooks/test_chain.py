@@ -10,7 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbooks.chain import GENESIS, Entry, Fault, Head, UnknownRecord, canonical, read_body, seal, verify_stream
+from runbooks.chain import (
+    GENESIS,
+    Entry,
+    Fault,
+    Head,
+    Stored,
+    UnknownRecord,
+    canonical,
+    hash_of,
+    moment_text,
+    read_body,
+    seal,
+    sealed_text,
+    verify_stream,
+)
 from runbooks.errors import BadInput
 from runbooks.records import Intent, Restarted, Waiting
 
@@ -226,3 +240,31 @@ def test_a_stored_body_is_read_back_so_that_its_hash_stays(body: dict[str, objec
     text = canonical(body)
     assert canonical(read_body(text)) == text
     assert canonical(json.loads(json.dumps(read_body(text)), parse_int=float)) == text
+
+
+@given(
+    stream=st.text(st.characters(exclude_categories=["Cs"])),
+    kind=st.text(st.characters(exclude_categories=["Cs"])),
+    sequence=st.integers(1, 2**31),
+    at=st.datetimes(timezones=st.just(UTC)),
+    body=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), _values, max_size=4),
+)
+def test_a_hash_of_stored_text_is_the_hash_of_the_canonical_json_of_the_whole(
+    stream: str, kind: str, sequence: int, at: datetime, body: dict[str, object]
+) -> None:
+    try:
+        stored = canonical(body).decode()
+    except BadInput:
+        return
+    said = {"stream": stream, "sequence": sequence, "kind": kind, "at": moment_text(at), "body": body}
+    whole = canonical({**said, "previous": GENESIS}).decode()
+    assert sealed_text(stream, sequence, kind, moment_text(at), stored, GENESIS) == whole
+    entry = Entry(stream=stream, sequence=sequence, kind=kind, at=at, body=body, previous=GENESIS, hash=hash_of(whole))
+    row = Stored(1, stream, sequence, kind, moment_text(at), stored, GENESIS, hash_of(whole))
+    assert entry.computed_hash() == row.computed_hash() == hashlib.sha256(whole.encode()).hexdigest()
+
+
+def test_bytes_that_are_no_text_are_hashed_and_no_error() -> None:
+    row = Stored(1, "case/\udcff", 1, "x", "no time", "\udcfe", GENESIS, "")
+    text = b'{"at":"no time","body":\xfe,"kind":"x","previous":"%s","sequence":1,"stream":"case/\xff"}'
+    assert row.computed_hash() == hashlib.sha256(text % GENESIS.encode()).hexdigest()

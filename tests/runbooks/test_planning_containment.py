@@ -287,14 +287,14 @@ def test_protection_is_set_where_it_is_missing_and_never_on_a_spot_instance(
     assert all((step.expects, step.leaves) in ((False, True), ("terminate", "stop")) for step in found)
 
 
-def test_every_volume_is_kept_and_the_step_remembers_what_each_was() -> None:
+def test_every_volume_is_kept_and_the_step_names_those_alone_that_were_not() -> None:
     volumes = (
         Volume(id="vol-1", device="/dev/sda1", delete_on_termination=True),
         Volume(id="vol-2", device="/dev/sdb", delete_on_termination=False),
     )
     (step,) = steps_of(a_contain_plan(a_case(1, an_instance(volumes=volumes))), SetDeleteOnTermination)
-    assert step.expects == {"/dev/sda1": True, "/dev/sdb": False}
-    assert step.leaves == {"/dev/sda1": False, "/dev/sdb": False}
+    assert step.expects == {"/dev/sda1": True}
+    assert step.leaves == {"/dev/sda1": False}
 
 
 @pytest.mark.parametrize(
@@ -356,9 +356,9 @@ def test_a_case_whose_instance_is_gone_is_left_out() -> None:
 
 def test_the_plan_names_its_origin_and_its_approval() -> None:
     runbook = a_runbook(contain={"approval": {"approvers": ("jane",), "expires_minutes": 30}})
-    plan = plan_containment(RESPONSE, runbook, [an_assessment()], revision=2, previous="d" * 64)
+    plan = plan_containment(RESPONSE, runbook, [an_assessment()], revision=2)
     assert (plan.response, plan.runbook, plan.runbook_digest) == (RESPONSE, runbook.name, runbook.digest)
-    assert (plan.phase, plan.revision, plan.previous, plan.cases) == (Phase.CONTAIN, 2, "d" * 64, (CASE,))
+    assert (plan.phase, plan.revision, plan.cases) == (Phase.CONTAIN, 2, (CASE,))
     assert plan.approval == runbook.contain.approval.rule()
     assert plan.reasons == an_assessment().triage.reasons
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runbooks.plan import ApprovalRule, Phase, Plan
 from runbooks.planning.release import plan_release
 from runbooks.records import Outcome
-from runbooks.steps import AttachToAutoScaling, EnsureQuarantineGroup, SwapSecurityGroups
+from runbooks.steps import AttachToAutoScaling, DeregisterTarget, EnsureQuarantineGroup, SwapSecurityGroups
 from tests.runbooks.builders import (
     CASE,
     RESPONSE,
@@ -20,6 +20,7 @@ from tests.runbooks.builders import (
     a_contain_plan,
     a_plan_of,
     a_runbook,
+    a_target_registration,
     an_assessment,
     an_auto_scaling_membership,
     an_instance,
@@ -142,6 +143,23 @@ def test_what_cannot_return_is_left_out_and_said() -> None:
     plan = released(contained)
     assert not [step for step in plan.steps if isinstance(step, AttachToAutoScaling)]
     assert "i-0a1b2c3d4e5f60718 stays out of checkout, which is at its maximum" in plan.not_covered
+
+
+@pytest.mark.parametrize(("left_by", "returns"), [("done", True), ("already-done", False)])
+def test_a_target_that_only_followed_its_group_returns_only_where_the_leaving_was_ours(
+    left_by: OutcomeStatus, returns: bool
+) -> None:
+    arn = a_target_registration().target_group
+    group = an_auto_scaling_membership(target_groups=(arn,))
+    contained = a_contain_plan(an_assessment(case_facts(resource=instance_facts(an_instance(auto_scaling=group)))))
+    found = outcomes(contained, detach_from_auto_scaling_group=left_by)
+    plan = released(contained, of=found)
+    assert ("register-target" in kinds(plan)) is returns
+    told = [words for words in plan.not_covered if "somebody else took it out of its Auto Scaling group" in words]
+    assert bool(told) is not returns
+    (leaving,) = (step for step in contained.steps if isinstance(step, DeregisterTarget))
+    ours = found[contained.operation(leaving)].model_copy(update={"result": {"deregistered": leaving.port}})
+    assert "register-target" in kinds(released(contained, of=found | {ours.operation: ours}))
 
 
 def test_what_stays_is_told_with_its_reason() -> None:

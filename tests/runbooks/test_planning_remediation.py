@@ -192,6 +192,31 @@ def test_groups_of_the_same_name_in_two_regions_are_two_refreshes() -> None:
     assert len({step.key for step in plan.steps}) == 4
 
 
+def test_the_new_version_says_which_groups_it_is_for() -> None:
+    plan = a_plan(a_case(1, strategy="replace"))
+    (version,) = (step for step in plan.steps if isinstance(step, CreateLaunchTemplateVersion))
+    assert version.groups == ("checkout",)
+
+
+def test_a_launch_template_that_another_group_follows_is_not_given_a_new_version() -> None:
+    shared = an_auto_scaling_membership(template_followers=("api", "batch"))
+    with pytest.raises(Refused) as refused:
+        a_plan(a_case(1, strategy="replace", auto_scaling=shared))
+    assert refused.value.code == "shared-template"
+    assert refused.value.detail == (
+        "launch template lt-0feedc0de is shared: api, batch would launch from its new version too; give them a fixed "
+        "version, or $Default"
+    )
+
+
+def test_groups_that_follow_a_template_are_no_others_when_the_plan_refreshes_them_too() -> None:
+    one = an_auto_scaling_membership(template_followers=("shop",))
+    other = an_auto_scaling_membership(group="shop", template_followers=("checkout",))
+    plan = a_plan(a_case(1, strategy="replace", auto_scaling=one), a_case(2, strategy="replace", auto_scaling=other))
+    (version,) = (step for step in plan.steps if isinstance(step, CreateLaunchTemplateVersion))
+    assert version.groups == ("checkout", "shop")
+
+
 def test_an_instance_on_its_own_is_launched_anew_with_the_groups_and_tags_it_had() -> None:
     (launch,) = a_plan(a_case(1, strategy="replace", auto_scaling=None)).steps
     assert launch == LaunchReplacement(
@@ -226,6 +251,47 @@ def test_what_is_not_known_well_enough_to_replace_is_a_persons_matter(changes: d
     with pytest.raises(Refused) as refused:
         a_plan(a_case(1, strategy="replace", **changes))
     assert refused.value.code == "person"
+
+
+# --- change windows --------------------------------------------------------------------------------------------------
+
+NIGHTLY = {"start": "22:00", "end": "02:00"}
+
+
+def windowed(*cases: Assessment, **choices: Any) -> Plan:
+    return a_plan(*cases, runbook=a_runbook(remediate={"windows": [NIGHTLY], **choices}))
+
+
+def test_the_plan_carries_the_runbooks_windows() -> None:
+    plan = windowed(a_case(1))
+    assert [str(window) for window in plan.windows] == ["daily 22:00 to 02:00 UTC"]
+    assert a_plan(a_case(1)).windows == ()
+
+
+def test_what_does_not_wait_for_a_window_has_none_and_says_why() -> None:
+    plan = windowed(a_case(1), any_time_when=[["compromise-suspected"], ["known-exploit", "exposed"]])
+    assert plan.windows == ()
+    assert plan.reasons[-1] == (
+        "no change window is waited for: ec2-high-severity-cve does not wait with what is exploitable by a known "
+        "exploit and exposed to the internet"
+    )
+
+
+def test_without_windows_nothing_is_said_of_them() -> None:
+    runbook = a_runbook(remediate={"any_time_when": [["known-exploit", "exposed"]]})
+    assert not any("window" in reason for reason in a_plan(a_case(1), runbook=runbook).reasons)
+
+
+@pytest.mark.parametrize("when", [[["known-exploit", "compromise-suspected"]], [[]], []])
+def test_a_condition_must_hold_as_a_whole(when: list[list[str]]) -> None:
+    assert len(windowed(a_case(1), any_time_when=when).windows) == 1
+
+
+def test_one_case_that_can_wait_has_all_of_them_wait() -> None:
+    private = a_case(2, interfaces=(an_interface(public_address=None),), targets=())
+    at_once = [["known-exploit", "exposed"]]
+    assert windowed(a_case(1), any_time_when=at_once).windows == ()
+    assert len(windowed(a_case(1), private, any_time_when=at_once).windows) == 1
 
 
 # --- the plan --------------------------------------------------------------------------------------------------------

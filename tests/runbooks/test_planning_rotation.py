@@ -7,11 +7,12 @@ from typing import Any
 from runbooks.instance import AutoScalingMembership, Instance
 from runbooks.plan import Plan
 from runbooks.planning.containment import ALWAYS_UNCOVERED, ESTABLISHED_CONNECTIONS
-from runbooks.steps import DetachFromAutoScaling
+from runbooks.steps import AttachToAutoScaling, DeregisterTarget, DetachFromAutoScaling
 from runbooks.triage import Assessment
 from tests.runbooks.builders import (
     a_contain_plan,
     a_runbook,
+    a_target_registration,
     an_assessment,
     an_auto_scaling_membership,
     an_instance,
@@ -64,15 +65,52 @@ def test_a_group_that_runs_with_one_less_takes_everything_back() -> None:
 
 
 def test_what_cannot_be_put_back_is_named_before() -> None:
-    group = an_auto_scaling_membership(protected_from_scale_in=True, desired=6, maximum=6)
+    group = an_auto_scaling_membership(desired=6, maximum=6)
     elastic = an_interface(id="eni-b", device_index=1, public_address="203.0.113.9", elastic=True)
     instance = an_instance(auto_scaling=group, interfaces=(an_interface(), elastic))
     plan = a_contain_plan(a_case(1, instance), runbook=a_runbook(contain={"stop": True}))
     assert plan.cannot_be_put_back == (
-        "i-0a1b2c3d4e5f60718 loses its scale-in protection when it leaves checkout",
         "checkout is at its maximum of 6: i-0a1b2c3d4e5f60718 cannot be attached again",
         "i-0a1b2c3d4e5f60718 gets another public address than 203.0.113.7 after the stop",
     )
+
+
+def test_what_returns_is_protected_from_scale_in_as_it_was() -> None:
+    for protected in (True, False):
+        plan = a_contain_plan(*members(1, protected_from_scale_in=protected))
+        (step,) = (step for step in plan.steps if isinstance(step, DetachFromAutoScaling))
+        undo = step.undo
+        assert isinstance(undo, AttachToAutoScaling)
+        assert undo.protected is protected
+        assert ("and it is protected from scale-in" in undo.describe()) is protected
+
+
+def test_what_was_on_standby_leaves_without_a_replacement_and_is_not_put_into_service_by_itself() -> None:
+    none = a_runbook(contain={"replacement_capacity": "none"})
+    plan = a_contain_plan(*members(1, lifecycle_state="Standby"), runbook=none)
+    assert leaving(plan) == [(False, False)]
+    assert plan.cannot_be_put_back == (
+        "i-0 is on standby in checkout, and attached it would serve: it stays out of the group",
+    )
+    assert not [words for words in plan.not_covered if "replacement" in words]
+    assert not [words for words in (step.describe() for step in plan.steps) if "launches a replacement" in words]
+
+
+def test_targets_that_the_group_would_register_anew_are_named_before() -> None:
+    arns = {name: f"arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/{name}/0" for name in ("api", "web", "own")}
+    group = an_auto_scaling_membership(minimum=0, target_groups=(arns["api"], arns["web"]))
+    targets = tuple(a_target_registration(target_group=arns[name]) for name in ("api", "own"))
+    none = a_runbook(contain={"replacement_capacity": "none"})
+    plan = a_contain_plan(a_case(1, an_instance(auto_scaling=group, targets=targets)), runbook=none)
+    assert plan.cannot_be_put_back == ("checkout registers i-0a1b2c3d4e5f60718 with web when it is attached again",)
+    follows = {step.target_group: step.follows for step in plan.steps if isinstance(step, DeregisterTarget)}
+    assert follows == {arns["api"]: True, arns["own"]: False}
+
+
+def test_what_does_not_run_stays_registered_as_it_could_not_be_registered_again() -> None:
+    for state in ("stopped", "stopping"):
+        plan = a_contain_plan(a_case(1, an_instance(state=state, targets=(a_target_registration(),))))
+        assert not [step for step in plan.steps if isinstance(step, DeregisterTarget)]
 
 
 def test_a_replacement_that_will_be_as_vulnerable_is_told_once() -> None:

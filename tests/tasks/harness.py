@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from deployments.sandbox.server import Sandbox
-from runbooks.case import CaseKey, case_stream, response_stream
+from runbooks.case import APPROVERS_STREAM, CaseKey, case_stream, response_stream
 from runbooks.chain import UnknownRecord
 from runbooks.definition import Runbook
 from runbooks.event import read_payload
@@ -26,11 +26,13 @@ from runbooks.planning.containment import plan_containment
 from runbooks.planning.release import plan_release
 from runbooks.planning.remediation import plan_remediation
 from runbooks.planning.verification import plan_verification
-from runbooks.records import ApprovalAsked, CaseTriaged, CaseVerdict, Decision, PhaseEnded, PlanMade, Record
+from runbooks.records import ApprovalAsked, CaseTriaged, CaseVerdict, PhaseEnded, Record
+from runbooks.registry import Registry
 from runbooks.steps import AnyStep
 from runbooks.steps.base import Role
 from runbooks.triage import Assessment, assess
 from runbooks.verdict import ABSENT, Evidence, NotYet, Verdict, judge
+from tasks.authority import Trust
 from tasks.containments import contained_by
 from tasks.executor import Executor, Progress
 from tasks.facts import platform_of, read_case_facts
@@ -41,6 +43,7 @@ from tasks.gateways.ledger import Lease
 from tasks.gateways.ssm import SsmGateway
 from tasks.journal import Journal
 from tests.runbooks.builders import a_runbook
+from tests.runbooks.signatures import JANE, JOE, SIGNER, added, answered, decided, made, signed
 from tests.tasks.gateways.aws_world import ACCOUNT, INSTANCE, REGION, ROLE_ARN
 from tests.tasks.shaky import SERVICES, Shaky, ShakyLedger, ShakySessions
 
@@ -74,6 +77,7 @@ class House:
         path = folder / f"ledger-{next(_numbers)}.db"
         shutil.copy(folder / EMPTY_LEDGER, path)
         self.ledger = ShakyLedger.open(f"sqlite:///{path}", clock=self.now)
+        self.ledger.append(APPROVERS_STREAM, *signed(added(JANE), added(JOE)))
         self.shake(Shaky())
 
     def close(self) -> None:
@@ -130,6 +134,9 @@ class House:
 
     def history(self) -> ResponseHistory:
         return Journal(self.ledger, self.response, _NO_LEASE).history()
+
+    def trust(self) -> Trust:
+        return Trust(SIGNER, Registry.read(self.ledger.entries(APPROVERS_STREAM), SIGNER))
 
     def mutating_calls(self) -> list[str]:
         """What was changed since the response began, as `service:Operation`, in order; role sessions aside."""
@@ -191,7 +198,7 @@ class Run:
         if known is not None:
             return known
         plan = self._made(phase)
-        self.journal.write(PlanMade(digest=plan.digest, plan=plan))
+        self.journal.write(made(plan))
         return plan
 
     def approved(self, plan: Plan, answer: Literal["approved", "rejected"] = "approved") -> Run:
@@ -201,12 +208,12 @@ class Run:
         if plan.digest in history.decisions:
             return self
         if not plan.approval.required:
-            ledger.decide(response, _decision(plan, answer, approver=None, channel="plan"))
+            ledger.decide(response, decided(plan, answer, channel="plan"))
             return self
         expires = self.house.now() + timedelta(minutes=plan.approval.expires_minutes)
         asked = ApprovalAsked(digest=plan.digest, attempt=1, expires_at=expires, flow_run="run")
         ledger.ask(response, asked, lease=self.lease)
-        ledger.decide(response, _decision(plan, answer, approver="jane@corp.example", channel="prefect"))
+        ledger.append(response_stream(response), *answered(plan, answer, at=self.house.now()))
         return self.house.take_over()
 
     def carry_out(self, plan: Plan) -> dict[str, str]:
@@ -228,11 +235,15 @@ class Run:
     def once(self, plan: Plan, stage: tuple[AnyStep, ...]) -> Progress:
         """One call of the executor for one stage, under this run's lease."""
         self.house.sessions.guard = self._guard
-        return Executor(self.journal, self.actions, self.house.now()).carry_out(plan, stage)
+        return self._executor().carry_out(plan, stage)
 
     def give_up(self, plan: Plan, stage: tuple[AnyStep, ...]) -> None:
         """The stage has taken longer than the runbook allows."""
-        Executor(self.journal, self.actions, self.house.now()).give_up(plan, stage)
+        self._executor().give_up(plan, stage)
+
+    def _executor(self) -> Executor:
+        house = self.house
+        return Executor(self.journal, self.actions, house.now(), house.trust(), limits=house.runbook.limits)
 
     def _guard(self, name: str) -> None:
         self.house.watch(name)
@@ -433,10 +444,6 @@ def _own_client(url: str, service: str, role: Role) -> Any:
     if key not in _own:
         _own[key] = AwsSessions(ROLE_ARN, session_name="the-test").client(service, ACCOUNT, REGION, role)
     return _own[key]
-
-
-def _decision(plan: Plan, answer: str, **by: Any) -> Decision:
-    return Decision.model_validate({"digest": plan.digest, "attempt": 1, "answer": answer, **by})
 
 
 def _attribute(ec2: Any, instance: str, name: str) -> Any:

@@ -8,9 +8,10 @@ import pytest
 
 from runbooks.errors import NotApproved
 from runbooks.plan import Phase, Plan
-from runbooks.records import ApprovalAsked, Decision, Intent, Outcome, PlanMade, ResponseEnded
+from runbooks.records import ApprovalAsked, Intent, Outcome, ResponseEnded
 from tasks.executor import fallen_out
 from tasks.gateways.actions import actions
+from tests.runbooks.signatures import answered, decided, made
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import OTHER, furnished, to_contain, void
 from tests.tasks.gateways.aws_world import INSTANCE, an_event
@@ -30,8 +31,7 @@ from tests.tasks.shaky import ShakySessions
 def asked_and_decided(house: House, plan: Plan, answer: str = "approved") -> list[Any]:
     expires = house.now().replace(year=house.now().year + 1)
     asked = ApprovalAsked(digest=plan.digest, attempt=1, expires_at=expires, flow_run="run")
-    by = {"approver": "jane@corp.example", "channel": "prefect"}
-    return [asked, Decision.model_validate({"digest": plan.digest, "attempt": 1, "answer": answer, **by})]
+    return [asked, *answered(plan, answer, at=house.now())]
 
 
 def is_refused_and_changes_nothing(run: Run, plan: Plan) -> NotApproved:
@@ -63,7 +63,7 @@ def test_nothing_runs_after_a_rejection(open_house: OpenHouse):
 def test_a_plan_does_not_run_with_the_approval_of_another(open_house: OpenHouse):
     run, approved = to_contain(furnished(open_house))
     another = approved.model_copy(update={"revision": 2, "previous": approved.digest})
-    run.journal.write(PlanMade(digest=another.digest, plan=another))
+    run.journal.write(made(another))
     is_refused_and_changes_nothing(run, another)
 
 
@@ -77,7 +77,7 @@ def test_a_plan_that_was_changed_after_it_was_shown_does_not_run(open_house: Ope
 def test_a_plan_under_a_false_digest_does_not_run(open_house: OpenHouse):
     run, approved = to_contain(furnished(open_house))
     changed = approved.model_copy(update={"steps": approved.steps[:1]})
-    run.journal.write(PlanMade(digest=approved.digest, plan=changed))
+    run.journal.write(made(changed).model_copy(update={"digest": approved.digest}))
     is_refused_and_changes_nothing(run, changed)
     is_refused_and_changes_nothing(run, approved)
 
@@ -85,8 +85,7 @@ def test_a_plan_under_a_false_digest_does_not_run(open_house: OpenHouse):
 def test_a_plan_that_needs_a_person_is_not_approved_by_the_runbook(open_house: OpenHouse):
     run = furnished(open_house).start()
     plan = run.plan(Phase.CONTAIN)
-    decision = Decision(digest=plan.digest, attempt=1, answer="approved", approver=None, channel="plan")
-    run.journal.write(decision)
+    run.journal.write(decided(plan, channel="plan"))
     assert is_refused_and_changes_nothing(run, plan).detail == f"plan {plan.short_digest} needs a person's yes"
 
 
@@ -95,8 +94,7 @@ def test_a_release_that_no_approved_plan_announced_does_not_run(open_house: Open
     run, contain = to_contain(house)
     rule = contain.approval.model_copy(update={"required": False, "covered_by": contain.digest})
     release = contain.model_copy(update={"phase": Phase.RELEASE, "approval": rule})
-    decision = Decision(digest=release.digest, attempt=1, answer="approved", approver=None, channel="plan")
-    run.journal.write(PlanMade(digest=release.digest, plan=release), decision)
+    run.journal.write(made(release), decided(release, channel="plan"))
     assert "was not approved to release by itself" in is_refused_and_changes_nothing(run, release).detail
 
 

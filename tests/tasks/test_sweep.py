@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from pydantic import SecretStr
 
 from runbooks.errors import LedgerError
 from runbooks.records import ResponseEnded
@@ -18,6 +19,7 @@ from tasks.services import Services
 from tasks.settings import Settings
 from tasks.sweep import Swept, sweep
 from tests.tasks.gateways.ledger.samples import MORNING, Clock, question, start
+from tests.tasks.sweep_house import SIGNING_KEY
 
 NOBODY = "http://127.0.0.1:9/api"
 FLOW_RUN = "6f0c1f0e-7d39-4a55-9f0a-0f3f1b6a2c11"
@@ -62,7 +64,7 @@ def ledger(tmp_path: Path) -> Iterator[BusyLedger]:
 
 @pytest.fixture
 def have(tmp_path: Path, ledger: BusyLedger) -> House:
-    house = House(Settings(home=tmp_path))
+    house = House(Settings(home=tmp_path, signing_key=SecretStr(SIGNING_KEY)))
     vars(house)["ledger"] = ledger
     return house
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbooks.steps.containment import AttachToAutoScaling, DetachFromAutoScaling
-from tasks.gateways.actions.base import AwsAction, Look, Place
+from tasks.gateways.actions.base import AwsAction, Look, Place, spoken
 from tasks.gateways.autoscaling import read_groups, read_places
 
 Members = Mapping[str, Any]
@@ -37,7 +37,10 @@ class DetachFromAutoScalingAction(AwsAction[DetachFromAutoScaling]):
 
 
 class AttachToAutoScalingAction(AwsAction[AttachToAutoScaling]):
-    """Attaches, where the group's maximum leaves room; its desired capacity rises by one."""
+    """Attaches, where the group's maximum leaves room; its desired capacity rises by one.
+
+    In service, the instance has the group's setting of scale-in protection; where it had another, that is set.
+    """
 
     def _look(
         self, place: Place, steps: Sequence[AttachToAutoScaling], operations: Mapping[str, str]
@@ -54,9 +57,11 @@ class AttachToAutoScalingAction(AwsAction[AttachToAutoScaling]):
         return looks
 
     def _act(self, place: Place, step: AttachToAutoScaling, operation: str, look: Look) -> dict[str, Any]:
-        place.acting("autoscaling", step).attach_instances(
-            AutoScalingGroupName=step.group, InstanceIds=[step.target.id]
-        )
+        client, which = place.acting("autoscaling", step), {"AutoScalingGroupName": step.group}
+        if look.status == "half-done":
+            client.set_instance_protection(**which, InstanceIds=[step.target.id], ProtectedFromScaleIn=step.protected)
+        else:
+            client.attach_instances(**which, InstanceIds=[step.target.id])
         return {"group": step.group}
 
 
@@ -85,7 +90,7 @@ def _return(step: AttachToAutoScaling, place: Members | None, group: Members | N
             return Look(status="drifted", found=found, detail=f"the instance is in {name}, not in {step.group}")
         if state in _COMING:
             return Look(status="in-progress", found=found, detail=f"the instance is {state} in {name}")
-        return Look(status="as-left", found=found)
+        return _as_protected_as_before(step, place, group, found)
     if group is None:
         return Look(status="drifted", found=found, detail=f"{step.group} does not exist any more")
     found |= {"desired": group["DesiredCapacity"], "maximum": group["MaxSize"]}
@@ -93,6 +98,20 @@ def _return(step: AttachToAutoScaling, place: Members | None, group: Members | N
         detail = f"{step.group} has no room: it wants {group['DesiredCapacity']} of at most {group['MaxSize']}"
         return Look(status="drifted", found=found, detail=detail)
     return Look(status="as-expected", found=found)
+
+
+def _as_protected_as_before(
+    step: AttachToAutoScaling, place: Members, group: Members | None, found: dict[str, Any]
+) -> Look:
+    """An instance in its group: what it was given there is made what it was, what somebody set since is left."""
+    live = bool(place.get("ProtectedFromScaleIn", False))
+    if live == step.protected or place["LifecycleState"] != "InService":
+        return Look(status="as-left", found=found)
+    if group is not None and live == bool(group.get("NewInstancesProtectedFromScaleIn", False)):
+        detail = f"it is attached, and its scale-in protection is {spoken(live)}, as {step.group} gives it"
+        return Look(status="half-done", found=found, detail=detail)
+    detail = f"somebody else set its scale-in protection to {spoken(live)}, and it is left so"
+    return Look(status="as-left", found=found, detail=detail)
 
 
 def _found(place: Members | None) -> dict[str, Any]:

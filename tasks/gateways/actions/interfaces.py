@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from runbooks.steps.containment import SwapSecurityGroups
 from tasks.gateways.actions.base import AwsAction, Look, Place, compare, gone, spoken
 from tasks.gateways.actions.quarantine_group import read_named
+from tasks.gateways.aws_session import closing
 from tasks.gateways.bulk import described
 from tasks.gateways.ec2_instances import groups_in_order
 
@@ -33,10 +36,14 @@ class SwapSecurityGroupsAction(AwsAction[SwapSecurityGroups]):
         return {step.key: _look_at(step, live.get(step.target.id), named) for step in steps}
 
     def _act(self, place: Place, step: SwapSecurityGroups, operation: str, look: Look) -> dict[str, Any]:
-        client = place.acting("ec2", step)
-        if step.via is not None and look.status != "half-done":
-            client.modify_network_interface_attribute(NetworkInterfaceId=step.target.id, Groups=[look.result["via"]])
-        client.modify_network_interface_attribute(NetworkInterfaceId=step.target.id, Groups=look.result["groups"])
+        change = partial(
+            place.acting("ec2", step).modify_network_interface_attribute, NetworkInterfaceId=step.target.id
+        )
+        half_done = look.status == "half-done"
+        if step.via is not None and not half_done:
+            change(Groups=[look.result["via"]])
+        with closing() if step.via is not None or half_done else nullcontext():
+            change(Groups=look.result["groups"])
         return {"groups": look.result["groups"]}
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from runbooks.steps.containment import OPERATION_TAG
 from runbooks.steps.replacement import CreateLaunchTemplateVersion, LaunchReplacement
 from tasks.gateways.actions.base import CASE_TAG, AwsAction, Look, Place, tags
-from tasks.gateways.autoscaling import TEMPLATE_IS_GONE
+from tasks.gateways.autoscaling import TEMPLATE_IS_GONE, read_followers
 from tasks.gateways.aws_errors import code_of
 from tasks.gateways.bulk import described, pages, tags_of
 
@@ -23,8 +23,8 @@ class CreateLaunchTemplateVersionAction(AwsAction[CreateLaunchTemplateVersion]):
     def _look(
         self, place: Place, steps: Sequence[CreateLaunchTemplateVersion], operations: Mapping[str, str]
     ) -> dict[str, Look]:
-        client = place.reading("ec2")
-        return {step.key: _versions(client, step, operations[step.key]) for step in steps}
+        client, followers = place.reading("ec2"), read_followers(place.reading("autoscaling"))
+        return {step.key: _versions(client, step, operations[step.key], followers) for step in steps}
 
     def _act(self, place: Place, step: CreateLaunchTemplateVersion, operation: str, look: Look) -> dict[str, Any]:
         answer = place.acting("ec2", step).create_launch_template_version(
@@ -66,7 +66,9 @@ class LaunchReplacementAction(AwsAction[LaunchReplacement]):
         return {"instances": [answer["Instances"][0]["InstanceId"]]}
 
 
-def _versions(client: Any, step: CreateLaunchTemplateVersion, operation: str) -> Look:
+def _versions(
+    client: Any, step: CreateLaunchTemplateVersion, operation: str, followers: Mapping[str, frozenset[str]]
+) -> Look:
     """Versions from the source on: the one of this operation is later than that."""
     try:
         versions = list(
@@ -86,6 +88,10 @@ def _versions(client: Any, step: CreateLaunchTemplateVersion, operation: str) ->
     ours = next((version for version in versions if version.get("VersionDescription") == operation), None)
     if ours is not None:
         return Look(status="as-left", found=found, result={"version": str(ours["VersionNumber"])})
+    others = followers.get(step.target.id, frozenset()) - set(step.groups)
+    if others:
+        detail = f"{', '.join(sorted(others))} would launch from a new version of {step.target.id} too"
+        return Look(status="drifted", found=found, detail=detail)
     if any(str(version["VersionNumber"]) == step.source_version for version in versions):
         return Look(status="as-expected", found=found)
     detail = f"version {step.source_version} of {step.target.id} does not exist any more"

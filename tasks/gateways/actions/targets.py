@@ -32,7 +32,8 @@ class DeregisterTargetAction(AwsAction[DeregisterTarget]):
 
     def _act(self, place: Place, step: DeregisterTarget, operation: str, look: Look) -> dict[str, Any]:
         place.acting("elbv2", step).deregister_targets(TargetGroupArn=step.target_group, Targets=[_target(step)])
-        return {}
+        # What only followed from leaving the Auto Scaling group has no result.
+        return {"deregistered": step.port}
 
 
 class RegisterTargetAction(AwsAction[RegisterTarget]):

@@ -9,6 +9,7 @@ together or not at all. The parts are classes of their own, each on top of the o
     Leases      who may act
     Responses   responses and their runs
     Approvals   questions and decisions
+    Admissions  what the limits count
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Self
 
+from tasks.gateways.ledger.admissions import Admissions
 from tasks.gateways.ledger.approvals import Approvals
 from tasks.gateways.ledger.database import Database
 from tasks.gateways.ledger.inbox import Inbox
 from tasks.gateways.ledger.rows import (
+    AdmissionRow,
     ApprovalRow,
     CaseRow,
     Delivery,
@@ -33,6 +36,7 @@ from tasks.gateways.ledger.rows import (
 from tasks.gateways.ledger.schema import upgrade
 
 __all__ = [
+    "AdmissionRow",
     "ApprovalRow",
     "CaseRow",
     "Delivery",
@@ -49,7 +53,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Ledger(Inbox, Approvals):
+class Ledger(Inbox, Approvals, Admissions):
     """The ledger at one database. Synchronous, and safe to share between threads."""
 
     @classmethod

@@ -20,8 +20,8 @@ class Approvals(Responses):
     def ask(self, response_id: str, asked: ApprovalAsked, *, lease: Lease | None = None) -> ApprovalRow:
         """Writes the question down and lets go of the leases: the response sleeps until someone answers.
 
-        Asked again by a run that starts over, the question keeps its first expiry; one that has been answered
-        meanwhile is not asked again: the row returned carries the answer. Any other open question of the response is
+        Asked again by a run that starts over, the question keeps its first expiry; one that has been answered, or whose
+        plan has been decided meanwhile, is not asked again: the row returned carries the answer. Any other open question of the response is
         superseded.
 
         Raises:
@@ -31,7 +31,9 @@ class Approvals(Responses):
         with self._database.writing() as connection:
             self._require(connection, lease)
             require_live(connection, response_id)
-            before = _approval(connection, asked.digest, asked.attempt)
+            settled, before = _settled(connection, asked.digest), _approval(connection, asked.digest, asked.attempt)
+            if settled is not None:
+                return settled
             if before is not None and before.answer is not None:
                 return before
             if before is not None and before.expires_at is not None:
@@ -87,6 +89,14 @@ _ALL = select(tables.approvals)
 def _approval(connection: Connection, digest: str, attempt: int) -> ApprovalRow | None:
     table = tables.approvals
     row = connection.execute(_ALL.where(table.c.digest == digest, table.c.attempt == attempt)).first()
+    return None if row is None else _read_approval(row)
+
+
+def _settled(connection: Connection, digest: str) -> ApprovalRow | None:
+    """The question about the plan that was decided, under whichever number."""
+    table = tables.approvals
+    decided = table.c.answer.in_(("approved", "rejected", "expired"))
+    row = connection.execute(_ALL.where(table.c.digest == digest, decided)).first()
     return None if row is None else _read_approval(row)
 
 

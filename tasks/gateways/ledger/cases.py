@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, or_, select
@@ -45,6 +46,12 @@ class Cases(Journal):
                 reopened=opens and case is not None,
             )
 
+    def seen_at(self, case_id: str, arn: str) -> datetime | None:
+        """When Inspector had last updated the finding, in its newest sighting in the case; None when it is new."""
+        query = select(findings.c.updated_at).where(findings.c.case_id == case_id, findings.c.arn == arn)
+        with self._database.reading() as connection:
+            return connection.scalar(query)
+
     def case(self, case_id: str) -> CaseRow | None:
         """One case; None when there is none of that id."""
         with self._database.reading() as connection:
@@ -72,6 +79,10 @@ class Cases(Journal):
         with self._database.reading() as connection:
             bodies = connection.scalars(query)
             return tuple(Finding.model_validate(read_body(body)["finding"]) for body in bodies)
+
+    def closed_since(self, moment: datetime) -> tuple[CaseRow, ...]:
+        """Closed cases that were heard of since then."""
+        return self._cases(_ALL.where(cases.c.status == "closed", cases.c.updated_at >= moment))
 
     def close_case(self, case_id: str, response: str, reason: str) -> bool:
         """Closes the case; False, with nothing written, when it is not open."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, select, update
 
 from runbooks.case import SYSTEM_STREAM
 from runbooks.errors import NotFound
-from runbooks.records import SetAsideRecord
+from runbooks.records import Missed, SetAsideRecord
 from tasks.gateways.ledger.database import insert
 from tasks.gateways.ledger.journal import Journal
 from tasks.gateways.ledger.rows import Delivery, DeliveryState, Receipt
@@ -36,6 +36,15 @@ class Inbox(Journal):
             receipt = _keep(connection, row)
             if receipt.new:
                 self._write(connection, SYSTEM_STREAM, _set_aside(receipt.id, source, code, reason))
+            return receipt
+
+    def receive_missed(self, key: str, arn: str, body: bytes) -> Receipt:
+        """Keeps a finding that the sweep had to fetch, and says in the system stream that no delivery brought it."""
+        row = self._row(key, "sweep", body, "pending")
+        with self._database.writing() as connection:
+            receipt = _keep(connection, row)
+            if receipt.new:
+                self._write(connection, SYSTEM_STREAM, Missed(arn=arn, delivery=receipt.id))
             return receipt
 
     def pending(self, limit: int = 100) -> tuple[Delivery, ...]:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, delete, func, select
 
-from runbooks.chain import GENESIS, Entry, Head, Problem, canonical, read_body, seal, verify_stream
+from runbooks.chain import GENESIS, Entry, Head, canonical, read_body, seal
+from runbooks.checkpoint import Anchored, Place
+from runbooks.errors import Overtaken
 from runbooks.records import Record
-from tasks.gateways.ledger import leasing, tables
+from tasks.gateways.ledger import auditing, leasing, tables
 from tasks.gateways.ledger.database import Database, upsert
 from tasks.gateways.ledger.projection import project
 from tasks.gateways.ledger.rows import Lease, Verification
 
 _BATCH = 500
+
+
+class Stretch(NamedTuple):
+    """Entries that stand behind one another."""
+
+    places: tuple[Place, ...]
+    heads: Mapping[str, Head] | None
+    """The head of every stream; None where more entries stand behind these."""
 
 
 class Journal:
@@ -38,6 +47,33 @@ class Journal:
             self._require(connection, lease)
             return self._write(connection, stream, *records)
 
+    def append_after(self, seen: Mapping[str, int], records: Mapping[str, Sequence[Record]]) -> None:
+        """Writes to several streams in one commit, if none has grown since it was read.
+
+        Args:
+            seen: every stream that was read to decide this, with the sequence of its last entry, 0 of an empty one.
+            records: what to write, by stream.
+
+        Raises:
+            Overtaken: one of them has another end by now: read it again; nothing was written.
+        """
+        with self._database.writing() as connection:
+            for stream, sequence in seen.items():
+                if (head := _head(connection, stream)[0]) != sequence:
+                    raise Overtaken(f"{stream} was read up to entry {sequence}, and ends with {head}")
+            for stream, each in records.items():
+                self._write(connection, stream, *each)
+
+    def append_once(self, stream: str, record: Record) -> bool:
+        """Writes the record unless the stream has one that says the same; False, with nothing written, when it has."""
+        table = tables.entries
+        alike = _ENTRIES.where(table.c.stream == stream, table.c.kind == record.kind)
+        with self._database.writing() as connection:
+            if any(_read_entry(row).record() == record for row in connection.execute(alike)):
+                return False
+            self._write(connection, stream, record)
+            return True
+
     def entries(self, stream: str) -> tuple[Entry, ...]:
         """The stream from its first entry to its last; empty when there is none of that name."""
         with self._database.reading() as connection:
@@ -46,6 +82,20 @@ class Journal:
             )
             return tuple(_read_entry(row) for row in rows)
 
+    def entries_of(self, stream: str, *kinds: str) -> tuple[Entry, ...]:
+        """The stream's entries of these kinds, in order."""
+        table = tables.entries
+        query = _ENTRIES.where(table.c.stream == stream, table.c.kind.in_(kinds)).order_by(table.c.sequence)
+        with self._database.reading() as connection:
+            return tuple(_read_entry(row) for row in connection.execute(query))
+
+    def last(self, stream: str) -> Entry | None:
+        """The stream's newest entry; None when there is none of that name."""
+        newest = _ENTRIES.where(tables.entries.c.stream == stream).order_by(tables.entries.c.sequence.desc()).limit(1)
+        with self._database.reading() as connection:
+            row = connection.execute(newest).first()
+            return None if row is None else _read_entry(row)
+
     def streams(self, prefix: str = "") -> tuple[str, ...]:
         """The names of all streams that begin with `prefix`, sorted."""
         name = tables.streams.c.stream
@@ -53,35 +103,45 @@ class Journal:
             names = connection.scalars(select(name).where(name.startswith(prefix, autoescape=True)))
             return tuple(sorted(names))
 
-    def verify(self) -> Verification:
-        """Recomputes every hash of every stream, in memory that does not grow with the ledger."""
-        counted = 0
-        problems: list[Problem] = []
+    def verify(self, anchored: Iterable[Anchored] = ()) -> Verification:
+        """Recomputes every hash and compares every checkpoint, in memory that grows with the streams alone.
 
-        def count(rows: Iterator[Row[Any]]) -> Iterator[Entry]:
-            nonlocal counted
-            for row in rows:
-                counted += 1
-                yield _read_entry(row)
+        Args:
+            anchored: checkpoints that can be trusted, by size, each once; they were made before this is called.
+        """
+        with auditing.snapshot(self._database) as connection:
+            return auditing.verify(connection, anchored)
 
+    def behind(self, last: Place | None, most: int) -> int:
+        """How many entries stand behind `last`; no more than `most` are counted.
+
+        Raises:
+            LedgerError: `last` is not where it was: the ledger is not the one it was (`ledger-forked`).
+        """
         with self._database.reading() as connection:
-            found = 0
-            for (stream, sequence, digest), rows in groupby(
-                _entries_with_heads(connection), key=lambda row: tuple(row[-3:])
-            ):
-                found += 1
-                head = None if sequence is None else (sequence, digest)
-                remaining = count(rows)
-                problems += _problems(stream, verify_stream(remaining, head))
-                for _ in remaining:
-                    pass
-            for stream, *head in connection.execute(_HEADS_WITHOUT_ENTRIES):
-                found += 1
-                problems += _problems(stream, verify_stream((), (head[0], head[1])))
-        return Verification(entries=counted, streams=found, problems=tuple(problems))
+            auditing.require(connection, last)
+            some = select(tables.entries.c.position).where(tables.entries.c.position > _position(last)).limit(most)
+            return connection.scalar(select(func.count()).select_from(some.subquery())) or 0
+
+    def stretch(self, last: Place | None, most: int) -> Stretch:
+        """The entries behind `last`, at most so many, and the heads of all streams if there are no more.
+
+        Raises:
+            LedgerError: `last` is not where it was: the ledger is not the one it was (`ledger-forked`).
+        """
+        with auditing.snapshot(self._database) as connection:
+            auditing.require(connection, last)
+            found = tuple(auditing.places(connection, _position(last), most=most + 1))
+            heads = auditing.read_heads(connection) if len(found) <= most else None
+        return Stretch(found[:most], heads)
+
+    def places(self, until: int) -> tuple[Place, ...]:
+        """Where every entry stands, up to a position."""
+        with auditing.snapshot(self._database) as connection:
+            return tuple(auditing.places(connection, 0, until=until))
 
     def rebuild(self) -> int:
-        """Makes cases, findings, responses and approvals anew from the entries. The number of entries read.
+        """Makes cases, findings, responses, approvals and admissions anew from the entries. The number of entries read.
 
         The heads are left alone: a head made from the entries would vouch for whatever stands there now.
         """
@@ -134,11 +194,6 @@ class Journal:
 
 _COLUMNS = tuple(column for column in tables.entries.c if column.name != "position")
 _ENTRIES = select(*_COLUMNS)
-_HEADS_WITHOUT_ENTRIES = (
-    select(tables.streams.c.stream, tables.streams.c.sequence, tables.streams.c.hash)
-    .where(~select(tables.entries.c.position).where(tables.entries.c.stream == tables.streams.c.stream).exists())
-    .order_by(tables.streams.c.stream)
-)
 
 
 def _head(connection: Connection, stream: str) -> Head:
@@ -175,17 +230,5 @@ def _after(position: int) -> Any:
     )
 
 
-def _entries_with_heads(connection: Connection) -> Iterator[Row[Any]]:
-    """All entries by stream and sequence, a batch in memory at a time; the last three columns: stream and head."""
-    entry, head = tables.entries, tables.streams
-    query = (
-        select(*_COLUMNS, entry.c.stream.label("of"), head.c.sequence.label("head"), head.c.hash.label("head_hash"))
-        .select_from(entry.outerjoin(head, entry.c.stream == head.c.stream))
-        .order_by(entry.c.stream, entry.c.sequence)
-        .execution_options(yield_per=_BATCH)
-    )
-    yield from connection.execute(query)
-
-
-def _problems(stream: str, problem: Problem | None) -> tuple[Problem, ...]:
-    return () if problem is None else (problem.model_copy(update={"stream": stream}),)
+def _position(place: Place | None) -> int:
+    return 0 if place is None else place.position

@@ -37,6 +37,18 @@ class Leases(Journal):
         with self._database.writing() as connection:
             leasing.release(connection, lease.holder)
 
+    def hold(self, resource: str, ttl_seconds: float, *, settle_seconds: float = SETTLE_SECONDS) -> Lease:
+        """Takes a resource that is no response's, such as the right to remind of a question.
+
+        Raises:
+            LeaseLost: With the code `lease-held`: another holds it, or has not settled yet.
+        """
+        with self._database.writing() as connection:
+            now, holder = self._now(), leasing.new_holder(resource, 0)
+            until = leasing.later(now, ttl_seconds)
+            epochs = leasing.acquire(connection, (resource,), holder, now, until, settle_seconds)
+            return Lease(response_id=resource, attempt=0, holder=holder, epochs=epochs)
+
     def extend_lease(
         self, lease: Lease, resources: Iterable[str], ttl_seconds: float, *, settle_seconds: float = SETTLE_SECONDS
     ) -> Lease:

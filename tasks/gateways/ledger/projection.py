@@ -1,4 +1,4 @@
-"""What follows from an entry: the rows of cases, findings, responses and approvals.
+"""What follows from an entry: the rows of cases, findings, responses, approvals and admissions.
 
 Every change of those tables goes through `project`, when an entry is written and when the tables are made anew, so the
 two cannot differ. Records without a rule here only say when their case or response was last heard of.
@@ -10,13 +10,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, select, update
 
 from runbooks import records
 from runbooks.chain import Entry, UnknownRecord
 from runbooks.finding import SEVERITIES
 from tasks.gateways.ledger.database import insert, upsert
-from tasks.gateways.ledger.tables import approvals, cases, findings, responses
+from tasks.gateways.ledger.tables import admissions, approvals, cases, findings, responses
 
 UNRATED = "UNTRIAGED"
 
@@ -74,11 +74,11 @@ def _response_started(connection: Connection, entry: Entry, response_id: str, re
 
 def _run_started(connection: Connection, entry: Entry, response_id: str, record: records.RunStarted) -> None:
     run = {"attempt": record.attempt, "flow_run": record.flow_run}
-    _set(connection, responses, response_id, status="running", **run, waiting_for=None, look_again_at=None)
+    _set(connection, responses, response_id, status="running", **run, **_AWAKE)
 
 
 def _waiting(connection: Connection, entry: Entry, response_id: str, record: records.Waiting) -> None:
-    rest = {"waiting_for": record.reason, "look_again_at": record.look_again_at}
+    rest = {"waiting_for": record.reason, "waiting_phase": record.phase, "look_again_at": record.look_again_at}
     _set(connection, responses, response_id, status="waiting", **rest)
 
 
@@ -89,7 +89,7 @@ def _approval_asked(connection: Connection, entry: Entry, response_id: str, reco
     place = {"digest": record.digest, "attempt": record.attempt, "response_id": response_id, "asked_at": entry.at}
     statement = insert(connection, approvals).values({**place, **question})
     connection.execute(statement.on_conflict_do_update(index_elements=["digest", "attempt"], set_=question))
-    _set(connection, responses, response_id, status="asking", waiting_for=None, look_again_at=None)
+    _set(connection, responses, response_id, status="asking", **_AWAKE)
 
 
 def _decided(connection: Connection, entry: Entry, response_id: str, record: records.Decision) -> None:
@@ -98,14 +98,31 @@ def _decided(connection: Connection, entry: Entry, response_id: str, record: rec
     upsert(connection, approvals, {**place, **answer, "answered_at": entry.at})
 
 
+def _admitted(connection: Connection, entry: Entry, response_id: str, record: records.Admitted) -> None:
+    common = {"digest": record.digest, "response_id": response_id, "phase": record.phase.value}
+    rest = {"pre_authorised": record.pre_authorised, "admitted_at": entry.at, "ended_at": None}
+    rows = [{**common, "case_id": each.case, "extent": each.model_dump_json(), **rest} for each in record.extents]
+    upsert(connection, admissions, rows)
+
+
+def _phase_ended(connection: Connection, entry: Entry, response_id: str, record: records.PhaseEnded) -> None:
+    _end_admissions(connection, entry, response_id, admissions.c.phase == record.phase.value)
+
+
+def _end_admissions(connection: Connection, entry: Entry, response_id: str, *which: ColumnElement[bool]) -> None:
+    theirs = update(admissions).where(admissions.c.response_id == response_id, admissions.c.ended_at.is_(None), *which)
+    connection.execute(theirs.values(ended_at=entry.at))
+
+
 def _response_ended(connection: Connection, entry: Entry, response_id: str, record: records.ResponseEnded) -> None:
-    rest = {"result": record.result, "waiting_for": None, "look_again_at": None}
-    _set(connection, responses, response_id, status="ended", **rest)
+    _set(connection, responses, response_id, status="ended", result=record.result, **_AWAKE)
+    _end_admissions(connection, entry, response_id)
     connection.execute(update(cases).where(cases.c.response_id == response_id).values(response_id=None))
     unanswered = update(approvals).where(approvals.c.response_id == response_id, approvals.c.answer.is_(None))
     connection.execute(unanswered.values(answer="superseded", answered_at=entry.at))
 
 
+_AWAKE = {"waiting_for": None, "waiting_phase": None, "look_again_at": None}
 _Rule = Callable[[Connection, Entry, str, Any], None]
 _RULES: dict[str, _Rule] = {
     "case-opened": _case_opened,
@@ -116,6 +133,8 @@ _RULES: dict[str, _Rule] = {
     "waiting": _waiting,
     "approval-asked": _approval_asked,
     "decision": _decided,
+    "admitted": _admitted,
+    "phase-ended": _phase_ended,
     "response-ended": _response_ended,
 }
 

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, 
 from runbooks.case import SYSTEM_STREAM, response_stream
 from runbooks.errors import LeaseLost, NotFound, Refused
 from runbooks.records import Purpose, ResponseEnded, ResponseStarted, Restarted, RunStarted, Waiting
+from runbooks.verdict import VerdictKind
 from tasks.gateways.ledger import leasing
 from tasks.gateways.ledger.cases import Cases
 from tasks.gateways.ledger.database import upsert
@@ -98,10 +99,14 @@ class Responses(Cases, Leases):
             return attempt
 
     def set_flow_run(self, response_id: str, attempt: int, flow_run_id: str) -> None:
-        """Notes which flow run was created for an attempt. A later attempt's note is left alone."""
+        """Notes which flow run was created for an attempt, and that its time to begin counts from now.
+
+        A later attempt's note is left alone, and so is what was noted before.
+        """
         place = and_(dispatches.c.response_id == response_id, dispatches.c.attempt == attempt)
+        noted = {"flow_run": flow_run_id, "starting_at": self._now()}
         with self._database.writing() as connection:
-            connection.execute(update(dispatches).where(place).values(flow_run=flow_run_id))
+            connection.execute(update(dispatches).where(place, dispatches.c.flow_run.is_(None)).values(noted))
 
     def take_over(
         self,
@@ -180,6 +185,12 @@ class Responses(Cases, Leases):
         answer = select(func.max(approvals.c.answered_at)).where(theirs).scalar_subquery()
         return self._responses(_status == "asking", ~open_question, answer <= before)
 
+    def unverified(self, before: datetime) -> tuple[ResponseRow, ...]:
+        """Responses that ended `unverifiable` before then, and were the last to act on a case that is open and idle."""
+        theirs = and_(cases.c.last_response_id == responses.c.id, cases.c.response_id.is_(None))
+        idle = select(cases.c.id).where(theirs, cases.c.status == "open").exists()
+        return self._responses(responses.c.result == VerdictKind.UNVERIFIABLE, responses.c.updated_at <= before, idle)
+
     def lapsed(self, now: datetime) -> tuple[str, ...]:
         """The ids of running responses that nobody holds any more: the lease ran out, or is gone."""
         held = and_(leases.c.holder.is_not(None), leases.c.expires_at > now)
@@ -209,6 +220,7 @@ _COLUMNS: tuple[ColumnElement[Any], ...] = (
     case((_IS_STARTING, dispatches.c.flow_run), else_=responses.c.flow_run).label("flow_run"),
     dispatches.c.starting_at,
     responses.c.waiting_for,
+    responses.c.waiting_phase,
     responses.c.look_again_at,
     responses.c.result,
     responses.c.started_at,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from runbooks.audit import CheckpointProblem
 from runbooks.case import CaseKey
 from runbooks.chain import Problem
 from runbooks.model import Model
+from runbooks.plan import Extent, Phase
 from runbooks.records import Purpose
 
 DeliveryState = Literal["pending", "handled", "set-aside"]
@@ -16,15 +18,23 @@ ResponseStatus = Literal["new", "starting", "running", "asking", "waiting", "end
 
 
 class Verification(Model):
-    """What verifying every stream found: the first problem of each stream that has one."""
+    """What verifying the ledger found: the first problem of each stream that has one, the first of all first."""
 
     entries: int
     streams: int
     problems: tuple[Problem, ...]
+    checkpoints: int = 0
+    """How many were found to say what the entries say."""
+    anchored: int = 0
+    """How many entries the last of those is over."""
+    anchored_at: datetime | None = None
+    unanchored_since: str | None = None
+    """When the first entry behind that one was written, as it is stored."""
+    checkpoint_problems: tuple[CheckpointProblem, ...] = ()
 
     @property
     def ok(self) -> bool:
-        return not self.problems
+        return not self.problems and not self.checkpoint_problems
 
 
 class Receipt(Model):
@@ -87,8 +97,10 @@ class ResponseRow(Model):
     flow_run: str | None
     """The flow run of that attempt, once known."""
     starting_at: datetime | None
-    """When that attempt was asked for."""
+    """When that attempt was asked for, or its flow run created."""
     waiting_for: str | None
+    waiting_phase: str | None = None
+    """The phase it waits in, or `halted`, `limits`, `shared`, `trouble`, ..."""
     look_again_at: datetime | None
     result: str | None
     started_at: datetime
@@ -112,6 +124,19 @@ class ApprovalRow(Model):
     channel: str | None
     comment: str | None
     reason: str | None
+
+
+class AdmissionRow(Model):
+    """One case of a plan that the limits let begin."""
+
+    digest: str
+    response_id: str
+    phase: Phase
+    extent: Extent
+    pre_authorised: bool
+    admitted_at: datetime
+    ended_at: datetime | None
+    """When its phase, or its response, ended; None while it is under way."""
 
 
 class Lease(Model):

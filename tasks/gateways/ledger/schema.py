@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from runbooks.errors import LedgerError
 from tasks.gateways.ledger.database import Database
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration under `migrations/versions`."""
 
 _SCRIPTS = Path(__file__).parent / "migrations"

@@ -1,8 +1,9 @@
 """The ledger's tables. The migrations make exactly these; a test compares the two.
 
-`entries` is the record, `streams` its heads, stored apart. `cases`, `findings`, `responses` and `approvals` are
-projections: what the entries say, in a form that is unique or quick to ask, rebuilt from them at any time. `inbox`,
-`dispatches` and `leases` are not history but work: what has arrived, which run was started, who may act now.
+`entries` is the record, `streams` its heads, stored apart. `cases`, `findings`, `responses`, `approvals` and
+`admissions` are projections: what the entries say, in a form that is unique or quick to ask, rebuilt from them at any
+time. `inbox`, `dispatches` and `leases` are not history but work: what has arrived, which run was started, who may act
+now.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -143,6 +145,7 @@ responses = Table(
     Column("result", Text),
     Column("started_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    Column("waiting_phase", Text),
     Index(None, "status", "look_again_at"),
 )
 """`attempt` is the last one that ran; a later one that was only asked for is in `dispatches`."""
@@ -167,6 +170,24 @@ approvals = Table(
     Index(None, "answer", "expires_at"),
 )
 
+admissions = Table(
+    "admissions",
+    metadata,
+    Column("digest", Text, nullable=False),
+    Column("case_id", Text, nullable=False),
+    Column("response_id", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("extent", Text, nullable=False),
+    Column("pre_authorised", Boolean, nullable=False),
+    Column("admitted_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    PrimaryKeyConstraint("digest", "case_id"),
+    Index(None, "response_id"),
+    Index(None, "ended_at"),
+    Index(None, "admitted_at"),
+)
+"""What the limits count: a plan's cases, from its admission until its phase or its response has ended."""
+
 dispatches = Table(
     "dispatches",
     metadata,
@@ -188,4 +209,4 @@ leases = Table(
 )
 """Rows are never deleted: an epoch only rises. Holder and expiry NULL: released. Holder NULL alone: taken away."""
 
-PROJECTIONS = (cases, findings, responses, approvals)
+PROJECTIONS = (cases, findings, responses, approvals, admissions)

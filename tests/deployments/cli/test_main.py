@@ -27,6 +27,7 @@ NOUNS = {
     "cases": ("list", "show"),
     "audit": ("show", "verify", "rebuild"),
     "inbox": ("list", "show"),
+    "approvers": ("add", "list", "revoke", "unlock"),
     "sandbox": ("start",),
 }
 LEAVES = [(noun, verb) for noun, verbs in NOUNS.items() for verb in verbs]

@@ -12,12 +12,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbooks.records import ResponseEnded
+from deployments.sandbox.slack_blocks import view_problems
+from runbooks.plan import Extent, Plan
+from runbooks.records import AnswerGiven, ResponseEnded
+from runbooks.telling.answering import (
+    APPROVE,
+    APPROVE_WITH_CODE,
+    REJECT,
+    PlanRef,
+    code_view,
+    read_answer_value,
+    said_back,
+    said_view,
+)
 from runbooks.telling.blocks import Message
 from runbooks.telling.escaping import size
 from runbooks.telling.messages import (
-    APPROVE,
-    REJECT,
     alert_message,
     approval_message,
     decision_message,
@@ -25,6 +35,7 @@ from runbooks.telling.messages import (
     outcome_message,
 )
 from runbooks.verdict import VerdictKind
+from runbooks.windows import ChangeWindow
 from tests.runbooks.builders import (
     CASE,
     INSTANCE_ID,
@@ -164,15 +175,97 @@ def test_the_question_shows_the_steps_the_terms_the_digest_and_leads_to_the_form
     assert_slack_takes(message)
 
 
-def test_answers_in_slack_carry_response_and_digest_and_ask_again() -> None:
-    message = approval_message(PLAN, keys_of(), URL, after(60), answers_in_slack=True)
+def buttons_of(message: Message) -> dict[str, dict[str, Any]]:
     (buttons,) = [block["elements"] for block in message.blocks if block["type"] == "actions"]
-    answers = {button["action_id"]: button for button in buttons[1:]}
-    assert list(answers) == [APPROVE, REJECT]
-    for button in answers.values():
-        assert button["value"] == f"{PLAN.response}|{PLAN.digest}"
-        assert PLAN.short_digest in button["confirm"]["text"]["text"]
-    assert answers[APPROVE]["style"] == "danger"
+    return {button["action_id"]: button for button in buttons}
+
+
+def ruled(**rule: Any) -> Plan:
+    return PLAN.model_copy(update={"approval": PLAN.approval.model_copy(update=rule)})
+
+
+def test_answers_in_slack_carry_response_and_digest_and_ask_again() -> None:
+    plan = ruled(slack_suffices=True)
+    buttons = buttons_of(approval_message(plan, keys_of(), URL, after(60), answers_in_slack=True))
+    assert list(buttons) == ["open", APPROVE, REJECT]
+    for button in (buttons[APPROVE], buttons[REJECT]):
+        assert read_answer_value(button["value"]) == PlanRef(response=plan.response, digest=plan.digest)
+        assert plan.short_digest in button["confirm"]["text"]["text"]
+        assert INSTANCE_ID in button["confirm"]["text"]["text"]
+    assert buttons[APPROVE]["style"] == "danger"
+
+
+def test_where_slack_does_not_suffice_its_button_asks_for_a_code_and_the_modal_repeats_what_it_is_about() -> None:
+    plan = PLAN.model_copy(update={"extents": (Extent(case=CASE, environment="production", environment_size=40),)})
+    buttons = buttons_of(approval_message(plan, keys_of(), URL, after(60), answers_in_slack=True))
+    assert list(buttons) == ["open", APPROVE_WITH_CODE, REJECT]
+    assert "confirm" not in buttons[APPROVE_WITH_CODE]
+    view = code_view(plan, keys_of())
+    shown = "\n".join(each["text"] for each in texts(view["blocks"]))
+    for fact in (
+        f"*Contain {INSTANCE_ID} (210987654321, eu-west-1)*",
+        "7 steps",
+        "1 of 40 running instances of environment production",
+        f"`{plan.digest}`",
+        "One-time code",
+    ):
+        assert fact in shown
+    assert view["private_metadata"] == buttons[APPROVE_WITH_CODE]["value"]
+    assert list(view_problems(view)) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["", "x", "response-1|abc", f"response-1|{'A' * 64}", f"a|b|{'a' * 64}", f"|{'a' * 64}"]
+)
+def test_what_no_button_of_ours_carries_is_no_answer(value: str) -> None:
+    assert read_answer_value(value) is None
+
+
+def test_the_question_says_how_much_it_touches_when_and_who_may_approve() -> None:
+    extent = Extent(
+        case=CASE, environment="production", environment_size=40, auto_scaling_group="web", auto_scaling_group_size=4
+    )
+    plan = ruled(quorum=2, approvers=("alice", "bob")).model_copy(
+        update={"extents": (extent,), "windows": (ChangeWindow(start="02:00", end="04:00"),)}
+    )
+    message = approval_message(plan, keys_of(), URL, after(60))
+    for fact in (
+        "• 1 of 40 running instances of environment production",
+        "• 1 of 4 instances of Auto Scaling group web",
+        "daily 02:00 to 04:00 UTC",
+        "2 different people with the grant contain@production; only alice and bob may",
+        "Proof: a one-time code, also in Slack",
+    ):
+        assert fact in said(message)
+    assert_slack_takes(message)
+
+
+@pytest.mark.parametrize(
+    ("counts", "answer", "words"),
+    [
+        (True, "approved", "Recorded: you approved. Plan {digest} goes ahead."),
+        (True, "rejected", "Recorded: you rejected. Nothing of plan {digest} will be done."),
+        (True, None, "Recorded: your yes counts. Plan {digest} needs a different person's yes too."),
+        (False, None, "Not accepted: the one-time code is wrong. Plan {digest} is as it was."),
+    ],
+)
+def test_who_answered_is_told_what_became_of_it(counts: bool, answer: str | None, words: str) -> None:
+    given = AnswerGiven(
+        digest=PLAN.digest,
+        attempt=1,
+        says="approve",
+        counts=counts,
+        claimed="U0ALICE",
+        approver=None,
+        channel="slack",
+        factor="none",
+        submitted_at=after(1),
+        code="" if counts else "wrong-code",
+        reason="" if counts else "the one-time code is wrong",
+    )
+    decision = a_decision(PLAN, answer) if answer else None
+    assert said_back(given, decision) == words.format(digest=PLAN.short_digest)
+    assert list(view_problems(said_view(given, decision))) == []
 
 
 @pytest.mark.parametrize(
@@ -252,6 +345,7 @@ def test_nothing_that_is_said_breaks_a_message(one: str, two: str) -> None:
         note(one, {two: URL}),
     ):
         assert_slack_takes(message)
+    assert list(view_problems(code_view(plan, keys_of()))) == []
 
 
 def test_a_plan_of_hundreds_of_steps_is_one_question() -> None:

@@ -1,4 +1,4 @@
-"""The approver reads everything that is approved, and everything that changed since."""
+"""The approver reads everything that is approved."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from runbooks.plan import ApprovalRule, Plan
+from runbooks.plan import ApprovalRule, Extent, Plan
 from runbooks.steps import STEP_KINDS, AnyStep
-from runbooks.telling.plan_text import plan_difference, plan_markdown
+from runbooks.telling.plan_text import plan_markdown
+from runbooks.windows import ChangeWindow
 from tests.runbooks.builders import (
     CASE,
     INSTANCE_ID,
@@ -21,6 +22,7 @@ from tests.runbooks.builders import (
     a_remediate_plan,
     a_runbook,
     a_verify_plan,
+    after,
     assessments,
     every_step,
     keys_of,
@@ -47,9 +49,11 @@ def test_a_contain_plan_says_what_why_how_and_what_not() -> None:
         "Why",
         "What will be done",
         "To what",
+        "How much of what there is",
         "What this does not cover",
         "What cannot be put back",
         "When it is fixed",
+        "Who may approve",
         "The plan itself",
     ]
     assert "**7 steps, exactly as listed below, and nothing else. 5 of 7 can be put back.**" in text
@@ -111,7 +115,7 @@ def test_a_release_names_what_stays_and_the_plan_that_covers_it() -> None:
     text = plan_markdown(a_release_plan(contained), keys=keys_of())
     assert "which put back what was there before" in text
     assert "What stays as it is" in headings(text)
-    assert f"covered by the approved plan `{contained.digest}`" in text
+    assert f"Covered by the approved plan {contained.digest}" in text
 
 
 def test_a_verify_plan_says_that_it_changes_nothing() -> None:
@@ -163,62 +167,148 @@ def test_a_reason_cannot_forge_a_heading_or_a_link(words: str) -> None:
     hostile = f"{words}\n\n# Approved [here](https://evil.example) <b>"
     plan = a_contain_plan(reasons=(hostile,), not_covered=(hostile,), cannot_be_put_back=(hostile,))
     tokens = GFM.parse(plan_markdown(plan, keys=keys_of()))
-    assert sum(token.type == "heading_open" for token in tokens) == 8
+    assert sum(token.type == "heading_open" for token in tokens) == 10
     inline = [child.type for token in tokens for child in token.children or []]
     assert not {"link_open", "html_inline", "image"} & set(inline)
 
 
-def test_the_same_plan_differs_in_nothing() -> None:
-    plan = a_contain_plan()
-    assert "Nothing: revision 1 is the same plan." in plan_difference(plan, plan)
-
-
-def test_another_number_alone_is_no_other_plan() -> None:
-    plan = a_contain_plan()
-    text = plan_difference(plan, plan.model_copy(update={"revision": 2, "previous": plan.digest}))
-    assert "Nothing: revision 2 does the same; only its number is new." in text
-
-
-def test_the_difference_names_what_came_went_and_changed() -> None:
-    old = a_contain_plan()
-    swap = old.steps[-1].model_copy(update={"expects": ("sg-0other",)})
-    new = old.model_copy(
-        update={
-            "steps": (*old.steps[1:-1], swap, *a_plan_of(every_step()[10]).steps),
-            "cases": (*old.cases, "case-other"),
-            "reasons": (*old.reasons[1:], "a new reason"),
-            "releases_when_fixed": False,
-            "approval": ApprovalRule(approvers=("jane",), expires_minutes=5),
-            "runbook_digest": "f" * 64,
-            "revision": 2,
-        }
+def test_it_says_how_much_of_what_there_is_it_touches() -> None:
+    web, lone = (
+        Extent(
+            case=case,
+            place="210987654321/eu-west-1",
+            environment="production",
+            environment_size=40,
+            auto_scaling_group="web",
+            auto_scaling_group_size=4,
+            target_groups={"arn:aws:elasticloadbalancing:eu-west-1:210987654321:targetgroup/web/0123": 5},
+        )
+        for case in ("case-one", "case-two")
     )
-    text = plan_difference(old, new)
-    assert "- joined: `case-other`" in text
-    assert f"- no longer: {old.steps[0].describe()}" in text
-    assert f"- new: Stop {INSTANCE_ID}" in text
-    assert "expects: `['sg-0web', 'sg-0base']` becomes `['sg-0other']`" in text
-    assert f"- no longer: {old.reasons[0]}" in text
-    assert "- new: a new reason" in text
-    assert "- released by itself when fixed: no longer" in text
-    assert "within 60 min of the question; becomes: by `jane`; it lapses" in text
-    assert f"- runbook digest: `{old.runbook_digest}` becomes `{'f' * 64}`" in text
-    assert old.digest in text
-    assert new.digest in text
+    elsewhere = Extent(case="case-three", place="210987654321/eu-north-1")
+    text = plan_markdown(a_contain_plan(extents=(web, lone)), keys=keys_of())
+    assert under(text, "How much of what there is") == [
+        "2 of 40 running instances of environment production",
+        "2 of 4 instances of Auto Scaling group web",
+        "2 of 5 targets of target group web",
+    ]
+    apart = plan_markdown(a_contain_plan(extents=(web, elsewhere)), keys=keys_of())
+    assert under(apart, "How much of what there is") == [
+        "1 of 40 running instances of environment production (210987654321/eu-west-1)",
+        "1 of 4 instances of Auto Scaling group web (210987654321/eu-west-1)",
+        "1 of 5 targets of target group web (210987654321/eu-west-1)",
+        "1 running instance (of how many is not known) of environment unknown (210987654321/eu-north-1)",
+    ]
 
 
-def test_another_order_of_the_same_steps_is_told() -> None:
-    old = a_contain_plan()
-    new = old.model_copy(update={"steps": tuple(reversed(old.steps))})
-    assert "the steps that stay come in another order" in plan_difference(old, new)
+def test_it_says_when_the_first_change_may_be_made_and_when_that_is_next() -> None:
+    nightly = ChangeWindow(start="22:00", end="02:00", timezone="Europe/Berlin")
+    plan = a_remediate_plan(windows=(nightly,))
+    within = "The first change is made only within: daily 22:00 to 02:00 Europe/Berlin"
+    assert under(plan_markdown(plan, keys=keys_of()), "When") == [within]
+    assert under(plan_markdown(plan, keys=keys_of(), now=after(0)), "When") == [
+        within,
+        "It opens next at 2026-03-02 21:00:00 UTC, until 2026-03-03 01:00:00 UTC",
+    ]
+    assert under(plan_markdown(plan, keys=keys_of(), now=after(12 * 60)), "When") == [
+        within,
+        "It is open now, until 2026-03-03 01:00:00 UTC",
+    ]
 
 
-@pytest.mark.parametrize("name", sorted(set(Plan.model_fields) - {"revision", "previous"}))
-def test_no_part_of_a_plan_changes_unseen(name: str) -> None:
-    old = a_contain_plan()
-    other = a_remediate_plan(response="another", runbook_digest="0" * 64, releases_when_fixed=False).model_copy(
-        update={"cases": ("case-other",), "not_covered": ("else",), "cannot_be_put_back": ("else",), "runbook": "else"}
+def test_it_says_who_may_approve_and_how_they_prove_it() -> None:
+    plan = a_contain_plan(
+        extents=(Extent(case=CASE, environment="production"),),
+        approval=ApprovalRule(approvers=("jane", "joe", "jim"), quorum=2, expires_minutes=30),
     )
+    assert under(plan_markdown(plan, keys=keys_of()), "Who may approve") == [
+        "Asked for: a yes of 2 different people with the grant contain@production; only jane, joe and jim may",
+        "Proof: a one-time code, also in Slack",
+        "It lapses unless the first change is made within 30 min of the question",
+    ]
+    easier = plan.model_copy(update={"approval": ApprovalRule(slack_suffices=True), "windows": (a_window(),)})
+    assert under(plan_markdown(easier, keys=keys_of()), "Who may approve") == [
+        "Asked for: a yes of 1 person with the grant contain@production",
+        "Proof: a one-time code; in Slack the button is enough",
+        (
+            "It lapses unless the first change is made within 60 min of the question, or by the end of the window "
+            "that comes then"
+        ),
+    ]
+
+
+def test_what_is_pre_authorised_says_so_and_why() -> None:
+    plan = a_contain_plan(approval=ApprovalRule(pre_authorised="the runbook contains what is exposed"))
+    assert under(plan_markdown(plan, keys=keys_of()), "Who may approve")[0] == (
+        "Nobody is asked as long as the runbook's number for an hour is not used up: the runbook contains what is "
+        "exposed. Otherwise:"
+    )
+
+
+def test_what_changed_since_the_plan_before_is_read_first() -> None:
+    old = a_contain_plan()
+    new = old.model_copy(update={"revision": 2, "previous": old.digest, "code": "c" * 64})
+    text = plan_markdown(new, keys=keys_of(), previous=old, most_steps=60)
+    assert headings(text)[1:4] == ["What changed since revision 1", "Terms", "Why"]
+    assert f"- program: `none` becomes `{'c' * 64}`" in text
+
+
+def test_a_plan_that_only_follows_one_of_another_phase_is_not_compared_with_it() -> None:
+    remediation = a_remediate_plan()
+    text = plan_markdown(a_verify_plan(), keys=keys_of(), previous=remediation)
+    assert "What changed" not in text
+
+
+OTHERWISE = {
+    "code": "c" * 64,
+    "windows": (ChangeWindow(start="22:00", end="02:00"),),
+    "extents": (Extent(case=CASE, environment="production"),),
+    "approval": ApprovalRule(quorum=2),
+    "previous": "d" * 64,
+}
+
+
+@pytest.mark.parametrize("name", sorted(Plan.model_fields))
+def test_every_part_of_a_plan_shows_in_its_text(name: str) -> None:
+    """Beyond the digest, in which everything shows."""
+    old = a_contain_plan()
+    other = a_remediate_plan(response="another", runbook_digest="0" * 64, releases_when_fixed=False, revision=7)
+    other = other.model_copy(update={"cases": ("other",), "not_covered": ("other",), "cannot_be_put_back": ("other",)})
+    other = other.model_copy(update={"runbook": "other", **OTHERWISE})
     new = old.model_copy(update={name: getattr(other, name)})
-    assert old.digest != new.digest
-    assert "Nothing:" not in plan_difference(old, new)
+    shown = [plan_markdown(plan, keys=keys_of()).replace(plan.digest, "") for plan in (old, new)]
+    assert shown[0] != shown[1]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ApprovalRule(required=False),
+        ApprovalRule(approvers=("jane",)),
+        ApprovalRule(quorum=2),
+        ApprovalRule(slack_suffices=True),
+        ApprovalRule(pre_authorised="so it is"),
+        ApprovalRule(expires_minutes=5),
+        ApprovalRule(covered_by="e" * 64),
+    ],
+    ids=lambda rule: ", ".join(rule.model_fields_set),
+)
+def test_every_part_of_the_approval_rule_shows(changed: ApprovalRule) -> None:
+    plans = [a_contain_plan(approval=rule) for rule in (ApprovalRule(), changed)]
+    shown = [under(plan_markdown(plan, keys=keys_of()), "Who may approve") for plan in plans]
+    assert shown[0] != shown[1]
+
+
+def test_there_is_an_example_of_every_part_of_the_approval_rule() -> None:
+    assert len(ApprovalRule.model_fields) == 7
+
+
+def a_window() -> ChangeWindow:
+    return ChangeWindow(start="22:00", end="02:00")
+
+
+def under(text: str, heading: str) -> list[str]:
+    """The items of the list below a heading."""
+    body = re.split(r"^#+ ", text, flags=re.MULTILINE)
+    (found,) = [part for part in body if part.startswith(f"{heading}\n")]
+    return [line.removeprefix("- ") for line in found.split("\n") if line.startswith("- ")]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runbooks.instance import Endpoint, Rule
+from runbooks.instance import Endpoint, Instance, Rule
 from runbooks.steps.base import Role
 from tasks.gateways.ec2 import Ec2Gateway
 from tasks.gateways.ec2_rules import to_permissions, to_rules
@@ -90,10 +90,12 @@ def test_a_member_of_a_group_is_read_with_what_a_replacement_would_start_from(aw
         "minimum": 1,
         "maximum": 4,
         "desired": 2,
+        "in_service": 2,
         "protected_from_scale_in": False,
         "launch_template": built["launch_template_id"],
         "launch_template_version": "1",
         "image": built["image_id"],
+        "target_groups": (built["target_group_arn"],),
     }
     assert [(one.target_group, one.port, one.internet_facing) for one in instance.targets] == [
         (built["target_group_arn"], 443, False)
@@ -119,6 +121,30 @@ def test_a_target_behind_an_internet_facing_load_balancer_says_so(aws: AwsWorld)
     assert instance is not None
     (target,) = instance.targets
     assert (target.load_balancer, target.internet_facing) == (balancer["LoadBalancerArn"], True)
+
+
+def test_an_environment_is_counted_by_its_tag_and_only_what_runs_in_it(aws: AwsWorld):
+    others = [f"i-0{number}000000000000000" for number in range(1, 6)]
+    environments = ["prod", "prod", "production", "prod", None]
+    aws.furnish(tags={"environment": "prod", "stage": "live"})
+    for number, (one, environment) in enumerate(zip(others, environments, strict=True), 2):
+        aws.furnish(an_event(one, number), tags={"environment": environment} if environment else {})
+    aws.client("ec2", Role.CONTAIN).stop_instances(InstanceIds=[others[1]])
+
+    def sizes(*ids: str, **options: Any) -> list[int | None]:
+        found = facts(aws, *ids, **options)
+        return [found[one].environment_size for one in ids]
+
+    assert sizes(INSTANCE, others[2], others[4]) == [3, 1, None]
+    assert sizes(INSTANCE, others[0], environment_tag="stage") == [1, None]
+
+
+def test_a_target_group_says_how_many_instances_it_sends_to(aws: AwsWorld):
+    built = aws.furnish(an_event(in_group=True))
+    (registration,) = _found(facts(aws)[INSTANCE].instance).targets
+    health = aws.client("elbv2").describe_target_health(TargetGroupArn=built["target_group_arn"])
+    registered = {each["Target"]["Id"] for each in health["TargetHealthDescriptions"]}
+    assert registration.instances == len(registered) == 2
 
 
 def test_a_draining_target_is_no_registration(aws: AwsWorld):
@@ -272,3 +298,8 @@ def test_rules_survive_the_way_to_ec2_and_back():
         Rule(protocol="tcp", from_port=443, to_port=443, peer="sg-0123456789abcdef0"),
     )
     assert to_rules(reversed(to_permissions(rules))) == rules
+
+
+def _found(instance: Instance | None) -> Instance:
+    assert instance is not None
+    return instance

@@ -230,3 +230,30 @@ def test_identity_says_who_we_are(slack: SlackGateway) -> None:
         "user_id": "U0RUNBOOKS",
         "url": "http://127.0.0.1/",
     }
+
+
+def test_what_is_told_to_one_person_is_in_no_history(slack: SlackGateway, workspace: Workspace) -> None:
+    posted = slack.post("Contain i-0abc", BLOCKS, "op-1")
+
+    slack.tell("U0ALICE", "not accepted: <!channel>", posted.channel, posted.ts)
+
+    (whisper,) = workspace.whispers
+    assert (whisper.channel, whisper.user, whisper.thread_ts) == ("C0SECURITY", "U0ALICE", posted.ts)
+    assert whisper.text == "not accepted: &lt;!channel&gt;"
+    assert texts(workspace) == ["Contain i-0abc"]
+    with pytest.raises(Outside) as refused:
+        slack.tell("U0NOBODY", "x", posted.channel)
+    assert refused.value.code == "slack-user-not-in-channel"
+
+
+def test_a_modal_is_opened_once_for_a_trigger(slack: SlackGateway, workspace: Workspace) -> None:
+    view = {"type": "modal", "title": {"type": "plain_text", "text": "Approve"}, "blocks": BLOCKS}
+    trigger = workspace.trigger("U0ALICE")
+
+    slack.open_view(trigger, view)
+
+    assert {user: opened.content for user, opened in workspace.views.items()} == {"U0ALICE": view}
+    with pytest.raises(Outside) as refused:
+        slack.open_view(trigger, view)
+    assert refused.value.code == "slack-exchanged-trigger-id"
+    assert len(workspace.views) == 1

@@ -165,6 +165,35 @@ def test_a_detached_instance_is_out_of_its_group_and_comes_back(aws: AwsWorld):
     assert INSTANCE in in_group(aws)
 
 
+def test_what_returns_is_protected_from_scale_in_as_it_was_whatever_the_group_gives_it(aws: AwsWorld):
+    aws.furnish(an_event(in_group=True), auto_scaling={"protects_new": True})
+    scaling = aws.client("autoscaling", Role.CONTAIN)
+    step = DetachFromAutoScaling.model_validate(
+        {**HERE, "group": "checkout", "decrement": True, "room_to_return": True, "protected": False}
+    )
+    aws.act(step)
+    aws.sandbox.advance(60)
+    undo = step.undo
+    assert undo is not None
+    aws.act(undo)
+    (look,) = aws.look(undo)
+    assert (look.status, look.found["protected_from_scale_in"]) == ("half-done", True)
+    assert look.detail == "it is attached, and its scale-in protection is on, as checkout gives it"
+    aws.forget_everything()
+    aws.act(undo)
+    (look,) = aws.look(undo)
+    assert (look.status, look.found["protected_from_scale_in"]) == ("as-left", False)
+    assert aws.calls(mutating=True)[-2:] == ["autoscaling:AttachInstances", "autoscaling:SetInstanceProtection"]
+
+    scaling.update_auto_scaling_group(AutoScalingGroupName="checkout", NewInstancesProtectedFromScaleIn=False)
+    scaling.set_instance_protection(AutoScalingGroupName="checkout", InstanceIds=[INSTANCE], ProtectedFromScaleIn=True)
+    (look,) = aws.look(undo)
+    assert (look.status, look.detail) == (
+        "as-left",
+        "somebody else set its scale-in protection to on, and it is left so",
+    )
+
+
 def test_a_group_without_room_says_so_and_those_that_return_together_share_it(aws: AwsWorld):
     size = {"minimum": 0, "desired": 2, "maximum": 3}
     aws.furnish(an_event(in_group=True), auto_scaling=size)

@@ -26,7 +26,7 @@ from tasks.gateways.ledger import Ledger
 from tasks.settings import settings
 
 KEY = "a-key-of-32-characters-for-tests"
-EVENTS = Path(__file__).parents[1] / "events"
+EVENTS = Path(__file__).parents[2] / "events"
 FINDING = (EVENTS / "ec2_package_event.json").read_bytes()
 Sender = Callable[..., httpx.Response]
 

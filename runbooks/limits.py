@@ -1,0 +1,99 @@
+"""Blast radius: how much may be under way at the same time, and within an hour.
+
+A share is counted over everything that this system has under way, whichever response it belongs to. One case is always
+within a share, or a lone instance could never be helped; where a size is not known, one at a time is all there may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from runbooks.definition import Limits
+from runbooks.plan import Extent, Phase, Plan
+
+LIMITED = (Phase.CONTAIN, Phase.REMEDIATE)
+"""Phases whose plans take something away from those who use it; looking and putting back always may run."""
+HOUR_SECONDS = 3600
+
+_EVERYTHING = 100
+"""Percent: a share of this is no limit."""
+
+
+def exceeded(
+    limits: Limits, wanted: Sequence[Extent], under_way: Sequence[Extent] = (), last_hour: Sequence[Extent] = ()
+) -> str | None:
+    """Which limit beginning on these cases would exceed, with its value and the count; None when they may begin.
+
+    Args:
+        under_way: what has begun, in any response, and has not ended.
+        last_hour: what has begun within the last hour, ended or not.
+    """
+    return next(_reasons(limits, wanted, (*under_way, *wanted), (*last_hour, *wanted)), None)
+
+
+def extents_of(plan: Plan) -> tuple[Extent, ...]:
+    """How much of what there is each case of the plan is; a case of which it says nothing is of unknown extent."""
+    known = {each.case: each for each in plan.extents}
+    return tuple(known.get(case, Extent(case=case)) for case in plan.cases)
+
+
+def allowed(percent: int, size: int | None) -> int:
+    """How many of so many may be under way at the same time."""
+    return 1 if size is None else max(1, percent * size // 100)
+
+
+def _reasons(
+    limits: Limits, wanted: Sequence[Extent], together: Sequence[Extent], in_the_hour: Sequence[Extent]
+) -> Iterator[str]:
+    if (count := _cases(together)) > limits.maximum_cases_at_once:
+        yield f"{count} cases would be under way together, and maximum_cases_at_once is {limits.maximum_cases_at_once}"
+    if (count := _cases(in_the_hour)) > limits.maximum_cases_per_hour:
+        yield f"{count} cases would begin within an hour, and maximum_cases_per_hour is {limits.maximum_cases_per_hour}"
+    for name, parts in _SHARES.items():
+        percent = int(getattr(limits, name))
+        if percent < _EVERYTHING:
+            yield from _share(
+                name, percent, [parts(each) for each in wanted], [(each, parts(each)) for each in together]
+            )
+
+
+def _share(
+    name: str, percent: int, wanted: Sequence[Mapping[str, int | None]], together: Sequence[tuple[Extent, _Parts]]
+) -> Iterator[str]:
+    """The wholes of one kind of which too much would be under way; of a size that was read twice the smaller counts."""
+    for whole in dict.fromkeys(whole for each in wanted for whole in each):
+        sizes = [each[whole] for each in wanted if whole in each]
+        known = [size for size in sizes if size is not None]
+        size = min(known) if len(known) == len(sizes) else None
+        count = _cases([each for each, parts in together if whole in parts])
+        if count > (most := allowed(percent, size)):
+            of = "an unknown number" if size is None else str(size)
+            yield f"{count} of {of} in {whole} would be under way together, and {name} ({percent} %) allows {most}"
+
+
+def _cases(extents: Sequence[Extent]) -> int:
+    return len({each.case for each in extents})
+
+
+_Parts = Mapping[str, int | None]
+
+
+def _environment(extent: Extent) -> _Parts:
+    return {f"environment {extent.environment} of {extent.place}": extent.environment_size}
+
+
+def _auto_scaling_group(extent: Extent) -> _Parts:
+    group = extent.auto_scaling_group
+    return {f"Auto Scaling group {group} of {extent.place}": extent.auto_scaling_group_size} if group else {}
+
+
+def _target_groups(extent: Extent) -> _Parts:
+    return {f"target group {arn}": size for arn, size in extent.target_groups.items()}
+
+
+_SHARES = {
+    "maximum_share_of_auto_scaling_group": _auto_scaling_group,
+    "maximum_share_of_target_group": _target_groups,
+    "maximum_share_of_environment": _environment,
+}
+"""Limit -> the wholes that a case is a part of, with their sizes."""

@@ -1,0 +1,48 @@
+"""How much of what there is a plan touches: counted by the limits, shown to the approver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runbooks.definition import Runbook
+from runbooks.errors import LimitExceeded
+from runbooks.instance import AutoScalingMembership, InstanceFacts
+from runbooks.limits import exceeded
+from runbooks.plan import Extent
+from runbooks.triage import Assessment
+
+UNKNOWN = "unknown"
+"""The environment of an instance without the runbook's tag."""
+
+
+def extents(runbook: Runbook, assessments: Sequence[Assessment]) -> tuple[Extent, ...]:
+    """How much of its environment and its groups each case is.
+
+    Raises:
+        LimitExceeded: together they can never begin, for they alone are more than the runbook's limits allow.
+    """
+    found = tuple(_extent(runbook, each.case, each.facts.resource) for each in assessments)
+    if (reason := exceeded(runbook.limits, found)) is not None:
+        raise LimitExceeded(f"{reason}, in {runbook.name}")
+    return found
+
+
+def _extent(runbook: Runbook, case: str, facts: InstanceFacts) -> Extent:
+    instance = facts.instance
+    if instance is None:
+        return Extent(case=case)
+    group = instance.auto_scaling
+    return Extent(
+        case=case,
+        place=f"{instance.account}/{instance.region}",
+        environment=instance.tags.get(runbook.limits.environment_tag) or UNKNOWN,
+        environment_size=facts.environment_size,
+        auto_scaling_group=group.group if group else None,
+        auto_scaling_group_size=_size(group) if group else 0,
+        target_groups={each.target_group: each.instances for each in instance.targets},
+    )
+
+
+def _size(group: AutoScalingMembership) -> int:
+    """How many there are to take from: as many as are wanted, or fewer while some are missing."""
+    return group.desired if group.in_service is None else min(group.desired, group.in_service)

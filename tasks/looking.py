@@ -1,0 +1,64 @@
+"""What a look shows against what the ledger leads us to expect: a surprise is not believed at first sight.
+
+Reads of AWS are eventually consistent: for a while a look may show the world as it was before our own last change (EC2
+API reference, "Ensuring idempotency and eventual consistency"). Believed at once, that would send a call again whose
+answer was lost, take our own change for somebody else's, or leave undone what seems to be undone already. So a look
+that surprises is believed only some seconds after the response's last change, and when a second look agrees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from runbooks.history import ResponseHistory
+from runbooks.plan import Plan
+from runbooks.records import Intent, Outcome
+from runbooks.steps import AnyStep
+from tasks.gateways.actions.base import Action, Look
+
+SHOWS_WITHIN = timedelta(seconds=6)
+"""How long AWS is given to show a change. It promises no bound; this is within what a run waits in place."""
+NOT_BELIEVED = "AWS may not show yet what was done last; looking again"
+
+
+def not_believed(
+    action: Action,
+    steps: Sequence[AnyStep],
+    looks: Mapping[str, Look],
+    history: ResponseHistory,
+    plan: Plan,
+    now: datetime,
+) -> set[str]:
+    """The keys of the steps whose looks are not to be believed yet.
+
+    Raises:
+        Outside: AWS did not answer the second look.
+    """
+    surprising = [step for step in steps if _surprises(looks[step.key], history, plan, step)]
+    last = _last_change(history)
+    if not surprising or (last is not None and now - last < SHOWS_WITHIN):
+        return {step.key for step in surprising}
+    again = action.look(surprising, {step.key: plan.operation(step) for step in plan.steps})
+    return {step.key for step in surprising if again[step.key].status != looks[step.key].status}
+
+
+def _surprises(look: Look, history: ResponseHistory, plan: Plan, step: AnyStep) -> bool:
+    begun = plan.operation(step) in history.intents
+    match look.status:
+        case "as-expected":
+            return begun
+        case "as-left":
+            return not begun and not step.follows
+        case "drifted" | "failed":
+            return True
+        case _:
+            return False
+
+
+def _last_change(history: ResponseHistory) -> datetime | None:
+    """When a change of this response was last begun or ended."""
+    for dated in reversed(history.entries):
+        if isinstance(dated.record, Intent | Outcome) and dated.record.digest is not None:
+            return dated.at
+    return None

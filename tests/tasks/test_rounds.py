@@ -1,0 +1,295 @@
+"""Planned and asked about again: only what moved, with the difference, a few times, while the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+
+from runbooks.case import response_stream
+from runbooks.errors import Refused
+from runbooks.plan import Phase, Plan
+from runbooks.records import ApprovalAsked, PhaseEnded
+from runbooks.steps import SwapSecurityGroups
+from runbooks.telling.plan_text import plan_markdown
+from tasks import run as runs
+from tasks.acting import carry_out_stage, end_phase
+from tasks.planning import make_plan
+from tasks.program import code_digest
+from tasks.rounds import left_behind, settled
+from tests.runbooks.signatures import answered, made
+from tests.tasks.conftest import OpenHouse
+from tests.tasks.contained import OTHER, furnished
+from tests.tasks.gateways.aws_world import INSTANCE, ROLE_ARN, an_event
+from tests.tasks.halts import product_run, services
+from tests.tasks.harness import House, Run, of_kind
+
+STARTS_WITHIN_SECONDS = 180
+Meddling = Callable[[Plan], None]
+Answering = Callable[[Plan], str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect() -> Iterator[None]:
+    """Where tasks of ours report themselves; here they belong to no flow run."""
+    alone = temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"})
+    with alone, prefect_test_harness(server_startup_timeout=STARTS_WITHIN_SECONDS):
+        yield
+
+
+class Playing:
+    """A phase as its flow plays it, with the product's own tasks, answered by the test."""
+
+    def __init__(self, house: House, folder: Path) -> None:
+        self.house = house
+        self.have = services(house.ledger, home=folder, role_arn=ROLE_ARN)
+        vars(self.have)["now"] = house.now
+        self.asked: list[Plan] = []
+        self.begin()
+
+    def begin(self) -> Run:
+        """Another run takes the response over, and triages what is not triaged yet."""
+        self.run = self.house.take_over(after_a_death=True) if self.house.response else self.house.start()
+        self.run.assessments()
+        return self.run
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        made_run = product_run(self.have, self.run)
+        vars(made_run)["runbook"] = self.house.runbook
+        token = runs._current.set(made_run)
+        try:
+            yield
+        finally:
+            runs._current.reset(token)
+
+    def phase(
+        self, phase: Phase, meddle: Meddling = lambda plan: None, answer: Answering = lambda plan: "approved"
+    ) -> PhaseEnded:
+        """The flow's own loop; `meddle` is called with each plan once it is approved, `answer` gives each answer."""
+        with self.running():
+            while (ended := settled(phase)) is None:
+                plan = make_plan(phase)
+                if not plan.steps:
+                    end_phase(plan, "not-needed")
+                    continue
+                self.asked.append(plan)
+                said = answer(plan)
+                self.answered(plan, said)
+                if said != "approved":
+                    end_phase(plan, said)
+                    continue
+                meddle(plan)
+                self.carry_out(plan)
+                end_phase(plan)
+        return ended
+
+    def answered(self, plan: Plan, answer: str) -> None:
+        now = self.house.now()
+        asked = ApprovalAsked(digest=plan.digest, attempt=1, expires_at=now + timedelta(hours=1), flow_run="run")
+        self.house.ledger.append(response_stream(self.house.response), asked, *answered(plan, answer, at=now))
+
+    def carry_out(self, plan: Plan) -> None:
+        for number, stage in enumerate(plan.stages()):
+            while not carry_out_stage(plan, number, stage[0].kind).finished:
+                self.run.wait()
+
+    def case_of(self, instance: str) -> str:
+        return next(case for case, key in self.run.keys.items() if key.resource_id == instance)
+
+
+@pytest.fixture
+def playing(open_house: OpenHouse, tmp_path: Path) -> Playing:
+    """Two instances about to be contained."""
+    house = furnished(open_house)
+    house.furnish(an_event(OTHER, 2))
+    return Playing(house, tmp_path)
+
+
+def swaps(plan: Plan, case: str) -> list[SwapSecurityGroups]:
+    stage = of_kind(plan, "swap-security-groups")
+    return [step for step in stage if isinstance(step, SwapSecurityGroups) and step.cases == (case,)]
+
+
+def somebody_swaps(playing: Playing, *revisions: int) -> Meddling:
+    """After these plans were approved somebody puts the other instance's interfaces into another group."""
+    theirs = playing.case_of(OTHER)
+
+    def meddle(plan: Plan) -> None:
+        if plan.revision in revisions:
+            stranger = playing.house.make_group(f"of-somebody-else-{plan.revision}")
+            for step in swaps(plan, theirs):
+                playing.house.set_groups(step.target.id, [stranger])
+
+    return meddle
+
+
+# --- drift -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_case_that_drifted_is_asked_about_again_alone_while_the_other_went_on(playing: Playing):
+    ended = playing.phase(Phase.CONTAIN, somebody_swaps(playing, 1))
+
+    first, second = playing.asked
+    theirs = playing.case_of(OTHER)
+    assert (set(first.cases), second.cases) == (set(playing.run.cases), (theirs,))
+    assert (second.revision, second.previous) == (2, first.digest)
+    (stranger,) = {group for step in swaps(second, theirs) for group in step.expects}
+    assert second.reasons[0].startswith("planned again: revision 1 did not find what it expected: Interface eni-")
+    assert stranger in second.reasons[0]
+    assert ended.result == "done"
+    history = playing.house.history()
+    assert {history.step_outcomes(first)[step.key].status for step in swaps(first, theirs)} == {"drifted"}
+    assert {outcome.status for outcome in history.step_outcomes(second).values()} <= {"done", "already-done"}
+    assert left_behind(history, second) == {}
+
+
+def test_the_question_shows_what_changed(playing: Playing):
+    playing.phase(Phase.CONTAIN, somebody_swaps(playing, 1))
+    first, second = playing.asked
+    text = plan_markdown(second, keys=playing.run.keys, previous=first)
+    assert "What changed since revision 1" in text
+    assert f"- left: `{playing.case_of(INSTANCE)}`" in text
+    for step in swaps(second, playing.case_of(OTHER)):
+        assert f"becomes `{list(step.expects)}`" in text
+
+
+def test_what_the_plan_itself_changed_before_is_no_drift(playing: Playing):
+    ended = playing.phase(Phase.CONTAIN)
+    assert ended.result == "done"
+    assert len(playing.asked) == 1
+
+
+def test_it_is_asked_about_again_a_few_times_and_then_a_person_looks(playing: Playing):
+    ended = playing.phase(Phase.CONTAIN, somebody_swaps(playing, 1, 2, 3))
+    assert [plan.revision for plan in playing.asked] == [1, 2, 3]
+    assert ended.result == "partial", "the other instance is contained"
+    assert set(left_behind(playing.house.history(), playing.asked[-1])) == {playing.case_of(OTHER)}
+
+
+def test_a_no_to_what_drifted_takes_nothing_from_the_others(playing: Playing):
+    def answer(plan: Plan) -> str:
+        return "approved" if plan.revision == 1 else "rejected"
+
+    ended = playing.phase(Phase.CONTAIN, somebody_swaps(playing, 1), answer)
+
+    assert [plan.revision for plan in playing.asked] == [1, 2]
+    assert ended.result == "partial"
+    theirs, ours = playing.case_of(OTHER), playing.case_of(INSTANCE)
+    first = playing.asked[0]
+    left = {playing.house.groups_of(step.target.id)[0] for step in swaps(playing.asked[1], theirs)}
+    assert left == {step.expects[0] for step in swaps(playing.asked[1], theirs)}
+    assert all(playing.house.groups_of(step.target.id) != list(step.expects) for step in swaps(first, ours))
+
+
+def test_where_nothing_can_be_planned_for_what_drifted_the_others_go_on_and_it_is_written_down(playing: Playing):
+    def ends_it(plan: Plan) -> None:
+        playing.house.client("ec2").terminate_instances(InstanceIds=[OTHER])
+
+    ended = playing.phase(Phase.CONTAIN, ends_it)
+
+    assert len(playing.asked) == 1, "there is nothing to ask about"
+    assert ended.result == "partial"
+    nothing = playing.house.history().plan(Phase.CONTAIN)
+    assert nothing is not None
+    assert (nothing.revision, nothing.steps, nothing.cases) == (2, (), (playing.case_of(OTHER),))
+    assert nothing.reasons[1] == "triage left no case to act on"
+
+
+def test_one_that_drifted_wholly_ends_as_its_last_plan_did(playing: Playing):
+    everyone = list(playing.run.cases)
+
+    def meddle(plan: Plan) -> None:
+        stranger = playing.house.make_group(f"of-somebody-else-{plan.revision}")
+        for case in everyone:
+            for step in swaps(plan, case):
+                playing.house.set_groups(step.target.id, [stranger])
+
+    def answer(plan: Plan) -> str:
+        return "approved" if plan.revision == 1 else "rejected"
+
+    ended = playing.phase(Phase.CONTAIN, meddle, answer)
+    assert ended.result == "rejected"
+    assert set(playing.asked[1].cases) == set(everyone)
+
+
+def test_a_run_that_starts_over_in_the_middle_plans_nothing_twice(playing: Playing):
+    meddle = somebody_swaps(playing, 1)
+    with playing.running():
+        first = make_plan(Phase.CONTAIN)
+        playing.answered(first, "approved")
+        meddle(first)
+        playing.carry_out(first)
+        end_phase(first)
+        second = make_plan(Phase.CONTAIN)
+    playing.begin()
+    with playing.running():
+        assert settled(Phase.CONTAIN) is None
+        assert make_plan(Phase.CONTAIN) == second
+    ended = playing.phase(Phase.CONTAIN)
+    assert playing.asked == [second]
+    assert ended.result == "done"
+
+
+# --- code and runbook ------------------------------------------------------------------------------------------------
+
+
+def test_the_plan_carries_the_program_that_made_it(playing: Playing):
+    with playing.running():
+        plan = make_plan(Phase.CONTAIN)
+        assert plan.code == code_digest()
+        assert make_plan(Phase.CONTAIN) == plan
+
+
+def written_by_another_program(playing: Playing) -> Plan:
+    with playing.running():
+        plan = make_plan(Phase.CONTAIN).model_copy(update={"code": "0" * 64, "revision": 2})
+    playing.run.journal.write(made(plan))
+    return plan
+
+
+def test_code_that_changed_before_the_first_change_asks_again_and_says_so(playing: Playing):
+    before = written_by_another_program(playing)
+    playing.answered(before, "approved")
+    with playing.running():
+        plan = make_plan(Phase.CONTAIN)
+    assert (plan.revision, plan.previous, plan.code) == (3, before.digest, code_digest())
+    assert plan.reasons[0] == "planned again: this program has changed since revision 2"
+    assert plan.steps == before.steps
+    assert plan.digest not in playing.house.history().decisions
+
+
+def test_code_that_changed_after_the_first_change_carries_the_plan_to_its_end(playing: Playing):
+    before = written_by_another_program(playing)
+    (step, *_), *_ = before.stages()
+    playing.run.journal.write(
+        playing.run.journal.intend(before.operation(step), step.kind, step.key, {}, before.digest)
+    )
+    with playing.running():
+        assert make_plan(Phase.CONTAIN) == before
+
+
+def test_a_runbook_that_changed_before_the_first_change_asks_again_and_says_so(playing: Playing):
+    with playing.running():
+        before = make_plan(Phase.CONTAIN)
+    runbook = playing.house.runbook
+    playing.house.runbook = runbook.model_copy(
+        update={"contain": runbook.contain.model_copy(update={"snapshots": False})}
+    )
+    with playing.running():
+        plan = make_plan(Phase.CONTAIN)
+    assert plan.previous == before.digest
+    assert plan.reasons[0] == f"planned again: runbook {runbook.name} has changed since revision 1"
+    assert {step.kind for step in before.steps} - {step.kind for step in plan.steps} == {"create-snapshots"}
+
+
+def test_what_cannot_be_planned_at_all_is_refused(playing: Playing):
+    limits = playing.house.runbook.limits.model_copy(update={"maximum_cases": 1})
+    playing.house.runbook = playing.house.runbook.model_copy(update={"limits": limits})
+    with playing.running(), pytest.raises(Refused):
+        make_plan(Phase.CONTAIN)
