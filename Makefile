@@ -11,11 +11,11 @@ MAKEFLAGS += --no-print-directory
 PYTEST := .venv/bin/pytest
 ARGS ?=
 
-.PHONY: help demo test check format
+.PHONY: help demo test check format crash-matrix reversibility tamperings bench
 .SUFFIXES:
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | while IFS='	' read -r name text; do printf '%-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
 demo: .venv/.runtime ## Show a finding on its way to a proven fix, with no account: make demo ARGS="--json"
 	@.venv/bin/runbooks demo $(ARGS)
@@ -29,6 +29,18 @@ check: .venv/.development ## Everything CI asks for: format, lint, types, import
 	.venv/bin/pyright
 	.venv/bin/lint-imports
 	@$(MAKE) test
+
+crash-matrix: .venv/.development ## Break the playbook at every point, and bring it home: make crash-matrix ARGS="--sample 50"
+	@.venv/bin/python -m tests.crash_matrix $(ARGS)
+
+reversibility: .venv/.development ## Contain and release a thousand generated instances, and compare
+	@.venv/bin/python -m tests.tasks.reversibility $(ARGS)
+
+tamperings: .venv/.development ## Ten thousand random tamperings with the record, each to be found
+	@TAMPERINGS=10000 $(PYTEST) -o timeout=3000 tests/tasks/test_tampering.py $(ARGS)
+
+bench: .venv/.development ## What the audit costs: entries, seconds, memory
+	@.venv/bin/python -m benchmarks.audit $(ARGS)
 
 format: .venv/.development ## Format, and mend what the linter can mend
 	.venv/bin/ruff format .

@@ -1,8 +1,9 @@
-"""IAM policies of the four roles, from what the steps say they need: `python -m deployments.iam_policies`.
+"""IAM policies of the roles, from what the steps say they need: `python -m deployments.iam_policies`.
 
 Looking is always done under the read role; only the call that changes something leaves under the role of its step. So
 a step's reading permissions go to `read`, and the others to the role it acts under. What release puts back goes to
-`restore`. A test holds `READ_BY_GATEWAYS` to the calls that the gateways make.
+`restore`. A test holds `READ_BY_GATEWAYS` to the calls that the gateways make. The `audit` role, in the account of the
+anchor, keeps checkpoints and signs them; no step acts under it.
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ READ_BY_GATEWAYS = (
     "ssm:ListInventoryEntries",
 )
 """What the gateways read, for triage, for looking and for the verdict."""
+AUDIT = "audit"
+"""The role that `RUNBOOKS_ANCHOR_ACCOUNT` is entered with."""
+ANCHORING = ("s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectRetention")
+"""What keeping checkpoints in a bucket with Object Lock needs. Nothing that deletes or shortens is among it."""
+SIGNING = ("kms:GetPublicKey", "kms:Sign")
+ANCHOR_BUCKET = "remediation-runbooks-anchor"
 BUCKET = "remediation-runbooks-*"
 """The names that the default of RUNBOOKS_PACKAGE_BUCKET gives."""
 
@@ -95,6 +102,17 @@ def policy(role: Role, bucket: str = BUCKET) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in statements]}
 
 
+def audit_policy(bucket: str = ANCHOR_BUCKET) -> dict[str, Any]:
+    """The permissions policy of the audit role, for an anchor in this bucket."""
+    arn = f"arn:aws:s3:::{bucket}"
+    statements = (
+        {"Sid": "Checkpoints", "Action": [*ANCHORING], "Resource": f"{arn}/*"},
+        {"Sid": "FindCheckpoints", "Action": ["s3:ListBucketVersions"], "Resource": arn},
+        {"Sid": "SignCheckpoints", "Action": [*SIGNING], "Resource": "arn:aws:kms:*:*:key/*"},
+    )
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in statements]}
+
+
 def markdown() -> str:
     """The tables of docs/iam.md."""
     return "\n".join(_lines())
@@ -103,14 +121,15 @@ def markdown() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the policies as JSON, all or one role's."""
     parser = argparse.ArgumentParser(prog="python -m deployments.iam_policies", description=main.__doc__)
-    parser.add_argument("role", nargs="?", choices=[role.value for role in Role], help="only this role's")
+    parser.add_argument("role", nargs="?", choices=[*(role.value for role in Role), AUDIT], help="only this role's")
     parser.add_argument("--bucket", default=BUCKET, help="the bucket for lists of packages (default: %(default)s)")
+    parser.add_argument("--anchor-bucket", default=ANCHOR_BUCKET, help="the anchor's bucket (default: %(default)s)")
     parser.add_argument("--markdown", action="store_true", help="the tables of docs/iam.md instead")
     chosen = parser.parse_args(arguments)
     if chosen.markdown:
         sys.stdout.write(markdown() + "\n")
         return 0
-    policies = {role.value: policy(role, chosen.bucket) for role in Role}
+    policies = {role.value: policy(role, chosen.bucket) for role in Role} | {AUDIT: audit_policy(chosen.anchor_bucket)}
     sys.stdout.write(json.dumps(policies[chosen.role] if chosen.role else policies, indent=2) + "\n")
     return 0
 
@@ -132,6 +151,10 @@ def _lines() -> Iterator[str]:
         yield from (f"## {role.value}", "", "| action | needed for |", "|---|---|")
         yield from (f"| `{action}` | {_needed_for(action, role)} |" for action in actions(role))
         yield ""
+    yield from (f"## {AUDIT}", "", "| action | needed for |", "|---|---|")
+    yield from (f"| `{action}` | keeping checkpoints |" for action in (*ANCHORING, "s3:ListBucketVersions"))
+    yield from (f"| `{action}` | signing checkpoints with a KMS key |" for action in SIGNING)
+    yield ""
 
 
 def _needed_for(action: str, role: Role) -> str:

@@ -88,6 +88,8 @@ class Local:
         return {
             **inherited(without=NOT_INHERITED),
             **prefect_environment(self.folder, f"{self.prefect}/api"),
+            # The sweep is a process here: the scheduled one would start a process every thirty seconds for nothing.
+            "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
             "AWS_ENDPOINT_URL": self.aws,
             "AWS_ACCESS_KEY_ID": "sandbox",
             "AWS_SECRET_ACCESS_KEY": "sandbox",

@@ -38,22 +38,21 @@ class ApprovalForm(RunInput):
 
     decision: Literal["approve", "reject"] = Field(
         title="Decision",
-        description="approve: the steps above, and nothing else. reject: none of them, and a person takes over. "
         # In the Prefect UI of version 1 a click into the middle of a choice opens it and closes it again.
-        "The arrows at the right open it.",
+        description="approve: the steps above, and no others; reject: none. The arrows at the right open it.",
         json_schema_extra={"position": 0},
     )
     approver: str = Field(
         default="",
         title="Approver",
-        description="Your name, as you are registered. Without it this is no answer, and you are asked again.",
+        description="Your name, as you are registered; without it this is no answer",
         max_length=120,
         json_schema_extra={"position": 1},
     )
     one_time_code: str = Field(
         default="",
         title="One-time code",
-        description="The six digits that your authenticator shows now. Each code counts once.",
+        description="The six digits that your authenticator shows now",
         max_length=20,
         json_schema_extra={"position": 2},
     )

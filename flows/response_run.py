@@ -10,11 +10,12 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from runbooks.errors import Halted, LeaseLost, Refused, RunbooksError
+from runbooks.errors import Halted, LeaseLost, Refused, RunbooksError, Unsafe
 from runbooks.history import HALTED
 from runbooks.records import Purpose, ResponseEnded
 from tasks import patience
 from tasks.run import current, not_now, open_response, running
+from tasks.safety import require_safe
 from tasks.write_up import hand_over
 
 
@@ -48,8 +49,7 @@ async def response_run(
             return Completed(name=ended.result.capitalize(), message=ended.reason)
     except LeaseLost as lost:
         get_run_logger().warning("This run stops here: %s", lost.detail)
-        if lost.code == "lease-held":
-            not_now(response, attempt, lost.detail)
+        not_now(response, attempt, lost)
         return Completed(name="Overtaken", message=lost.detail)
 
 
@@ -58,6 +58,7 @@ async def _played(playbook: Callable[[], Awaitable[ResponseEnded]]) -> ResponseE
     try:
         if (stuck := patience.exhausted(current())) is not None:
             return hand_over("failed", stuck)
+        require_safe(current().services)
         return await _answered(playbook)
     except LeaseLost as lost:
         if lost.code != "lease-held":
@@ -73,7 +74,7 @@ async def _played(playbook: Callable[[], Awaitable[ResponseEnded]]) -> ResponseE
 async def _answered(playbook: Callable[[], Awaitable[ResponseEnded]]) -> ResponseEnded:
     try:
         return await playbook()
-    except (LeaseLost, Halted):
+    except (LeaseLost, Halted, Unsafe):
         raise
     except Refused as refused:
         return hand_over(refused.code, refused.detail)

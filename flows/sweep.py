@@ -12,6 +12,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from tasks.flow_runs import cancel_stuck
+from tasks.safety import require_safe
 from tasks.services import services
 from tasks.sweep import sweep as pass_over
 
@@ -22,7 +23,9 @@ STUCK_SECONDS = 300
 @flow(name="sweep", persist_result=False)
 async def sweep() -> State:
     """One pass: drain the inbox, start, wake and restart runs, expire approvals and remind of them, look again."""
-    swept = await pass_over(services())
+    have = services()
+    require_safe(have)
+    swept = await pass_over(have)
     words = swept.words or "nothing to do"
     logger = get_run_logger()
     (logger.warning if swept.troubles else logger.info)(words)

@@ -3,7 +3,7 @@
 An entry's hash is SHA-256 over the RFC 8785 canonical JSON of everything else in it. Streams (one case, one response,
 the system) are chains of their own. A chain alone cannot show that its end was cut off: the head (sequence and hash of
 the last entry) is stored apart and compared. Whoever can write entries and heads can make both anew: what shows that is
-in `runbooks.audit`.
+in `runbooks.audit` and `runbooks.tampering`.
 """
 
 from __future__ import annotations

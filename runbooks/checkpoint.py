@@ -99,7 +99,12 @@ class Anchored(NamedTuple):
 
 
 def make_checkpoint(
-    origin: str, tree: Range, places: Sequence[Place], heads: Mapping[str, Head] | None, at: datetime, signer: CheckpointSigner
+    origin: str,
+    tree: Range,
+    places: Sequence[Place],
+    heads: Mapping[str, Head] | None,
+    at: datetime,
+    signer: CheckpointSigner,
 ) -> Anchored:
     """The signed checkpoint over what is in the tree.
 

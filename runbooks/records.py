@@ -208,6 +208,8 @@ class Intent(Model):
     epoch: int
     original: dict[str, Any] = Field(default_factory=dict)
     """The live state read immediately before, from which it can be put back."""
+    signature: str = ""
+    """Of a step's intent: it spends the plan's approval, which then expires no more."""
 
 
 class Outcome(Model):
@@ -256,7 +258,10 @@ class ResponseEnded(Model):
 
 
 class SetAsideRecord(Model):
-    """A delivery, or a part of one, that nothing acts upon; the payload stays in the inbox."""
+    """What nothing acts upon: a delivery or a part of one, whose payload stays in the inbox; a request that was refused.
+
+    In a response's own stream: a plan that may not run.
+    """
 
     kind: Literal["set-aside"] = "set-aside"
     delivery: str | None

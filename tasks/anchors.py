@@ -54,7 +54,10 @@ def checkpoint_signer(chosen: Settings, *, make: bool = False) -> CheckpointSign
     if chosen.checkpoint_key is not None:
         return OwnKey(read_key(chosen.checkpoint_key.get_secret_value()))
     if make and chosen.checkpoint_key_file is None:
-        make_key_file(_key_file(chosen))
+        try:
+            make_key_file(_key_file(chosen))
+        except OSError as error:
+            raise InvalidSetting(f"no key can be made at {_key_file(chosen)}: {error.strerror}") from error
     return OwnKey(read_key_file(_key_file(chosen)))
 
 

@@ -13,7 +13,7 @@ from runbooks.case import APPROVERS_STREAM, response_stream
 from runbooks.errors import NotApproved
 from runbooks.history import ResponseHistory
 from runbooks.plan import Phase, Plan
-from runbooks.records import AnswerGiven, Decision, PlanMade
+from runbooks.records import AnswerGiven, Decision, Intent, PlanMade
 from runbooks.registry import Registry
 from runbooks.signing import Signer
 from runbooks.weighing import is_starter
@@ -57,7 +57,7 @@ def authorise(history: ResponseHistory, plan: Plan, now: datetime, trust: Trust)
         raise NotApproved(f"plan {plan.short_digest} is not approved")
     if not trust.signer.verifies(response_stream(plan.response), decision):
         raise NotApproved(f"the decision on plan {plan.short_digest} in the ledger is forged", code="forged")
-    spent = history.spent(digest)
+    spent = has_begun(history, plan, trust.signer)
     if not spent and plan.code and plan.code != trust.code:
         raise NotApproved(f"plan {plan.short_digest} was made by another version of this program", code="code-changed")
     match decision.channel:
@@ -69,6 +69,13 @@ def authorise(history: ResponseHistory, plan: Plan, now: datetime, trust: Trust)
             answers = _answers_for(history, plan, decision, trust)
             if not spent:
                 _still_holds(history, plan, answers, now, trust)
+
+
+def has_begun(history: ResponseHistory, plan: Plan, signer: Signer) -> bool:
+    """Whether the plan's first change has been made, which spends its approval. Only an intent of our own says so."""
+    stream = response_stream(plan.response)
+    intents = (each.record for each in history.entries if isinstance(each.record, Intent))
+    return any(each.digest == plan.digest and signer.verifies(stream, each) for each in intents)
 
 
 def _is_ours(history: ResponseHistory, plan: Plan, trust: Trust) -> None:

@@ -26,16 +26,17 @@ from functools import partial
 from itertools import takewhile
 from typing import Literal
 
+from runbooks.case import response_stream
 from runbooks.definition import Limits
-from runbooks.errors import AnswerLost, Halted, Outside, Throttled
+from runbooks.errors import AnswerLost, Halted, NotApproved, Outside, Throttled
 from runbooks.history import FINISHED, HALTED, ResponseHistory
 from runbooks.limits import LIMITED, exceeded, extents_of
 from runbooks.plan import Plan
-from runbooks.records import Admitted, Intent, Outcome, Record, Waiting
+from runbooks.records import Admitted, Intent, Outcome, Record, SetAsideRecord, Waiting
 from runbooks.steps import AnyStep
 from runbooks.telling.words import moment
 from runbooks.windows import closed_until
-from tasks.authority import Trust, authorise
+from tasks.authority import Trust, authorise, has_begun
 from tasks.gateways.actions.base import Action, Look
 from tasks.journal import Journal
 from tasks.looking import NOT_BELIEVED, not_believed
@@ -116,7 +117,7 @@ class Executor:
             LeaseLost: another run has taken the response over.
         """
         history = self._journal.history()
-        authorise(history, plan, self._now, self._trust)
+        self._authorise(history, plan)
         self._held = self._held or self._kept_out(history, plan)
         self._spared = self._under_protection(history, plan, stage)
         fallen = fallen_out(history, plan) | self._spared
@@ -152,9 +153,18 @@ class Executor:
             elif outcome is None and waited_for:
                 self._end(plan, step, "failed", "it could not be begun in the time that the runbook allows")
 
+    def _authorise(self, history: ResponseHistory, plan: Plan) -> None:
+        try:
+            authorise(history, plan, self._now, self._trust)
+        except NotApproved as refusal:
+            what = f"plan {plan.short_digest}"
+            self._journal.write(SetAsideRecord(delivery=None, code=refusal.code, what=what, reason=refusal.detail))
+            raise
+
     def _kept_out(self, history: ResponseHistory, plan: Plan) -> _Held | None:
         """Let the plan in, once, before its first change; what takes nothing away is not counted."""
-        opens = None if history.spent(plan.digest) else closed_until(plan.windows, self._now)
+        begun = has_begun(history, plan, self._trust.signer)
+        opens = None if begun else closed_until(plan.windows, self._now)
         if opens is not None:
             return _Held("window", f"its change window opens at {moment(opens)}", opens)
         if plan.phase not in LIMITED or plan.digest in history.admitted:
@@ -234,13 +244,13 @@ class Executor:
                 waiting.append(reason)
         # What was left in between is closed before anything else is begun.
         acting.sort(key=lambda each: each[1].status != "half-done")
-        self._journal.write(
-            *(
-                self._journal.intend(operations[step.key], step.kind, step.key, look.found, plan.digest)
-                for step, look in acting
-            )
-        )
+        self._journal.write(*(self._intent(plan, step, look) for step, look in acting))
         return waiting + [reason for step, _ in acting if (reason := self._act(history, action, plan, step))]
+
+    def _intent(self, plan: Plan, step: AnyStep, look: Look) -> Intent:
+        """Signed: whoever could write one of their own could make an approval that has expired last for ever."""
+        intent = self._journal.intend(plan.operation(step), step.kind, step.key, look.found, plan.digest)
+        return self._trust.signer.signed(response_stream(plan.response), intent)
 
     def _unseen(self, history: ResponseHistory, plan: Plan, steps: Sequence[AnyStep], error: Outside) -> list[str]:
         """The live state could not be read: it is looked at again, but for what the plan goes on without."""

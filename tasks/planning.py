@@ -18,6 +18,7 @@ from runbooks.telling.words import listed
 from runbooks.triage import Assessment
 from runbooks.verdict import WORST_FIRST
 from tasks.artifacts import show
+from tasks.authority import has_begun
 from tasks.containments import contained_by, first_contained_by, is_contained, remediated
 from tasks.executor import fallen_out
 from tasks.gateways.ssm import SsmGateway
@@ -57,7 +58,7 @@ def _overtaken(run: Run, history: ResponseHistory, plan: Plan) -> bool:
     Once its first change is made a plan goes on to its end, whatever runbook and program say by then.
     """
     changed = plan.runbook_digest != run.runbook.digest or plan.code != code_digest()
-    return (changed and not history.spent(plan.digest)) or outdated(history, plan)
+    return (changed and not has_begun(history, plan, run.services.signer)) or outdated(history, plan)
 
 
 def _made(run: Run, history: ResponseHistory, phase: Phase, known: Plan | None) -> Plan:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from runbooks.case import CaseKey
+from runbooks.case import SYSTEM_STREAM, CaseKey
 from runbooks.definition import Runbook
 from runbooks.errors import LeaseLost, NotFound, Refused, RunbooksError
 from runbooks.history import ResponseHistory
 from runbooks.plan import Plan
-from runbooks.records import Purpose
+from runbooks.records import Purpose, SetAsideRecord
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.ledger import CaseRow, Lease, ResponseRow
 from tasks.halting import require_running
@@ -174,9 +174,19 @@ def open_response(purpose: Purpose, text: str, flow_run: str | None = None, *, s
     return have.ledger.start_response(case.key.runbook, (case.id,), started_by, purpose=purpose).id
 
 
-def not_now(response: str, attempt: int, reason: str) -> None:
-    """Let the response wait a little: another run holds its instance, or the one before has not settled yet."""
+def not_now(response: str, attempt: int, lost: LeaseLost) -> None:
+    """What becomes of a run without its lease.
+
+    Where another run holds its instance, or the one before has not settled yet, the response waits a little. Where
+    another run has taken the response over, this one is over, and that is written down: it may have been started again
+    by hand, or by somebody who should not.
+    """
     have = services()
+    if lost.code != "lease-held":
+        record = SetAsideRecord(delivery=None, code=lost.code, what=f"run {attempt} of {response}", reason=lost.detail)
+        have.ledger.append(SYSTEM_STREAM, record)
+        return
     row = have.ledger.response(response)
     if row is not None and row.status == "starting" and attempt in (0, row.attempt):
-        have.ledger.wait(response, "start", reason, have.now() + timedelta(seconds=have.settings.lease_seconds / 2))
+        until = have.now() + timedelta(seconds=have.settings.lease_seconds / 2)
+        have.ledger.wait(response, "start", lost.detail, until)

@@ -19,8 +19,6 @@ from tests.postgres import postgres_bin, postgres_server, postgres_url
 __all__ = ["postgres_server", "postgres_url"]
 
 _FOREIGN = ("AWS_", "PREFECT_", "RUNBOOKS_", "SLACK_", "JIRA_")
-_CHOICES = ("RUNBOOKS_ALL_CRASH_POINTS",)
-"""What whoever runs the tests may choose."""
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _LOOPBACK = ("127.", "::1", "localhost")
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -48,7 +46,7 @@ def _refuse_beyond_loopback(event: str, args: tuple[Any, ...]) -> None:
 
 def _forget_the_developer() -> None:
     for name in tuple(os.environ):
-        if (name.startswith(_FOREIGN) and name not in _CHOICES) or name.lower() in _PROXIES:
+        if name.startswith(_FOREIGN) or name.lower() in _PROXIES:
             del os.environ[name]
     os.environ |= {
         "AWS_CONFIG_FILE": os.devnull,

@@ -39,8 +39,11 @@ def sweep(*, once: Annotated[bool, Parameter(negative="", show_default=False)] =
     Args:
         once: One pass only; the exit code is 3 when it could not be made.
     """
+    from tasks.safety import require_safe
+
     with _ends_when_told(), opened() as have:
         _require_prefect()
+        require_safe(have, around=True)
         asyncio.run(_once(have) if once else _for_ever(have))
 
 

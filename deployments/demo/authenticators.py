@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +21,13 @@ SLACK_USERS = {"demo-alice": "U0ALICE", "demo-bob": "U0BOB"}
 """Who they are in the sandbox's Slack."""
 STEP_SECONDS = 30
 LOOK_SECONDS = 0.5
+
+
+def enter_was_pressed() -> bool:
+    """Whether somebody at this terminal has pressed Enter since this was last asked."""
+    if not sys.stdin.isatty() or not select.select([sys.stdin], [], [], 0)[0]:
+        return False
+    return sys.stdin.readline() != ""
 
 
 def _utc_now() -> datetime:
@@ -54,11 +63,12 @@ class Authenticators:
                     return name, self._code(name, step)
             time.sleep(LOOK_SECONDS)
 
-    def shown(self) -> tuple[dict[str, str], int]:
-        """What each authenticator shows now, and for how many seconds more."""
+    def shown(self) -> str:
+        """What each authenticator shows now, in words."""
         step = self._step()
         left = (step + 1) * STEP_SECONDS - int(self._clock().timestamp())
-        return {name: self._code(name, step) for name in self._secrets}, left
+        codes = ", ".join(f"{name} {self._code(name, step)}" for name in self._secrets)
+        return f"{codes}: for {left} s more, and each once"
 
     def _step(self) -> int:
         return int(self._clock().timestamp()) // STEP_SECONDS

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from deployments.demo.authenticators import enter_was_pressed
 from deployments.demo.operator import Operator
 from deployments.demo.report import Report, make_report
 from deployments.demo.story import Story
@@ -111,6 +112,7 @@ class Demonstration:
 
     def _answer(self, answered: set[str]) -> None:
         if self.operator is None:
+            self._help(answered)
             return
         for question in self.ledger.approvals():
             name = f"{question.digest}/{question.attempt}"
@@ -120,3 +122,13 @@ class Demonstration:
                 self.story.say("The demo plays the operator: it reads the form, and submits it as the UI does.")
             self.operator.answer(question.flow_run)
             answered.add(name)
+
+    def _help(self, told: set[str]) -> None:
+        """The person in front of the form has no authenticator: the terminal shows what one would."""
+        open_now = {f"{question.digest}/{question.attempt}" for question in self.ledger.approvals()}
+        if self.story and open_now - told:
+            self.story.say(f"Answer it as one of these, with the code. {self.local.authenticators.shown()}.")
+            self.story.say("Press Enter here for the codes of another time.")
+        elif self.story and enter_was_pressed():
+            self.story.say(f"{self.local.authenticators.shown()}.")
+        told |= open_now

@@ -14,6 +14,7 @@ from deployments.receiver.exchange import Fault, answer, our_fault
 from deployments.receiver.webhook import webhook
 from runbooks.errors import InvalidSetting, LedgerError
 from tasks.gateways.ledger import Ledger
+from tasks.safety import require_safe
 from tasks.services import Services
 from tasks.settings import settings
 
@@ -89,6 +90,7 @@ def main() -> None:
 
     Raises:
         InvalidSetting: There is no API key.
+        Unsafe: The start-up guard refuses.
     """
     chosen = settings()
     if chosen.webhook_key is None:
@@ -96,6 +98,7 @@ def main() -> None:
     have = _Impatient(chosen)
     ledger = have.ledger
     try:
+        require_safe(have)
         serve(ledger, chosen.webhook_key.get_secret_value(), chosen.receiver_host, chosen.receiver_port, have)
     finally:
         ledger.close()

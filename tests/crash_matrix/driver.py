@@ -5,20 +5,24 @@ Nothing here knows where anything broke: what brings a response home is the prod
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tests.crash_matrix.executor import flow_run, one_sweep
+from runbooks.case import APPROVERS_STREAM
+from tests.crash_matrix.executor import LEASE_SECONDS, flow_run, one_sweep
 from tests.crash_matrix.line import Blow, Event
 from tests.crash_matrix.prefect_api import FlowRun
 from tests.crash_matrix.world import World
+from tests.runbooks.signatures import JANE, added, code_of, signed
 from tests.tasks.gateways.aws_world import an_event
 
 MOST_TURNS = 120
-AFTER_A_DEATH = 300 + 26 + 1
+AFTER_A_DEATH = LEASE_SECONDS + 26 + 1
 """Seconds after which a silent run's lease has lapsed and settled."""
-ANSWER = {"decision": "approve", "approver": "jane@corp.example", "comment": "go ahead"}
+CODE_SECONDS = 31
+"""After which an authenticator shows another code: each counts once."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,11 @@ class NeverEnds(Exception):
 
 
 def deliver(world: World) -> None:
-    """The finding lies in the inbox, as the receiver leaves it."""
-    import json
-
+    """An approver is registered, and the finding lies in the inbox as the receiver leaves it."""
+    event = an_event(in_group=world.story.in_group)
     ledger = world.ledger()
-    ledger.receive("finding-1", "webhook", json.dumps(an_event(in_group=world.story.in_group)).encode())
+    ledger.append(APPROVERS_STREAM, *signed(added(JANE)))
+    ledger.receive("finding-1", "webhook", json.dumps(event).encode())
     ledger.close()
 
 
@@ -65,11 +69,15 @@ def turns(world: World) -> Iterator[Turn]:
     raise NeverEnds
 
 
-def play(world: World, turn: Turn, blow: Blow | None = None) -> list[Event]:
-    """Run the turn's process to its end, or to its death. A worker that dies with its run reports nothing."""
+def play(world: World, turn: Turn, blow: Blow | None = None, *, here: bool = False) -> list[Event]:
+    """Run the turn's process to its end, or to its death. A worker that dies with its run reports nothing.
+
+    Args:
+        here: in this very process instead of one of its own.
+    """
     if turn.run is not None:
         world.prefect.move(turn.run, "RUNNING")
-    code, events = world.run(turn.program, blow)
+    code, events = world.rehearse(turn.program) if here else world.run(turn.program, blow)
     if turn.run is not None and turn.run.status == "RUNNING" and code >= 0:
         world.prefect.move(turn.run, "COMPLETED" if code == 0 else "FAILED")
     return events
@@ -78,7 +86,10 @@ def play(world: World, turn: Turn, blow: Blow | None = None) -> list[Event]:
 def _answer_forms(world: World) -> bool:
     asked = [run for run in world.prefect.runs.values() if run.form]
     for run in asked:
-        world.prefect.answer(run, ANSWER)
+        world.moment.advance(CODE_SECONDS)
+        code = code_of(JANE, world.moment.now())
+        values = {"decision": "approve", "approver": JANE, "one_time_code": code, "comment": "go ahead"}
+        world.prefect.answer(run, values)
     return bool(asked)
 
 

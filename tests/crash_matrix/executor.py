@@ -7,6 +7,7 @@ around the tasks: a task here is its function, tried again as its settings say.
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import time
 import traceback
@@ -23,9 +24,11 @@ from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import Pause
 from prefect.settings import (
+    PREFECT_API_TLS_INSECURE_SKIP_VERIFY,
     PREFECT_API_URL,
     PREFECT_CLIENT_CSRF_SUPPORT_ENABLED,
     PREFECT_LOGGING_TO_API_ENABLED,
+    PREFECT_RESULTS_DEFAULT_SERIALIZER,
     temporary_settings,
 )
 
@@ -39,7 +42,12 @@ from tasks.settings import Settings
 from tasks.sweep import sweep
 from tests.crash_matrix import prefect_api
 from tests.crash_matrix.line import Line
-from tests.crash_matrix.world import World
+from tests.crash_matrix.world import Addresses, World
+
+SIGNING_KEY = b"a signing key of thirty-two byte"
+"""That of tests.runbooks.signatures."""
+LEASE_SECONDS = 300
+"""The most there may be: it is renewed in real time, and time here may pass in leaps."""
 
 
 def flow_run(run: prefect_api.FlowRun) -> Callable[[World], None]:
@@ -112,14 +120,31 @@ class BreakableLedger(Ledger):
 
 
 @contextmanager
+def the_product(addresses: Addresses) -> Iterator[None]:
+    """Where the product's processes find everything; entered once, for all that are forked meanwhile."""
+    os.environ |= {
+        "AWS_ENDPOINT_URL": addresses.aws,
+        "AWS_ACCESS_KEY_ID": "sandbox",
+        "AWS_SECRET_ACCESS_KEY": "sandbox",
+        "SSL_CERT_FILE": os.devnull,
+    }
+    prefect.events.utilities.should_emit_events = lambda: False  # pyright: ignore[reportPrivateImportUsage]
+    with temporary_settings(
+        {
+            PREFECT_API_URL: f"{addresses.services}/prefect/api",
+            PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: False,
+            PREFECT_LOGGING_TO_API_ENABLED: False,
+            PREFECT_RESULTS_DEFAULT_SERIALIZER: "json",
+            PREFECT_API_TLS_INSECURE_SKIP_VERIFY: True,
+        }
+    ):
+        yield
+
+
+@contextmanager
 def _product(world: World) -> Iterator[Services]:
     """The settings that a process of the product would have, and time that passes at once."""
     services = world.addresses.services
-    os.environ |= {
-        "AWS_ENDPOINT_URL": world.addresses.aws,
-        "AWS_ACCESS_KEY_ID": "sandbox",
-        "AWS_SECRET_ACCESS_KEY": "sandbox",
-    }
     settings = Settings.model_validate(
         {
             "home": world.folder,
@@ -131,23 +156,19 @@ def _product(world: World) -> Iterator[Services]:
             "jira_user": JIRA_USER,
             "jira_token": JIRA_TOKEN,
             "ui_url": f"{services}/prefect",
-            "lease_seconds": 300,
+            "signing_key": base64.b64encode(SIGNING_KEY).decode(),
+            "lease_seconds": LEASE_SECONDS,
             "short_wait_seconds": 0,
         }
     )
-    time.sleep = world.moment.advance
-    anyio.sleep = _pass_in(world)
-    Task.__call__ = _call_in(world)  # type: ignore[method-assign]
-    prefect.events.utilities.should_emit_events = lambda: False
-    chosen = {
-        PREFECT_API_URL: f"{services}/prefect/api",
-        PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: False,
-        PREFECT_LOGGING_TO_API_ENABLED: False,
-    }
-    with temporary_settings(chosen):
-        made = _Services(settings)
-        object.__setattr__(made, "world", world)
+    made = _Services(settings)
+    object.__setattr__(made, "world", world)
+    before = time.sleep, anyio.sleep, Task.__call__
+    time.sleep, anyio.sleep, Task.__call__ = world.moment.advance, _pass_in(world), _call_in(world)
+    try:
         yield made
+    finally:
+        time.sleep, anyio.sleep, Task.__call__ = before
 
 
 def _pass_in(world: World) -> Callable[[float], Any]:

@@ -9,6 +9,7 @@ import re
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -58,11 +59,11 @@ class BreakableCloud(Cloud):
         question = f"{message.account}/{name}/{json.dumps(message.params, sort_keys=True, default=str)}"
         lags = kind == "read" and message.service not in _NEVER_LATE
         blow = self._line.arrives(name, kind, moved=lags and self._has_moved(question, environ, body))
-        perform: Callable[[], Answer | None] = lambda: self._performed(name, kind, environ, body)
+        perform = partial(self._performed, name, kind, environ, body)
         if blow is not None:
             return self._broken(blow, message, environ, body, perform)
         if lags and self._past is not None and self._past.is_news(question):
-            return self._past.answer(environ, body)
+            return self._past.answer(message.access_key, message.account, environ, body)
         return perform()
 
     def _performed(self, name: str, kind: Kind, environ: dict[str, Any], body: bytes) -> Answer | None:
@@ -115,9 +116,9 @@ class Past:
         self._asked.add(question)
         return True
 
-    def answer(self, environ: dict[str, Any], body: bytes) -> Answer:
+    def answer(self, key: str, account: str, environ: dict[str, Any], body: bytes) -> Answer:
         plain = {name: value for name, value in environ.items() if isinstance(value, str | int | tuple)}
-        _send(self._line, (plain, body))
+        _send(self._line, (key, account, plain, body))
         return _receive(self._line)
 
     def _remember(self, cloud: BreakableCloud, line: socket.socket) -> None:
@@ -125,7 +126,9 @@ class Past:
         cloud.moment.part()
         try:
             while True:
-                environ, body = _receive(line)
+                key, account, environ, body = _receive(line)
+                # A session that began since then.
+                cloud._accounts.setdefault(key, account)
                 _send(line, Cloud.answer(cloud, environ, body))
         except EOFError:
             os._exit(0)
@@ -181,7 +184,13 @@ _REFUSALS: dict[str, Response] = {
     "throttle": JSONResponse({"ok": False, "error": "ratelimited"}, status_code=429, headers={"Retry-After": "1"}),
     "5xx": JSONResponse({"error": "internal"}, status_code=500),
 }
-_SLACK_READS = ("auth.test", "chat.getPermalink", "conversations.history", "conversations.list", "conversations.replies")
+_SLACK_READS = (
+    "auth.test",
+    "chat.getPermalink",
+    "conversations.history",
+    "conversations.list",
+    "conversations.replies",
+)
 _AN_ID = re.compile(r"/([0-9a-f-]{36}|suspended-[\w-]+|[A-Z]+-\d+|\d{3,})(?=/|$)")
 
 
@@ -197,7 +206,7 @@ def jira_name(scope: Scope) -> tuple[str, Kind]:
 
 def prefect_name(scope: Scope) -> tuple[str, Kind]:
     path = _AN_ID.sub("/*", scope["path"].partition("/api/")[2]).strip("/")
-    return f"prefect:{scope['method']} {path}", "read" if scope["method"] == "GET" else "change"
+    return f"prefect:{scope['method']} {path}", "read" if scope["method"] == "GET" or "filter" in path else "change"
 
 
 def _nothing(*, partial: bool) -> Answer:

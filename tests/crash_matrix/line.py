@@ -22,6 +22,7 @@ Kind = Literal["change", "read", "commit"]
 When = Literal["before it leaves", "done, answer lost", "answered, not recorded"]
 How = Literal["SIGKILL", "timeout", "throttle", "5xx", "stale read", "SIGKILL then stale reads", "timeout, stale reads"]
 
+NOT_AWS = ("slack:", "jira:", "prefect:", "ledger:")
 AWS_READ_ATTEMPTS = 5
 """How often botocore asks for what only reads: a fault that lasts outlasts them."""
 
@@ -53,25 +54,25 @@ class Line:
     """One process at a time is on the line."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.blow: Blow | None = None
-        self.struck = False
         self.done: Counter[str] = Counter()
         """Changes that took effect, by name, since the beginning."""
-        self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._child = 0
-        self._left = 0
+        self.anew()
+
+    def anew(self, blow: Blow | None = None) -> None:
+        """A process joins: what it does is counted from here on, and struck once."""
+        self.events: list[Event] = []
+        self.blow = blow
+        self.struck = False
+        self._counts: Counter[str] = Counter()
         self._doomed = mmap.mmap(-1, 1)
         self._commits = Commits(self)
 
     @contextmanager
     def with_process(self, blow: Blow | None = None) -> Iterator[None]:
-        """What a process does while this is open is counted anew, and struck once."""
-        self.events, self._counts, self.blow, self.struck = [], Counter(), blow, False
-        self._doomed = mmap.mmap(-1, 1)
-        self._left = AWS_READ_ATTEMPTS
-        self._commits = Commits(self)
+        """For as long as a process takes; what it reported is among the events afterwards."""
+        self.anew(blow)
         try:
             yield
         finally:
@@ -104,8 +105,8 @@ class Line:
 
     def _goes_on(self, blow: Blow, kind: Kind, occurrence: int) -> bool:
         """A read of AWS that is asked for again at once finds AWS as it was."""
-        lasts = kind == "read" and ":" in blow.name and blow.how in ("timeout", "throttle", "5xx")
-        return lasts and not blow.name.startswith(SERVICES) and occurrence < blow.occurrence + AWS_READ_ATTEMPTS
+        lasts = kind == "read" and blow.how in ("timeout", "throttle", "5xx")
+        return lasts and not blow.name.startswith(NOT_AWS) and occurrence < blow.occurrence + AWS_READ_ATTEMPTS
 
     def kill(self) -> None:
         os.kill(self._child, signal.SIGKILL)
@@ -117,9 +118,6 @@ class Line:
     @property
     def is_doomed(self) -> bool:
         return self._doomed[0] == 1
-
-
-SERVICES = ("slack:", "jira:", "prefect:", "ledger:")
 
 
 class Commits:

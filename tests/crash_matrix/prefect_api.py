@@ -15,7 +15,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 
@@ -29,6 +29,8 @@ class FlowRun:
     state: dict[str, Any]
     since: float
     inputs: dict[str, str] = field(default_factory=dict[str, str])
+    stored: dict[str, float] = field(default_factory=dict[str, float])
+    """When each input came."""
 
     @property
     def status(self) -> str:
@@ -58,7 +60,7 @@ class PrefectServer:
     def answer(self, run: FlowRun, values: dict[str, Any]) -> None:
         """As `/resume` does: the answer is stored, and the run scheduled again."""
         assert run.form is not None
-        run.inputs[run.form] = json.dumps(values)
+        run.stored[run.form], run.inputs[run.form] = self._clock(), json.dumps(values)
         self.move(run, "SCHEDULED")
 
     def create(self, flow: str, body: dict[str, Any]) -> FlowRun:
@@ -111,10 +113,9 @@ def prefect_app(server: PrefectServer) -> Starlette:
         run.inputs[body["key"]] = body["value"]
         return JSONResponse(None, status_code=201)
 
-    async def read_input(request: Request) -> Response:
-        run = server.runs.get(request.path_params["id"])
-        value = run.inputs.get(request.path_params["key"]) if run else None
-        return PlainTextResponse(value) if value is not None else JSONResponse({"detail": "no such"}, status_code=404)
+    async def find_inputs(request: Request) -> Response:
+        run, body = server.runs.get(request.path_params["id"]), await request.json()
+        return JSONResponse([_stored(run, key) for key in run.inputs if key.startswith(body["prefix"])] if run else [])
 
     async def artifact(request: Request) -> Response:
         body = await request.json()
@@ -128,10 +129,15 @@ def prefect_app(server: PrefectServer) -> Starlette:
             Route("/flow_runs/{id}", read),
             Route("/flow_runs/{id}/set_state", set_state, methods=["POST"]),
             Route("/flow_runs/{id}/input", write_input, methods=["POST"]),
-            Route("/flow_runs/{id}/input/{key}", read_input),
+            Route("/flow_runs/{id}/input/filter", find_inputs, methods=["POST"]),
             Route("/artifacts/", artifact, methods=["POST"]),
         ]
     )
+
+
+def _stored(run: FlowRun, key: str) -> dict[str, Any]:
+    since = datetime.fromtimestamp(run.stored.get(key, run.since), UTC)
+    return {"flow_run_id": run.id, "key": key, "value": run.inputs[key], "created": since.isoformat()}
 
 
 def _id_of(name: str) -> str:

@@ -28,10 +28,8 @@ class Story:
 
 STORIES = {
     "patch": Story(),
-    "open-group": Story(
-        choices={"contain": {"cut_connections": True}}, options={"exposed": False, "tags": SUSPECTED}
-    ),
-    "replace": Story(choices={"remediate": {"strategy": "replace"}}),
+    "open-group": Story(choices={"contain": {"cut_connections": True}}, options={"exposed": False, "tags": SUSPECTED}),
+    "replace": Story(choices={"remediate": {"strategy": "replace"}, "verify": {"look_every_seconds": 600}}),
 }
 """`patch`: contained by one swap, released by itself. `open-group`: connections are cut by way of an open group, and a
 person releases. `replace`: the instance's Auto Scaling group is refreshed."""

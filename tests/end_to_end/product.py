@@ -158,8 +158,12 @@ class Incident:
     def response(self) -> ResponseRow:
         """The newest response about the case."""
         case = self.case().id
-        mine = [each for each in self.product.ledger.responses() if case in each.cases]
-        return max(mine, key=lambda each: each.started_at)
+
+        def about_it() -> list[ResponseRow]:
+            return [each for each in self.product.ledger.responses() if case in each.cases]
+
+        found = self.product.until(about_it, f"a response about {self.instance}")
+        return max(found, key=lambda each: each.started_at)
 
     def history(self) -> ResponseHistory:
         return read_history(self.product.ledger, self.response().id)

@@ -14,7 +14,6 @@ from tests.end_to_end.product import Incident, Product
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("unanswered")]
 
-APPROVER = "Alice Example"
 PLAN = "article"
 MOST_PRESSES = 6
 WIDER_THAN_THE_FORM = """plan => [...plan.querySelectorAll("*")]
@@ -29,7 +28,7 @@ def form_link(incident: Incident) -> str:
         for message in incident.thread()
         for block in message["blocks"]
         for element in block.get("elements", ())
-        if element.get("type") == "button"
+        if element.get("type") == "button" and "url" in element
     ]
     return buttons[-1]["url"]
 
@@ -43,11 +42,12 @@ def open_form(page: Page, incident: Incident, phase: str) -> tuple[Locator, Plan
     return form, incident.history().plans[question.digest]
 
 
-def decide(page: Page, form: Locator, decision: str, comment: str = "") -> None:
+def decide(page: Page, form: Locator, decision: str, who: tuple[str, str], comment: str = "") -> None:
+    """Fill the form in with a decision, an approver and their one-time code."""
     form.locator(".p-select-button__icon").click(force=True)
     page.get_by_role("option", name=decision).click()
-    form.get_by_role("textbox").nth(0).fill(APPROVER)
-    form.get_by_role("textbox").nth(1).fill(comment)
+    for number, text in enumerate((*who, comment)):
+        form.get_by_role("textbox").nth(number).fill(text)
     submit(form)
 
 
@@ -93,7 +93,7 @@ def _restorable(incident: Incident, world: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_operator_reads_the_plan_approves_and_the_case_ends_fixed(product: Product, page: Page) -> None:
-    incident = product.deliver(2)
+    incident, take = product.deliver(2), product.local.authenticators.take
     form, contain = open_form(page, incident, "contain")
     shown = form.locator(PLAN).first
     text = plain(shown.inner_text())
@@ -103,20 +103,19 @@ def test_the_operator_reads_the_plan_approves_and_the_case_ends_fixed(product: P
 
     form.get_by_role("button", name="Submit").click()
     expect(form.get_by_text("'decision' is a required property")).to_be_visible()
-    expect(form.get_by_text("'approver' is a required property")).to_be_visible()
     assert incident.changes() == []
 
-    decide(page, form, "approve", "exposed and exploited")
+    decide(page, form, "approve", first := take(), "exposed and exploited")
     form, remediate = open_form(page, incident, "remediate")
-    decide(page, form, "approve")
+    decide(page, form, "approve", second := take())
     assert incident.ended().result == "fixed"
     page.goto(f"{product.local.prefect}/runs/flow-run/{incident.response().flow_run}")
     expect(page.get_by_text("Fixed").first).to_be_visible()
 
     said = {plan.digest: incident.history().decisions[plan.digest] for plan in (contain, remediate)}
     assert [(each.answer, each.approver, each.channel) for each in said.values()] == [
-        ("approved", APPROVER, "prefect"),
-        ("approved", APPROVER, "prefect"),
+        ("approved", first[0], "prefect"),
+        ("approved", second[0], "prefect"),
     ]
     assert [each.verdict.kind for each in incident.verdicts()] == ["fixed"]
     before, after = before_and_after(incident)
@@ -124,16 +123,30 @@ def test_the_operator_reads_the_plan_approves_and_the_case_ends_fixed(product: P
     assert incident.case().status == "closed"
 
 
+def test_a_wrong_code_changes_nothing_and_the_form_is_asked_again(product: Product, page: Page) -> None:
+    incident, take = product.deliver(11), product.local.authenticators.take
+    form, contain = open_form(page, incident, "contain")
+    name, code = take()
+    decide(page, form, "approve", (name, f"{(int(code) + 1) % 1_000_000:06d}"))
+    form, again = open_form(page, incident, "contain")
+    assert (again, incident.changes()) == (contain, [])
+
+    decide(page, form, "reject", other := take())
+    assert (incident.ended().result, incident.changes()) == ("rejected", [])
+    answers = [(each.approver, each.counts, each.code) for each in incident.history().answers[contain.digest]]
+    assert answers == [(None, False, "wrong-code"), (other[0], True, "")]
+
+
 def test_a_rejected_plan_changes_nothing_and_a_person_takes_over(product: Product, page: Page) -> None:
     incident = product.deliver(3)
     form, plan = open_form(page, incident, "contain")
-    decide(page, form, "reject", "the shop is in its busiest hour")
+    decide(page, form, "reject", approver := product.local.authenticators.take(), "the shop is in its busiest hour")
     ended = incident.ended()
 
     assert (ended.result, ended.contained) == ("rejected", False)
     assert incident.changes() == []
     decision = incident.history().decisions[plan.digest]
-    assert (decision.answer, decision.approver) == ("rejected", APPROVER)
+    assert (decision.answer, decision.approver) == ("rejected", approver[0])
     alert, person = (each for each in incident.tickets() if "Post-mortem" not in each["summary"])
     assert person["summary"] == f"A person is needed (rejected): {incident.instance} ({incident.account}, eu-central-1)"
     assert "the shop is in its busiest hour" in person["description"]

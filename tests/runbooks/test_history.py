@@ -148,6 +148,25 @@ def test_the_open_question_is_the_one_that_was_asked_last() -> None:
     assert told(asked(1), asked(1, minutes=90, run="run-2")).open_question(DIGEST) == asked(1, minutes=90, run="run-2")
 
 
+@pytest.mark.parametrize(
+    ("records", "waits"),
+    [
+        ((), False),
+        ((asked(1),), True),
+        ((asked(1), answered("invalid")), True),
+        ((asked(1), answered("approved")), False),
+        ((asked(1), made(AGAIN)), False),
+        ((asked(1), made(AGAIN), asked(1, AGAIN.digest)), True),
+        ((asked(1), ended(Phase.CONTAIN, "rejected", CONTAIN)), False),
+        ((asked(1), ResponseEnded(result="person", reason="enough")), False),
+    ],
+)
+def test_a_response_waits_for_an_answer_about_its_newest_plan(records: tuple[Record, ...], waits: bool) -> None:
+    question = told(made(CONTAIN), *records).waiting_for_answer()
+    assert (question is not None) is waits
+    assert question is None or question == [each for each in records if isinstance(each, ApprovalAsked)][-1]
+
+
 ANSWERS = st.lists(st.sampled_from(["approved", "rejected", "expired", "invalid"]), max_size=6)
 
 

@@ -50,14 +50,17 @@ def once(have: Services, run: Run, plan: Plan, stage: tuple[AnyStep, ...]) -> Pr
 
 def as_far_as_it_goes(have: Services, run: Run, plan: Plan) -> Progress | None:
     """Stage after stage until something is held back, which is given; None at the plan's end."""
-    for stage in plan.stages():
+    progresses = (stage_as_far_as_it_goes(have, run, plan, stage) for stage in plan.stages())
+    return next((progress for progress in progresses if progress.held is not None), None)
+
+
+def stage_as_far_as_it_goes(have: Services, run: Run, plan: Plan, stage: tuple[AnyStep, ...]) -> Progress:
+    """One stage, until it is finished or something is held back."""
+    progress = once(have, run, plan, stage)
+    while not progress.finished and progress.held is None:
+        run.wait()
         progress = once(have, run, plan, stage)
-        while not progress.finished and progress.held is None:
-            run.wait()
-            progress = once(have, run, plan, stage)
-        if progress.held is not None:
-            return progress
-    return None
+    return progress
 
 
 def woken(run: Run, progress: Progress) -> Run:

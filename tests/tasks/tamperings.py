@@ -50,7 +50,7 @@ def _edit(rows: Rows, heads: Heads, anchored: int, dice: random.Random) -> Tampe
 def _delete(rows: Rows, heads: Heads, anchored: int, dice: random.Random) -> Tampered:
     """One entry in the middle of its stream; numbers, hashes, heads and positions made to fit, or not."""
     at = dice.choice([each for each in range(anchored) if _has_later(rows, each)])
-    gone = rows.pop(at)
+    former, gone = tuple(rows), rows.pop(at)
     thoroughness = dice.randrange(3)
     if thoroughness > 0:
         rows = [_renumbered(row, -1) if _is_later(row, gone) else row for row in rows]
@@ -59,8 +59,14 @@ def _delete(rows: Rows, heads: Heads, anchored: int, dice: random.Random) -> Tam
         rows, heads = made_anew(rows, heads, gone.stream)
     if dice.random() < 0.5:
         rows = _moved(rows, at, -1)
-    # Where the chain is whole again, what was done to it can be told in more than one way.
-    return _named(rows, heads, [gone], Fault.DELETED, *((Fault.REWRITTEN, Fault.FORKED) if thoroughness > 1 else ()))
+    faults = [Fault.DELETED]
+    if thoroughness > 1:
+        # Where the chain is whole again, what was done to it can be told in more than one way.
+        faults += [Fault.REWRITTEN, Fault.FORKED]
+    if not any(_is_later(row, gone) for row in former[:anchored]):
+        # An entry that no checkpoint knows came to stand in its place.
+        faults += [Fault.EDITED]
+    return _named(rows, heads, [gone], *faults)
 
 
 def _insert(rows: Rows, heads: Heads, anchored: int, dice: random.Random) -> Tampered:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runbooks.case import response_stream
 from runbooks.errors import NotApproved
 from runbooks.history import ResponseHistory
 from runbooks.plan import ApprovalRule, Plan
@@ -54,7 +55,7 @@ PLAN, BY_TWO = a_plan(), a_plan(quorum=2)
 BY_NOBODY, FOREKNOWN = a_plan(required=False), a_plan(pre_authorised="exploited, exposed, and tagged for it")
 YES = said_yes(PLAN, JANE, at=after(4))
 APPROVED = decided(PLAN, "approved", JANE)
-SPENT = an_intent(PLAN, PLAN.steps[0])
+SPENT = SIGNER.signed(response_stream(PLAN.response), an_intent(PLAN, PLAN.steps[0]))
 
 
 def history(
@@ -106,6 +107,14 @@ def test_once_the_first_change_is_made_the_approval_carries_the_plan_to_its_end(
     gone = registry_of(added(JANE), ApproverRevoked(name=JANE, by="root"))
     assert allowed(PLAN, begun, now=after(100_000), registry=gone, code="another") == "yes"
     assert allowed(PLAN, begun, registry=registry_of()) == "yes"
+
+
+def test_a_first_change_that_this_system_did_not_write_down_spends_nothing() -> None:
+    for forged in (an_intent(PLAN, PLAN.steps[0]), SPENT.model_copy(update={"epoch": 2})):
+        begun = history(PLAN, *YES, APPROVED, forged)
+        assert allowed(PLAN, begun, now=after(100_000)) == "expired"
+        assert allowed(PLAN, begun, registry=registry_of()) == "revoked"
+        assert allowed(PLAN, begun, code="another") == "code-changed"
 
 
 def test_a_release_rests_on_the_approved_plan_that_announced_it() -> None:

@@ -31,7 +31,7 @@ from tests.runbooks.signatures import SIGNER
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import furnished, to_contain
 from tests.tasks.gateways.aws_world import ACCOUNT, INSTANCE, REGION, an_event
-from tests.tasks.halts import as_far_as_it_goes, once, product_run, services, woken
+from tests.tasks.halts import as_far_as_it_goes, once, product_run, services, stage_as_far_as_it_goes, woken
 from tests.tasks.harness import House, described, effects, intents_open, of_kind, records_of, statuses_of, the_runbook
 from tests.tasks.shaky import Died
 
@@ -206,10 +206,10 @@ def test_evidence_that_halts_held_up_again_and_again_is_not_given_up(open_house:
     snapshots = of_kind(plan, "create-snapshots")
     for _ in range(MOST_TRIES + 1):
         house.watch = Switch(have)
-        run = woken(run, once(have, run, plan, snapshots))
+        run = woken(run, stage_as_far_as_it_goes(have, run, plan, snapshots))
         resume(have)
     house.watch = lambda name: None
-    assert once(have, run, plan, snapshots).finished
+    assert stage_as_far_as_it_goes(have, run, plan, snapshots).finished
     assert statuses_of(house, plan) == {snapshots[0].key: "done"}
 
 
@@ -264,7 +264,7 @@ def up_to_the_swaps(house: House, have: Services) -> tuple[Any, Plan]:
     run, plan = to_contain(house)
     for stage in plan.stages():
         if stage[0].kind != "swap-security-groups":
-            assert once(have, run, plan, stage).finished
+            assert stage_as_far_as_it_goes(have, run, plan, stage).finished
     house.sandbox.cloud.record.clear()
     return run, plan
 
@@ -292,7 +292,7 @@ def test_a_halt_between_the_two_halves_of_a_swap_lets_the_closing_one_through_an
     assert intents_open(cutting) == [second]
 
     resume(have)
-    assert once(have, run, plan, (first, second)).finished
+    assert stage_as_far_as_it_goes(have, run, plan, (first, second)).finished
     assert cutting.mutating_calls() == [SWAP] * 4
 
 

@@ -15,7 +15,7 @@ from tests.runbooks.signatures import made
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import OTHER, furnished, to_contain
 from tests.tasks.gateways.aws_world import an_event
-from tests.tasks.halts import as_far_as_it_goes, once, services, woken
+from tests.tasks.halts import as_far_as_it_goes, services, stage_as_far_as_it_goes, woken
 from tests.tasks.harness import House, described, records_of, statuses_of
 
 ONE_AT_ONCE = {"limits": {"maximum_cases_at_once": 1}}
@@ -75,7 +75,7 @@ def test_a_plan_that_was_let_in_goes_on_though_there_would_be_no_room_for_it_any
     house = furnished(open_house, ONE_AT_ONCE)
     have = services(house.ledger)
     run, plan = to_contain(house)
-    assert once(have, run, plan, next(plan.stages())).finished
+    assert stage_as_far_as_it_goes(have, run, plan, next(plan.stages())).finished
     somebody_else_begins(house, plan)
     assert as_far_as_it_goes(have, run, plan) is None
     assert set(statuses_of(house, plan).values()) == {"done"}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, Text, and_, cast, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Text, and_, case, func, or_, select, text, type_coerce
 
-from runbooks.audit import Audit, first_problems
+from runbooks.audit import Audit
 from runbooks.chain import Head, Problem, Stored, verify_stream
 from runbooks.checkpoint import Anchored, Place
 from runbooks.errors import LedgerError
+from runbooks.tampering import first_problems
 from tasks.gateways.ledger import tables
 from tasks.gateways.ledger.database import Database
 from tasks.gateways.ledger.rows import Verification
@@ -40,8 +40,10 @@ def snapshot(database: Database) -> Iterator[Connection]:
 def verify(connection: Connection, anchored: Iterable[Anchored]) -> Verification:
     """Looks at every entry once; at the streams that are not whole once more, to tell what was done to them."""
     audit = Audit(anchored)
-    for row in connection.execute(_stored(connection).order_by(_entries.position).execution_options(yield_per=_BATCH)):
-        audit.take(Stored._make(row))
+    everything = _stored(connection).order_by(_entries.position).execution_options(yield_per=_BATCH)
+    with connection.execute(everything) as rows:
+        for row in rows:
+            audit.take(Stored._make(row))
     audit.end()
     heads = read_heads(connection)
     streams = {*audit.broken, *audit.heads, *heads}
@@ -132,26 +134,20 @@ def _chain_problem(connection: Connection, stream: str, head: Head | None) -> Pr
     raise AssertionError(f"{stream} is whole by its numbers and by its order")
 
 
-def _stored(connection: Connection) -> Select[*tuple[Any, ...]]:
-    """The columns of `Stored`. What SQLite holds in them need not be of the column's type."""
-    text_of = partial(cast, type_=Text)
-    return select(
-        _entries.position,
-        text_of(_entries.stream),
-        cast(_entries.sequence, Integer),
-        text_of(_entries.kind),
-        _moment_text(connection),
-        text_of(_entries.body),
-        text_of(_entries.previous),
-        text_of(_entries.hash),
-    )
-
-
-def _moment_text(connection: Connection) -> ColumnElement[str]:
-    """The time as an entry's text has it, made by the database: it may hold what is no time at all."""
+def _stored(connection: Connection) -> Any:
+    """The columns of `Stored`, as the database holds them. SQLite holds anything in any column: what is of another type
+    than its column counts as nothing, which no entry says.
+    """
     if connection.dialect.name == "postgresql":
-        return func.to_char(func.timezone("UTC", _entries.at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-    return func.replace(cast(_entries.at, Text), " ", "T") + "Z"
+        at = func.coalesce(func.to_char(func.timezone("UTC", _entries.at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), "")
+        return select(*(at if column is _entries.at else column for column in tables.entries.c))
+    typed = {"position": _entries.position, "sequence": _of_type("integer", _entries.sequence, 0)}
+    typed["at"] = func.replace(_of_type("text", type_coerce(_entries.at, Text), ""), " ", "T") + "Z"
+    return select(*(typed.get(each.name, _of_type("text", each, "")) for each in tables.entries.c))
+
+
+def _of_type(name: str, column: ColumnElement[Any], otherwise: str | int) -> ColumnElement[Any]:
+    return case((func.typeof(column) == name, column), else_=otherwise)
 
 
 def _lenient(raw: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
 import subprocess
@@ -29,7 +30,7 @@ def test_a_response_of_that_purpose_is_opened_and_left_to_the_sweep(run: Run, le
     assert (response.purpose, response.cases, response.status) == (purpose, (case,), "new")
     assert (ran.code, ran.out) == (0, f"{response.id}\n")
     started = ledger.entries(response_stream(response.id))[0].body
-    assert (started["purpose"], started["started_by"]) == (purpose, "command")
+    assert (started["purpose"], started["started_by"]) == (purpose, f"command:{getpass.getuser()}")
 
 
 def test_a_finding_names_its_case(run: Run, ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 
 import pytest
@@ -25,10 +26,10 @@ def handle(ledger: Ledger, result: str) -> None:
 
 
 def test_the_payload_lies_in_the_inbox_as_it_was_given(run: Run, ledger: Ledger) -> None:
-    ran = run("respond", EC2)
+    ran = run("respond", EC2, "--as", "jdoe")
 
     (delivery,) = ledger.deliveries()
-    assert (delivery.source, delivery.body, delivery.state) == ("command", EC2.read_bytes(), "pending")
+    assert (delivery.source, delivery.body, delivery.state) == ("command:jdoe", EC2.read_bytes(), "pending")
     assert (ran.code, ran.out) == (0, f"{delivery.id}\n")
     assert ran.err.splitlines() == [
         "received: CVE-2026-10001 (CRITICAL) on i-0a1b2c3d4e5f60718 (210987654321, eu-west-1)",
@@ -76,7 +77,7 @@ def test_waiting_ends_with_the_response_and_its_result_is_the_answer(
     (response,) = ledger.responses()
     assert (ran.code, ran.out) == (code, f"{response.id}: {result}: as the evidence says\n")
     assert [line.split("UTC  ")[-1] for line in ran.err.splitlines()[1:]] == [
-        "response to respond started by command: 1 case under ec2-high-severity-cve",
+        f"response to respond started by command:{getpass.getuser()}: 1 case under ec2-high-severity-cve",
         f"ended, {result}: as the evidence says",
     ]
 

@@ -41,7 +41,7 @@ SIGNING_KEY = b64encode(b"a signing key of thirty-two byte").decode()
 ALICE, BOB, CAROL, GUEST = "U0ALICE", "U0BOB", "U0CAROL", "U0GUEST"
 """Alice is Jane, Bob is Joe; Carol is registered nowhere, and the guest is from another workspace."""
 
-_HTTP = httpx.Client(timeout=20, trust_env=False, verify=False)
+_HTTP = httpx.Client(timeout=20, trust_env=False, verify=False, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 @dataclass

@@ -66,11 +66,11 @@ def test_the_number_is_written_without_another_request(ledger: Ledger) -> None:
     async def story() -> None:
         second, loop = asyncio.Event(), asyncio.get_running_loop()
         refusals = Refusals(Noticing(ledger, lambda: loop.call_soon_threadsafe(second.set)), "a request", pause=0.05)
-        await flood(refusals, 3)
-        await asyncio.wait_for(second.wait(), 10)
+        await flood(refusals, 2)
+        await asyncio.wait_for(second.wait(), 60)
 
     asyncio.run(story())
-    assert written(ledger) == [("wrong-signature", "not Slack's"), ("wrong-signature", "not Slack's (2 times)")]
+    assert written(ledger) == [("wrong-signature", "not Slack's")] * 2
 
 
 def test_what_could_not_be_written_is_counted_and_written_later(ledger: Ledger, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def assert_slack_takes(message: Message) -> None:
     json.dumps(message.model_dump()).encode()
 
 
-def alert(**urls: str | None) -> Message:
+def alert(**urls: Any) -> Message:
     return alert_message(keys_of(), {CASE: (a_finding(),)}, a_runbook(), **urls)
 
 

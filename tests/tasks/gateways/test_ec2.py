@@ -94,6 +94,7 @@ def test_a_member_of_a_group_is_read_with_what_a_replacement_would_start_from(aw
         "protected_from_scale_in": False,
         "launch_template": built["launch_template_id"],
         "launch_template_version": "1",
+        "template_followers": (),
         "image": built["image_id"],
         "target_groups": (built["target_group_arn"],),
     }

@@ -37,16 +37,19 @@ class Meanwhile:
     """Path -> the value that they gave it last."""
     instances: set[str] = field(default_factory=set)
 
-    def note(self, instance: str, before: Description, after: Description) -> bool:
-        """Remember what became different by their act; whether anything did."""
-        changed = {path: after.get(path, GONE) for path in {*before, *after} if before.get(path) != after.get(path)}
+    def note(self, instance: str, was: Description, now: Description, world: Description) -> bool:
+        """Remember what became different by their act; whether anything did.
+
+        Args:
+            world: of all instances, to find whose capacity theirs is.
+        """
+        changed = {path: now.get(path, GONE) for path in {*was, *now} if was.get(path) != now.get(path)}
         self.values |= changed
+        self.instances |= {instance} if changed else set()
         capacities = {path[1] for path in changed if path[0] == "scaling"}
         # Whoever changes a group's capacity changes what there is room for.
-        self.instances |= {
-            path[1] for path in before if path[0] == "member" and len(path) == 2 and before[path][0] in capacities
-        }
-        self.instances |= {instance} if changed else set()
+        members = [path[1] for path in world if path[0] == "member" and len(path) == 2 and world[path][0] in capacities]
+        self.instances.update(members)
         return bool(changed)
 
     def touched_capacity(self, group: str) -> bool:

@@ -64,11 +64,10 @@ def _instances(house: House, ids: Collection[str]) -> Description:
 
 def _interfaces(house: House, ids: Collection[str]) -> Description:
     found: Description = {}
-    for raw in house.client("ec2").describe_network_interfaces()["NetworkInterfaces"]:
-        attachment = raw.get("Attachment", {})
+    attached = [{"Name": "attachment.instance-id", "Values": sorted(ids)}]
+    for raw in house.client("ec2").describe_network_interfaces(Filters=attached)["NetworkInterfaces"]:
+        attachment = raw["Attachment"]
         path = ("interface", raw["NetworkInterfaceId"])
-        if attachment.get("InstanceId") not in ids:
-            continue
         found[*path, "groups"] = [group["GroupId"] for group in raw["Groups"]]
         found[*path, "place"] = (attachment["InstanceId"], attachment["DeviceIndex"], attachment["DeleteOnTermination"])
         found[*path, "private address"] = raw["PrivateIpAddress"]

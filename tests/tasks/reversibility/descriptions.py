@@ -199,6 +199,7 @@ def generated(strategy: st.SearchStrategy[ValueT], number: int) -> list[ValueT]:
             found.append(value)
 
     take()
+    assert len(found) >= number
     return found[:number]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 from runbooks.errors import Outside
@@ -11,7 +11,7 @@ from runbooks.plan import Phase, Plan
 from tests.tasks.harness import House, Run, statuses_of
 from tests.tasks.reversibility.building import build
 from tests.tasks.reversibility.comparing import Meanwhile, not_contained, not_put_back
-from tests.tasks.reversibility.description import describe, everyone
+from tests.tasks.reversibility.description import Description, describe, everyone
 from tests.tasks.reversibility.descriptions import Course, Crash, Owned, When
 from tests.tasks.reversibility.meddling import meddle
 from tests.tasks.shaky import Died, Shaky
@@ -45,13 +45,13 @@ def there_and_back(house: House, instances: Sequence[Owned], course: Course) -> 
     run = house.start()
     plan = run.plan(Phase.CONTAIN)
     run = run.approved(plan)
-    _let_meddle(house, course, "before", ids, known, meanwhile, trip)
+    _let_meddle(house, course, "before", ids, before, meanwhile, trip)
     run = _carried_through(house, run, Phase.CONTAIN, course, trip)
     contained = describe(house, known)
     trip.announced = len(plan.cannot_be_put_back)
     trip.violations += not_contained(house, plan, before, contained, meanwhile)
 
-    _let_meddle(house, course, "between", ids, known, meanwhile, trip)
+    _let_meddle(house, course, "between", ids, contained, meanwhile, trip)
     release = run.plan(Phase.RELEASE)
     run = run.approved(release)
     at_release = describe(house, known)
@@ -65,22 +65,15 @@ def there_and_back(house: House, instances: Sequence[Owned], course: Course) -> 
 
 
 def _let_meddle(
-    house: House,
-    course: Course,
-    when: When,
-    ids: Sequence[str],
-    known: Collection[str],
-    meanwhile: Meanwhile,
-    trip: Trip,
+    house: House, course: Course, when: When, ids: Sequence[str], world: Description, meanwhile: Meanwhile, trip: Trip
 ) -> None:
     for each in course.meddling:
-        if each.when != when:
-            continue
-        world = describe(house, known)
-        meddle(house, world, ids[each.whose], each.change)
-        now = describe(house, known)
-        if meanwhile.note(ids[each.whose], world, now):
-            trip.meddling[f"{each.change}, {when}"] += 1
+        if each.when == when:
+            one = ids[each.whose]
+            was = describe(house, [one])
+            meddle(house, was, one, each.change)
+            if meanwhile.note(one, was, describe(house, [one]), world):
+                trip.meddling[f"{each.change}, {when}"] += 1
 
 
 def _carried_through(house: House, run: Run, phase: Phase, course: Course, trip: Trip) -> Run:

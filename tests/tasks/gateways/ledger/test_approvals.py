@@ -8,13 +8,14 @@ from datetime import timedelta
 import pytest
 
 from runbooks.case import response_stream
-from runbooks.errors import Refused
-from runbooks.records import ApprovalAsked, ResponseEnded
+from runbooks.errors import Overtaken, Refused
+from runbooks.records import ApprovalAsked, ApproverRevoked, ResponseEnded
 from tasks.gateways.ledger import ApprovalRow, Ledger
 from tests.tasks.gateways.ledger.samples import DIGEST, MORNING, Clock, answer, contents, kinds, question, start
 
 HOUR = timedelta(hours=1)
 OTHER = "e" * 64
+REVOKED = ApproverRevoked(name="jane", by="root")
 
 
 def test_a_question_stays_open_until_it_is_answered(ledger: Ledger, clock: Clock) -> None:
@@ -102,6 +103,29 @@ def test_a_question_answered_meanwhile_is_not_asked_again(ledger: Ledger) -> Non
     before = contents(ledger)
     assert ledger.ask(response, question()).answer == "approved"
     assert contents(ledger) == before
+
+
+def test_a_plan_that_was_decided_under_another_number_is_not_asked_about_again(ledger: Ledger) -> None:
+    response = start(ledger)
+    ledger.ask(response, question(1))
+    ledger.append(response_stream(response), answer("invalid", 1), answer("approved", 1))
+    before = contents(ledger)
+    assert ledger.ask(response, question(2)).answer == "approved"
+    assert contents(ledger) == before
+
+
+def test_what_was_decided_from_two_streams_is_written_to_both_unless_one_has_grown(ledger: Ledger) -> None:
+    response = start(ledger)
+    mine, theirs = response_stream(response), "approvers"
+    ledger.append_after({mine: 1, theirs: 0}, {mine: [question()], theirs: [REVOKED]})
+    assert (kinds(ledger, mine)[1:], kinds(ledger, theirs)) == (["approval-asked"], ["approver-revoked"])
+    before = contents(ledger)
+    for seen in ({mine: 1, theirs: 1}, {mine: 2, theirs: 0}, {mine: 3, theirs: 1}):
+        with pytest.raises(Overtaken):
+            ledger.append_after(seen, {mine: [answer()], theirs: [REVOKED]})
+    assert contents(ledger) == before
+    ledger.append_after({mine: 2, theirs: 1}, {mine: [answer()]})
+    assert kinds(ledger, mine)[1:] == ["approval-asked", "decision"]
 
 
 def test_a_new_plan_takes_the_old_question_back(ledger: Ledger) -> None:

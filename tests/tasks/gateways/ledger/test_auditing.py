@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -66,7 +67,7 @@ ODD_ON_SQLITE = (
 
 @pytest.mark.parametrize(("column", "value"), ODD_ON_SQLITE)
 def test_what_is_no_text_at_all_is_an_edited_entry_and_no_error(
-    tmp_path: object, opened: Callable[[str], Ledger], column: str, value: str
+    tmp_path: Path, opened: Callable[[str], Ledger], column: str, value: str
 ) -> None:
     ledger = opened(f"sqlite:///{tmp_path}/ledger.db")
     a_history(ledger)
@@ -77,7 +78,7 @@ def test_what_is_no_text_at_all_is_an_edited_entry_and_no_error(
 
 
 @pytest.mark.parametrize("value", ["CAST(x'ff' AS TEXT)", "'three'", "2.5", "x'33'", "-1"])
-def test_what_is_no_number_is_found(tmp_path: object, opened: Callable[[str], Ledger], value: str) -> None:
+def test_what_is_no_number_is_found(tmp_path: Path, opened: Callable[[str], Ledger], value: str) -> None:
     ledger = opened(f"sqlite:///{tmp_path}/ledger.db")
     a_history(ledger)
     tamper(ledger, f"UPDATE entries SET sequence = {value} WHERE stream = 'case/b' AND sequence = 3")
@@ -101,22 +102,18 @@ def test_what_is_written_meanwhile_is_not_seen_by_half(url: str, opened: Callabl
     ledger, other = opened(url), opened(url)
     a_history(ledger)
 
-    def meanwhile() -> Iterator[Anchored]:
-        places = ledger.places(until=3)
+    def anchored(size: int, since: int) -> Anchored:
+        places = ledger.places(until=size)
         tree = Range()
         for place in places:
             tree.append(entry_leaf(place.hash))
-        yield make_checkpoint("o", tree, places, None, MORNING, OwnKey(b"k" * 32))
-        yield make_checkpoint("o", tree, places, None, MORNING, OwnKey(b"k" * 32)).checkpoint and later()
+        return make_checkpoint("o", tree, places[since:], None, MORNING, OwnKey(b"k" * 32))
+
+    def meanwhile() -> Iterator[Anchored]:
+        yield anchored(3, 0)
+        yield anchored(5, 3)
         other.append("case/a", restarted(4))
         other.append(SYSTEM_STREAM, restarted(1))
-
-    def later() -> Anchored:
-        places = ledger.places(until=5)
-        tree = Range()
-        for place in places:
-            tree.append(entry_leaf(place.hash))
-        return make_checkpoint("o", tree, places[3:], None, MORNING, OwnKey(b"k" * 32))
 
     verified = ledger.verify(meanwhile())
     assert (verified.ok, verified.entries, verified.streams, verified.checkpoints) == (True, 7, 2, 2)

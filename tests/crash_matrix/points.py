@@ -1,0 +1,83 @@
+"""The points at which a process is broken: what it did undisturbed, so that a new call is covered by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+
+from tests.crash_matrix.line import NOT_AWS, Blow, Event, How, When
+
+BEFORE: When = "before it leaves"
+LOST: When = "done, answer lost"
+UNRECORDED: When = "answered, not recorded"
+
+STALE: How = "stale read"
+REFUSED: tuple[tuple[When, How], ...] = (
+    (BEFORE, "SIGKILL"),
+    (BEFORE, "timeout"),
+    (BEFORE, "throttle"),
+    (BEFORE, "5xx"),
+)
+DONE: tuple[tuple[When, How], ...] = (
+    (LOST, "SIGKILL"),
+    (LOST, "timeout"),
+    (LOST, "5xx"),
+    (UNRECORDED, "SIGKILL"),
+)
+SEEN_LATE: tuple[tuple[When, How], ...] = ((LOST, "SIGKILL then stale reads"), (LOST, "timeout, stale reads"))
+SHOWS_ONLY = ("prefect:POST artifacts",)
+"""What is only shown: the same artifact shown twice is one artifact, and nothing rests on it."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One blow in one turn of one story."""
+
+    story: str
+    turn: int
+    blow: Blow
+
+    def __str__(self) -> str:
+        blow = self.blow
+        return f"{self.story}, turn {self.turn}: {blow.name} ({blow.occurrence}), {blow.when}: {blow.how}"
+
+
+def points_of(story: str, turns: Sequence[Sequence[Event]], *, every: bool) -> Iterator[Point]:
+    """The points of a story's turns.
+
+    Args:
+        every: all that mean something; otherwise those at changes of AWS and at their records.
+    """
+    ways: tuple[How, ...] = ("throttle", "timeout", "5xx")
+    failures = cycle(ways)
+    for number, events in enumerate(turns):
+        for event in events:
+            for when, how in _combinations(event, next(failures)):
+                if every or _matters_everywhere(event):
+                    yield Point(story, number, Blow(event.name, event.occurrence, when, how))
+
+
+def _combinations(event: Event, failure: How) -> Iterable[tuple[When, How]]:
+    """What may happen to this event, and means something.
+
+    An AWS read that fails is asked for again by botocore, whichever way it failed: each gets one way, lasting longer
+    than that. A throttled call is refused before it is done. S3 and the ledger show what was written at once. To die
+    after a commit is to die before what comes next.
+    """
+    if event.kind == "commit":
+        return ((BEFORE, "SIGKILL"), (BEFORE, "5xx"), (LOST, "timeout"))
+    if event.name in SHOWS_ONLY:
+        return ((BEFORE, "SIGKILL"), (BEFORE, "5xx"))
+    if event.kind == "change":
+        return (*REFUSED, *DONE, *(() if event.name.startswith((*NOT_AWS, "s3:")) else SEEN_LATE))
+    if event.name.startswith(NOT_AWS):
+        return REFUSED
+    return ((BEFORE, "SIGKILL"), (BEFORE, failure), *(((BEFORE, STALE),) if event.moved else ()))
+
+
+def _matters_everywhere(event: Event) -> bool:
+    """Whether a story that differs from the first in its changes only is broken here too."""
+    if event.kind == "commit":
+        return "intent" in event.name or "outcome" in event.name
+    return event.moved or (event.kind == "change" and not event.name.startswith(NOT_AWS))
