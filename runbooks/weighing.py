@@ -182,7 +182,7 @@ class _Weighing:
         if said.says == "approve":
             if is_starter(approver.name, approver.logins, self._history):
                 yield Refusal.SELF_APPROVAL, f"{approver.name} started this response: a different person approves it"
-            if approver.name in self._said_yes():
+            if approver.name.casefold() in map(str.casefold, self._said_yes()):
                 yield Refusal.SAME_PERSON, f"{approver.name} has said yes to it before: a different person is needed"
 
     def _decision(self, answer: AnswerGiven) -> Decision | None:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -14,14 +14,19 @@ from pydantic_core import PydanticUndefined
 
 from deployments.cli.main import COMMANDS
 from deployments.iam_policies import markdown as iam_tables
+from runbooks.approval import Refusal
 from runbooks.catalog import read_runbook
+from runbooks.chain import Fault
 from runbooks.definition import Runbook
 from runbooks.event import read_payload
 from runbooks.records import record_adapter
+from tasks.safety import examine
+from tasks.services import Services
 from tasks.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
 DOCUMENTS = (README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
 Schema = Mapping[str, Any]
 
@@ -70,8 +75,8 @@ def test_the_tables_of_iam_actions_are_those_of_the_generator() -> None:
 
 
 def test_the_table_of_commands_has_every_command_once() -> None:
-    named = [match[0] for row in _rows(README, "Command") if (match := re.findall(r"^`runbooks ([a-z]+)", row[0]))]
-    assert sorted(set(named)) == sorted([*COMMANDS, "demo"])
+    named = {name for row in _rows(README, "Command") for name in re.findall(r"`runbooks ([a-z]+)", row[0])}
+    assert named == {*COMMANDS, "demo"}
 
 
 def test_every_kind_of_record_is_explained() -> None:
@@ -80,12 +85,44 @@ def test_every_kind_of_record_is_explained() -> None:
     assert explained == set(kinds)
 
 
+def test_every_reason_to_refuse_an_answer_is_explained_in_order() -> None:
+    assert [row[0].strip("`") for row in _rows(OPERATIONS, "Refusal")] == [each.value for each in Refusal]
+
+
+def test_every_kind_of_tampering_is_explained() -> None:
+    assert {row[0] for row in _rows(OPERATIONS, "Tampering")} == {each.value for each in Fault}
+
+
+def test_every_check_of_the_doctor_is_explained_with_what_it_refuses(tmp_path: Path) -> None:
+    have = Services(Settings(home=tmp_path))
+    try:
+        made = {check.name: check.refuses for check in examine(have, around=False)}
+    finally:
+        have.ledger.close()
+    explained = {row[0]: row[2] for row in _rows(OPERATIONS, "Check")}
+    assert set(made) <= set(explained)
+    assert {name for name, refuses in made.items() if refuses} == {name for name in made if explained[name] == "yes"}
+
+
+def test_every_make_target_that_is_named_is_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {name for each in DOCUMENTS for name in re.findall(r"\bmake ([a-z-]+)\b", _code(each))}
+    assert named
+    assert named <= targets
+
+
+def _code(document: Path) -> str:
+    """What is set as code: blocks, and within a line."""
+    text = document.read_text(encoding="utf-8")
+    return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
+
+
 # --- the event rule --------------------------------------------------------------------------------------------------
 
 
 def test_the_event_pattern_matches_what_inspector_sends() -> None:
     event = json.loads((ROOT / "deployments" / "demo" / "event.json").read_text(encoding="utf-8"))
-    pattern = _json_block(ROOT / "docs" / "operations.md", "detail-type")
+    pattern = _json_block(OPERATIONS, "detail-type")
 
     assert read_payload(json.dumps(event)).findings
     assert _matches(pattern, event)
@@ -162,7 +199,9 @@ def _rows(document: Path, first_column: str) -> list[list[str]]:
     for line in lines:
         if not line.startswith("|"):
             break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+        # A bar that belongs to a value is written with a backslash before it.
+        cells = re.split(r"(?<!\\)\|", line.removeprefix("|").removesuffix("|"))
+        rows.append([cell.strip().replace("\\|", "|") for cell in cells])
     return rows
 
 
@@ -183,10 +222,16 @@ def _keys(model: type[BaseModel], above: str = "", given: BaseModel | None = Non
     for name, field in model.model_fields.items():
         path, kind = f"{above}{name}", field.annotation
         default = getattr(given, name) if given is not None else field.get_default(call_default_factory=True)
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if _is_model(kind):
             yield from _keys(kind, f"{path}.", None if default is PydanticUndefined else default)
-        else:
-            yield path, "required" if default is PydanticUndefined else f"`{_as_json(default)}`"
+            continue
+        yield path, "required" if default is PydanticUndefined else f"`{_as_json(default)}`"
+        for inner in filter(_is_model, get_args(kind)):  # it may be left out, or there are several of it
+            yield from _keys(inner, f"{path}[]." if get_origin(kind) is tuple else f"{path}.")
+
+
+def _is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _as_json(value: object) -> str:
@@ -196,7 +241,11 @@ def _as_json(value: object) -> str:
 def _schema_at(schema: Schema, path: str) -> Schema:
     here = schema
     for name in path.split("."):
-        here = _resolved(here, schema["$defs"])["properties"][name]
+        here = _resolved(here, schema["$defs"])["properties"][name.removesuffix("[]")]
+        if name.endswith("[]"):
+            here = here["items"]
+        elif name != path.rpartition(".")[2] and "anyOf" in here:
+            here = here["anyOf"][0]
     return here
 
 
@@ -212,6 +261,8 @@ def _type(schema: Schema, definitions: Schema) -> str:
         return " or ".join(_type(each, definitions) for each in schema["anyOf"])
     if schema["type"] == "array":
         return f"list of {_type(schema['items'], definitions)}"
+    if "properties" in schema:
+        return "keys of its own"
     if "maximum" in schema:
         return f"{_WORDS[schema['type']]}, {_span(schema)}"
     return _WORDS[schema["type"]]

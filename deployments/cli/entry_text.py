@@ -72,7 +72,7 @@ class EntryText:
             case ApprovalAsked():
                 return f"approval asked for {self._plan(record.digest)}, until {moment(record.expires_at)}"
             case AnswerGiven():
-                who = record.approver or f"somebody who calls themselves {record.claimed or 'nothing'}"
+                who = record.approver or (f"{record.claimed} (not proven)" if record.claimed else "nobody")
                 said = f"{record.says or 'no answer'} to {self._plan(record.digest)} by {who}"
                 how = f"through {CHANNELS[record.channel]}"
                 return f"{said} {how}: {'counts' if record.counts else f'refused, {record.code} ({record.reason})'}"

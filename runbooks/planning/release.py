@@ -9,7 +9,14 @@ from runbooks.definition import Runbook
 from runbooks.history import CHANGED
 from runbooks.plan import ApprovalRule, Phase, Plan
 from runbooks.records import Outcome
-from runbooks.steps import AnyStep, DeregisterTarget, DetachFromAutoScaling, SwapSecurityGroups
+from runbooks.steps import (
+    AnyStep,
+    AttachToAutoScaling,
+    DeregisterTarget,
+    DetachFromAutoScaling,
+    SetDeleteOnTermination,
+    SwapSecurityGroups,
+)
 
 
 def plan_release(  # noqa: PLR0913 - each is a fact of its own, named at the call
@@ -84,6 +91,10 @@ def _undone(contained: Plan, outcomes: Mapping[str, Outcome], cases: set[str]) -
             # The quarantine group by the id it turned out to have, not by its name.
             quarantine = tuple(cast("list[str]", outcome.result.get("groups", [])))
             undo = undo.model_copy(update={"expects": quarantine or undo.expects})
+        if isinstance(undo, SetDeleteOnTermination) and (devices := outcome.result.get("devices")):
+            undo = undo.of(cast("list[str]", devices))
+        if isinstance(undo, AttachToAutoScaling):
+            undo = undo.model_copy(update={"protected": outcome.result.get("protected", undo.protected)})
         if undo is not None:
             yield cast(AnyStep, undo)
 

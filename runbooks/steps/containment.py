@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar, Literal
 
 from runbooks.instance import Rule
@@ -263,6 +264,14 @@ class SetDeleteOnTermination(Step):
     @property
     def undo(self) -> Step | None:
         return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
+
+    def of(self, devices: Collection[str]) -> SetDeleteOnTermination:
+        """The same of these devices alone."""
+        values = {
+            name: {device: value for device, value in getattr(self, name).items() if device in devices}
+            for name in ("expects", "leaves")
+        }
+        return self.model_copy(update=values)
 
     def describe(self) -> str:
         each = ", ".join(f"{device}: {'deleted' if gone else 'kept'}" for device, gone in self.leaves.items())

@@ -47,7 +47,8 @@ async def keep_moving(have: Services, response: ResponseRow, asleep: str | None,
         LeaseLost: another sweep has just started a run.
         Outside: Prefect's API does not answer; what was written down so far is taken up by the next sweep.
     """
-    reason = _Reason(restart=asleep, dead=True) if asleep else await _why_to_start(have, response, now)
+    sleeps = asleep is not None and not await _on_its_way(response)
+    reason = _Reason(restart=asleep, dead=True) if sleeps else await _why_to_start(have, response, now)
     if reason is None:
         return
     old = response.flow_run if reason.dead else None
@@ -101,6 +102,11 @@ async def _not_started(have: Services, response: ResponseRow, now: datetime) -> 
     if late or (await condition(response.flow_run)).kind in ("ended", "unknown"):
         return _Reason(restart="its run never began", dead=True)
     return None
+
+
+async def _on_its_way(response: ResponseRow) -> bool:
+    """Whether the run has been woken, through whichever door the answer came, and is only not back yet."""
+    return response.flow_run is not None and (await condition(response.flow_run)).kind in ("coming", "running")
 
 
 async def _not_asking(have: Services, response: ResponseRow, now: datetime) -> _Reason | None:

@@ -169,7 +169,12 @@ ATTACKS = (
     Attack("a yes after the question expired", "answer-given: expired", too_late),
     Attack("an approval acted on too late", "set-aside: expired", acted_on_too_late, state="expired"),
     Attack("a yes after somebody's no", "answer-given: settled", after_a_no),
-    Attack("the form of an earlier question", "answer-given: stale-question", with_an_old_form),
+    Attack("the form of an earlier question", "answer-given: replayed", with_an_old_form),
+    Attack(
+        "a form that was never shown",
+        "answer-given: stale-question",
+        lambda s: s.fill_in(7, decision="approve", approver=JANE, one_time_code=code_of(JANE, s.now)),
+    ),
     Attack("one submission handed in twice", "answer-given: replayed", handed_in_again),
     Attack("a form with nothing in it", "answer-given: no-answer", lambda s: s.fill_in()),
     Attack("a form that only wakes the run", "answer-given: no-answer", lambda s: s.fill_in(**WAKING)),

@@ -125,7 +125,8 @@ class Scene:
         ledger = Ledger.open(f"sqlite:///{file}", clock=clock)
         have = Services(Settings(slack_signing_secret=SecretStr(SLACK_SECRET)))
         vars(have).update(ledger=ledger, signer=SIGNER, now=clock)
-        ledger.append(APPROVERS_STREAM, *signed(*people))
+        behind = len(ledger.entries(APPROVERS_STREAM))
+        ledger.append(APPROVERS_STREAM, *signed(*people, behind=behind))
         runbook, (mine, others) = stage.house.runbook.name, stage.cases
         update = {"approval": ApprovalRule(**rule), "code": code or code_digest()}
         plan = stage.plan.model_copy(update={**update, "response": _started(ledger, runbook, mine, started_by)})

@@ -34,6 +34,8 @@ def rewrite(scene: Scene, stream: str, edit: Edit) -> None:
     """The stream as if it had always been so: numbers, hashes and head; and the tables that follow from it."""
     left, previous = edit(scene.ledger.entries(stream)), GENESIS
     with scene.ledger._database.writing() as connection:
+        for trigger in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").all():
+            connection.exec_driver_sql(f"DROP TRIGGER {trigger.name}")
         connection.execute(delete(tables.entries).where(tables.entries.c.stream == stream))
         for number, entry in enumerate(left, 1):
             body = canonical(entry.body).decode()

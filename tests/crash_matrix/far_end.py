@@ -66,6 +66,10 @@ class BreakableCloud(Cloud):
             return self._past.answer(message.access_key, message.account, environ, body)
         return perform()
 
+    def forget_past(self) -> None:
+        """From here on every read sees what is."""
+        self._past = None
+
     def _performed(self, name: str, kind: Kind, environ: dict[str, Any], body: bytes) -> Answer | None:
         answer = super().answer(environ, body)
         if kind == "change" and answer is not None and answer.ok:
@@ -99,7 +103,10 @@ class BreakableCloud(Cloud):
 
 
 class Past:
-    """AWS as it was at this moment, for reads that see it late: each question is answered from it once."""
+    """AWS as it was at this moment, for reads that see it late: each question is answered from it once.
+
+    It lasts until the run that takes over has ended.
+    """
 
     def __init__(self, cloud: BreakableCloud) -> None:
         ours, theirs = socket.socketpair()

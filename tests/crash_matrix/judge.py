@@ -44,6 +44,8 @@ class Facts:
     """Steps of the newest plans that did not succeed, and intents that have no end."""
     made: Counter[str]
     """Everything of which there may be one, by what made it."""
+    told: Counter[str]
+    """Messages and tickets, by what they are about."""
     done: Counter[str]
     """Changes that took effect, by operation."""
     instance: dict[str, Any]
@@ -65,7 +67,8 @@ def facts_of(world: World) -> Facts:
             ],
             verdicts=sorted(_verdicts(ledger)),
             unfinished=[words for history in histories for words in _unfinished(history)],
-            made=_made(world),
+            made=Counter([*_made_in_ec2(world), *_made_elsewhere(world), *(f"told {each}" for each in _told(world))]),
+            told=Counter(_subjects(world, histories)),
             done=Counter({name: number for name, number in world.line.done.items() if not name.startswith("prefect:")}),
             instance=described(world),
             open_interfaces=list(open_interfaces(world)),
@@ -90,8 +93,8 @@ def compare(undisturbed: Facts, facts: Facts) -> Iterator[tuple[Wrong, str]]:
 
 def _duplicates(undisturbed: Facts, facts: Facts) -> Iterator[str]:
     for what, number in facts.made.items():
-        # Trouble is told, so there may be other messages; none of them twice.
-        if number > 1 or not (what in undisturbed.made or what.startswith("message ")):
+        # Trouble is told too; nothing is told twice.
+        if number > 1 or not (what in undisturbed.made or what.startswith("told ")):
             yield f"{what} ({number})"
     for name, number in (facts.done - undisturbed.done).items():
         if not name.startswith(NOT_AWS) and name not in MAY_BE_REPEATED:
@@ -99,21 +102,23 @@ def _duplicates(undisturbed: Facts, facts: Facts) -> Iterator[str]:
 
 
 def _losses(undisturbed: Facts, facts: Facts) -> Iterator[str]:
-    yield from undisturbed.made - facts.made
+    # What was told is about plans, whose digests differ where AWS gave other ids.
+    yield from (what for what in undisturbed.made - facts.made if not what.startswith("told "))
+    yield from (f"nobody was told: {subject}" for subject in undisturbed.told - facts.told)
     if (facts.ended, facts.verdicts) != (undisturbed.ended, undisturbed.verdicts):
         yield f"it ended as {facts.ended}, verdicts {facts.verdicts}"
     yield from (*facts.unfinished, *facts.ledger)
 
 
 def described(world: World) -> dict[str, Any]:
-    """Everything of the instance that containing it changes and releasing it puts back."""
+    """Everything of the instance that containing it changes and releasing it puts back; groups by their names."""
     ec2 = world.cloud.world(ACCOUNT, REGION).ec2
     instance = world.cloud.world(ACCOUNT, REGION).instance(INSTANCE)
     assert instance is not None
     balancers, scaling = elbv2_backends[ACCOUNT][REGION], autoscaling_backends[ACCOUNT][REGION]
     return {
         "interfaces": {
-            each.id: [group.id for group in each.group_set]
+            each.id: [group.name for group in each.group_set]
             for each in ec2.enis.values()
             if each.instance is not None and each.instance.id == INSTANCE
         },
@@ -170,10 +175,6 @@ def _broken(ledger: Ledger, history: ResponseHistory) -> Iterator[str]:
         yield "the ledger does not verify"
 
 
-def _made(world: World) -> Counter[str]:
-    return Counter([*_made_in_ec2(world), *_made_elsewhere(world), *_told(world)])
-
-
 def _made_in_ec2(world: World) -> Iterator[str]:
     here = world.cloud.world(ACCOUNT, REGION)
     groups = [group for groups in here.ec2.groups.values() for group in groups.values()]
@@ -198,10 +199,17 @@ def _made_elsewhere(world: World) -> Iterator[str]:
 
 
 def _told(world: World) -> Iterator[str]:
+    """The operations that posted a message or made a ticket."""
     for message in world.slack.messages:
-        yield f"message {(message.metadata or {}).get('event_payload', {}).get('operation')}"
+        yield str((message.metadata or {}).get("event_payload", {}).get("operation"))
     for issue in world.jira.issues.values():
-        yield from (f"ticket {label}" for label in issue.labels if label.startswith("runbooks-"))
+        yield from (label.removeprefix("runbooks-") for label in issue.labels if label.startswith("runbooks-"))
+
+
+def _subjects(world: World, histories: list[ResponseHistory]) -> Iterator[str]:
+    intents = {operation: intent for history in histories for operation, intent in history.intents.items()}
+    for operation in set(_told(world)) & set(intents):
+        yield f"{intents[operation].action} of {intents[operation].subject.partition('/')[0]}"
 
 
 def _operation(resource: Any) -> str | None:

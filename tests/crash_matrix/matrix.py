@@ -143,6 +143,8 @@ def broken_at(world: World, *, turn: Turn, point: Point, undisturbed: Undisturbe
     try:
         for later in turns(world):
             play(world, later)
+            if later.run is not None:
+                world.cloud.forget_past()
     except NeverEnds:
         stuck.append(("lost", "the response never comes home"))
     return Broken(point, [*stuck, *compare(undisturbed.facts, facts_of(world))], reached)

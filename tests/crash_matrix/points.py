@@ -54,7 +54,7 @@ def points_of(story: str, turns: Sequence[Sequence[Event]], *, every: bool) -> I
     for number, events in enumerate(turns):
         for event in events:
             for when, how in _combinations(event, next(failures)):
-                if every or _matters_everywhere(event):
+                if every or _matters_everywhere(event, when, how):
                     yield Point(story, number, Blow(event.name, event.occurrence, when, how))
 
 
@@ -68,7 +68,7 @@ def _combinations(event: Event, failure: How) -> Iterable[tuple[When, How]]:
     if event.kind == "commit":
         return ((BEFORE, "SIGKILL"), (BEFORE, "5xx"), (LOST, "timeout"))
     if event.name in SHOWS_ONLY:
-        return ((BEFORE, "SIGKILL"), (BEFORE, "5xx"))
+        return ((BEFORE, "SIGKILL"),) if event.occurrence else REFUSED
     if event.kind == "change":
         return (*REFUSED, *DONE, *(() if event.name.startswith((*NOT_AWS, "s3:")) else SEEN_LATE))
     if event.name.startswith(NOT_AWS):
@@ -76,8 +76,13 @@ def _combinations(event: Event, failure: How) -> Iterable[tuple[When, How]]:
     return ((BEFORE, "SIGKILL"), (BEFORE, failure), *(((BEFORE, STALE),) if event.moved else ()))
 
 
-def _matters_everywhere(event: Event) -> bool:
-    """Whether a story that differs from the first in its changes only is broken here too."""
+def _matters_everywhere(event: Event, when: When, how: How) -> bool:
+    """Whether a story that differs from the first in its changes only is broken here too.
+
+    What leaves world and ledger as another blow does is tried in the first story only.
+    """
     if event.kind == "commit":
-        return "intent" in event.name or "outcome" in event.name
-    return event.moved or (event.kind == "change" and not event.name.startswith(NOT_AWS))
+        return how == "SIGKILL" and ("intent" in event.name or "outcome" in event.name)
+    if event.kind == "change" and not event.name.startswith(NOT_AWS):
+        return how != "5xx" and when != UNRECORDED
+    return event.moved

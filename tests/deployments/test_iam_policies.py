@@ -128,6 +128,8 @@ def test_a_profile_is_passed_to_ec2_only_and_lists_are_written_to_their_folder_o
 
 def test_the_module_prints_json_for_all_roles_or_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
-    assert json.loads(capsys.readouterr().out) == {role.value: policy(role) for role in Role}
+    assert json.loads(capsys.readouterr().out) == {role.value: policy(role) for role in Role} | {
+        "audit": audit_policy()
+    }
     assert main(["read", "--bucket", "lists"]) == 0
     assert json.loads(capsys.readouterr().out) == policy(Role.READ, "lists")

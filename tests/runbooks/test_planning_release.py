@@ -9,10 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbooks.instance import Volume
 from runbooks.plan import ApprovalRule, Phase, Plan
 from runbooks.planning.release import plan_release
 from runbooks.records import Outcome
-from runbooks.steps import AttachToAutoScaling, DeregisterTarget, EnsureQuarantineGroup, SwapSecurityGroups
+from runbooks.steps import (
+    AttachToAutoScaling,
+    DeregisterTarget,
+    DetachFromAutoScaling,
+    EnsureQuarantineGroup,
+    SetDeleteOnTermination,
+    SwapSecurityGroups,
+)
 from tests.runbooks.builders import (
     CASE,
     RESPONSE,
@@ -99,6 +107,32 @@ def test_only_what_this_system_changed_is_put_back(status: OutcomeStatus, put_ba
     found = kinds(released(contained, of=outcomes(contained, swap_security_groups=status)))
     assert ("swap-security-groups" in found) is put_back
     assert len(found) == 4 + put_back
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_what_returns_is_as_protected_from_scale_in_as_it_was_when_it_left(protected: bool) -> None:
+    contained = a_contain_plan()
+    found = outcomes(contained)
+    (step,) = (step for step in contained.steps if isinstance(step, DetachFromAutoScaling))
+    left = found[contained.operation(step)].model_copy(update={"result": {"protected": protected}})
+    plan = released(contained, of=found | {left.operation: left})
+    assert [step.protected for step in plan.steps if isinstance(step, AttachToAutoScaling)] == [protected]
+
+
+def test_a_volume_that_somebody_else_had_already_chosen_to_keep_is_not_put_back() -> None:
+    volumes = tuple(
+        Volume(id=f"vol-{device}", device=f"/dev/{device}", delete_on_termination=True) for device in ("sda1", "sdb")
+    )
+    contained = a_contain_plan(an_assessment(case_facts(resource=instance_facts(an_instance(volumes=volumes)))))
+    found = outcomes(contained)
+    (step,) = (step for step in contained.steps if isinstance(step, SetDeleteOnTermination))
+    ours = found[contained.operation(step)].model_copy(update={"result": {"devices": ["/dev/sdb"]}})
+    (undo,) = (
+        step
+        for step in released(contained, of=found | {ours.operation: ours}).steps
+        if isinstance(step, SetDeleteOnTermination)
+    )
+    assert (undo.expects, undo.leaves) == ({"/dev/sdb": False}, {"/dev/sdb": True})
 
 
 def test_what_was_never_begun_is_not_put_back() -> None:

@@ -107,7 +107,7 @@ def test_in_autumn_it_lasts_an_hour_longer() -> None:
 )
 def test_what_is_no_window_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        ChangeWindow(**({"start": "22:00", "end": "02:00"} | wrong))
+        ChangeWindow.model_validate({"start": "22:00", "end": "02:00"} | wrong)
 
 
 @given(WINDOWS, MOMENTS)

@@ -33,7 +33,11 @@ class DetachFromAutoScalingAction(AwsAction[DetachFromAutoScaling]):
             InstanceIds=[step.target.id],
             ShouldDecrementDesiredCapacity=step.decrement,
         )
-        return {"activities": [activity["ActivityId"] for activity in answer.get("Activities") or ()]}
+        return {
+            "activities": [activity["ActivityId"] for activity in answer.get("Activities") or ()],
+            # As it is lost now, which may be later than the plan's reading.
+            "protected": bool(look.found["protected_from_scale_in"]),
+        }
 
 
 class AttachToAutoScalingAction(AwsAction[AttachToAutoScaling]):

@@ -58,11 +58,14 @@ class SetDeleteOnTerminationAction(AwsAction[SetDeleteOnTermination]):
         return {step.key: _volumes(step, raws.get(step.target.id)) for step in steps}
 
     def _act(self, place: Place, step: SetDeleteOnTermination, operation: str, look: Look) -> dict[str, Any]:
+        live = look.found["delete_on_termination"]
+        changed = {device: deleted for device, deleted in step.leaves.items() if live[device] != deleted}
         mappings = [
-            {"DeviceName": device, "Ebs": {"DeleteOnTermination": deleted}} for device, deleted in step.leaves.items()
+            {"DeviceName": device, "Ebs": {"DeleteOnTermination": deleted}} for device, deleted in changed.items()
         ]
         place.acting("ec2", step).modify_instance_attribute(InstanceId=step.target.id, BlockDeviceMappings=mappings)
-        return {}
+        # What somebody else had made so already is not this step's, and is not put back.
+        return {"devices": sorted(changed)}
 
 
 class StopInstanceAction(AwsAction[StopInstance]):

@@ -70,8 +70,8 @@ def _options(each: Owned, course: Course, members: Counter[str]) -> dict[str, An
         "shutdown_behavior": each.shutdown,
         "stopped": each.stopped,
         "more_targets": {
-            name: tuple(sorted(port for group, port in each.targets if group == name))
-            for name in sorted({name for name, _ in each.targets})
+            name: tuple(port for group, port in each.targets if group == name)
+            for name in dict.fromkeys(name for name, _ in each.targets)
         },
         "target_group": False,
     }

@@ -43,7 +43,7 @@ class Meanwhile:
         Args:
             world: of all instances, to find whose capacity theirs is.
         """
-        changed = {path: now.get(path, GONE) for path in {*was, *now} if was.get(path) != now.get(path)}
+        changed = {path: now.get(path, GONE) for path in {*was, *now} if was.get(path, GONE) != now.get(path, GONE)}
         self.values |= changed
         self.instances |= {instance} if changed else set()
         capacities = {path[1] for path in changed if path[0] == "scaling"}
@@ -52,8 +52,10 @@ class Meanwhile:
         self.instances.update(members)
         return bool(changed)
 
-    def touched_capacity(self, group: str) -> bool:
-        return any(path[:2] == ("scaling", group) for path in self.values)
+    def touched(self, group: str, world: Description) -> bool:
+        """Whether they changed what the Auto Scaling group wants, or one of its instances."""
+        members = {path[1] for path in world if path[0] == "member" and len(path) == 2 and world[path][0] == group}
+        return bool(members & self.instances) or any(path[:2] == ("scaling", group) for path in self.values)
 
 
 def not_contained(
@@ -117,7 +119,7 @@ def not_put_back(
         _announce(words, expected)
     expected |= meanwhile.values
     for path in [path for path in expected if path[0] == "scaling" and path[2] == "desired"]:
-        if meanwhile.touched_capacity(path[1]):
+        if meanwhile.touched(path[1], before):
             expected[path] = at_release[path] + _attached(house, release, path[1])
     reported = _reported(house, plans)
     yield from (
@@ -129,7 +131,7 @@ def not_put_back(
         want, have = expected.get(path, GONE), after.get(path, GONE)
         same = have not in (want.value, GONE) if isinstance(want, Another) else want == have
         left = any(key in reported for key in _steps_of(path, before)) and have == at_release.get(path, GONE)
-        if not same and not left:
+        if not same and not left and not _is_over(path, before, after):
             yield f"{path} was {before.get(path)}, should be {_said(want)}, and is {_said(have)}"
 
 
@@ -145,8 +147,7 @@ def _announce(words: str, expected: Description) -> None:
 def _stays_out(named: Mapping[str, str], expected: Description) -> None:
     one = named["instance"]
     del expected["member", one], expected["member", one, "protected"]
-    tags = expected["instance", one, "tags"]
-    expected["instance", one, "tags"] = {key: value for key, value in tags.items() if key != GROUP_TAG}
+    del expected["instance", one, "tag", GROUP_TAG]
 
 
 def _one_higher(named: Mapping[str, str], expected: Description) -> None:
@@ -214,7 +215,7 @@ def _steps_of(path: Path, before: Description) -> Sequence[str]:
             return (f"set-delete-on-termination:{one}",)
         case ("instance", _, "state"):
             return (f"start-instance:{one}",)
-        case ("instance", _, "tags") | ("member", *_):
+        case ("instance", _, "tag", _) | ("member", *_):
             return (f"attach-to-auto-scaling-group:{one}",)
         case ("instance", _, attribute):
             return (f"set-instance-attribute:{one}:{attribute}",)
@@ -237,6 +238,11 @@ def _instance_of(path: Path, world: Description) -> str | None:
             return one
         case _:
             return None
+
+
+def _is_over(path: Path, before: Description, after: Description) -> bool:
+    """Whether it is of an instance that somebody has terminated; its interfaces may have outlived it."""
+    return path[0] != "interface" and after.get(("instance", _instance_of(path, before) or "", "state")) == "terminated"
 
 
 def _groups(house: House) -> list[dict[str, Any]]:

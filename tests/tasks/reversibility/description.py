@@ -49,7 +49,7 @@ def _instances(house: House, ids: Collection[str]) -> Description:
     for raw in (raw for reservation in reservations for raw in reservation["Instances"]):
         one, state = raw["InstanceId"], raw["State"]["Name"]
         found["instance", one, "state"] = state
-        found["instance", one, "tags"] = {tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())}
+        found |= {("instance", one, "tag", tag["Key"]): tag["Value"] for tag in raw.get("Tags", ())}
         found["instance", one, "profile"] = raw.get("IamInstanceProfile", {}).get("Arn")
         found["instance", one, "groups"] = [group["GroupId"] for group in raw.get("SecurityGroups", ())]
         for mapping in raw["BlockDeviceMappings"]:

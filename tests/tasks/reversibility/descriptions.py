@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
-
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Literal, get_args
 
 from tests.tasks.shaky import Blow
 
@@ -14,12 +12,12 @@ QUARANTINED = -1
 """In place of an interface's groups: an earlier response has left it in quarantine."""
 MOST_INTERFACES, MOST_GROUPS, MOST_VOLUMES = 15, 5, 8
 SCALING = ("front", "back")
-TargetGroup = Literal["web", "api", "admin"]
+TARGET_GROUPS = ("web", "api", "admin")
+PORTS = (80, 8080)
 When = Literal["before", "between"]
 Change = Literal[
     "groups", "shutdown", "termination", "volume", "target", "membership", "protection", "power", "tag", "end"
 ]
-ValueT = TypeVar("ValueT")
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,8 @@ class Owned:
     stopped: bool
     address: Literal["none", "public", "elastic"]
     scaling: Place | None
-    targets: frozenset[tuple[TargetGroup, int]]
+    targets: tuple[tuple[str, int], ...]
+    """Target group and port."""
 
 
 @dataclass(frozen=True)
@@ -92,67 +91,6 @@ class Course:
     meddling: tuple[Meddling, ...]
 
 
-@st.composite
-def owned(draw: st.DrawFn) -> Owned:
-    interfaces = draw(st.integers(1, MOST_INTERFACES))
-    groups = st.lists(st.integers(0, 9), min_size=1, max_size=MOST_GROUPS, unique=True).map(tuple)
-    rarely = st.integers(0, 19).map(lambda number: number == 7)
-    stopped = draw(rarely)
-    place = st.builds(
-        Place, group=st.sampled_from(SCALING), protected=st.booleans(), standby=rarely, registered=rarely.map(_not)
-    )
-    return Owned(
-        network=draw(st.integers(0, 1)),
-        interfaces=tuple((QUARANTINED,) if draw(rarely) else draw(groups) for _ in range(interfaces)),
-        elsewhere=min(interfaces - 1, draw(st.sampled_from([0, 0, 0, 1, 2]))),
-        volumes=draw(st.lists(st.booleans(), min_size=1, max_size=MOST_VOLUMES).map(tuple)),
-        protected=draw(st.booleans()),
-        shutdown=draw(st.sampled_from(["stop", "terminate"])),
-        stopped=stopped,
-        address=draw(st.sampled_from(["none", "none", "public", "elastic"])),
-        scaling=draw(place) if draw(st.booleans()) and not stopped else None,
-        targets=draw(st.frozensets(st.tuples(st.sampled_from(["web", "api", "admin"]), st.sampled_from([80, 8080])))),
-    )
-
-
-@st.composite
-def courses(draw: st.DrawFn, members: int) -> Course:
-    size = st.builds(
-        Size,
-        minimum=st.integers(0, members),
-        others=st.integers(0, 2),
-        room=st.integers(0, members),
-        protects_new=st.booleans(),
-        balanced=st.booleans(),
-    )
-    blows = st.sampled_from(
-        ["dies before the call", "answer lost", "dies after the call", "dies before the commit", "dies after it"]
-    )
-    crash = st.builds(Crash, blow=blows, depth=st.integers(0, 999))
-    meddling = st.builds(
-        Meddling,
-        when=st.sampled_from(["before", "between"]),
-        whose=st.integers(0, members - 1),
-        change=st.sampled_from(Change.__args__),  # type: ignore[attr-defined]
-    )
-    return Course(
-        choices=draw(
-            st.fixed_dictionaries(
-                {
-                    "stop": st.booleans(),
-                    "cut_connections": st.booleans(),
-                    "replacement_capacity": st.sampled_from(["launch", "none"]),
-                    "protect_evidence": st.sampled_from([True, True, False]),
-                    "snapshots": st.booleans(),
-                }
-            )
-        ),
-        sizes={group: draw(size) for group in SCALING},
-        crashes={phase: draw(crash) for phase in ("contain", "release") if draw(st.booleans())},
-        meddling=tuple(draw(meddling) for _ in range(draw(st.sampled_from([0, 0, members // 4, members // 2])))),
-    )
-
-
 @dataclass(frozen=True)
 class Round:
     """One response over several instances."""
@@ -162,46 +100,86 @@ class Round:
     course: Course
 
 
-def rounds(number: int, together: int) -> list[Round]:
-    """So many instances in responses of so many, always the same ones."""
-    every = generated(owned(), number)
-    portions = [tuple(every[start : start + together]) for start in range(0, number, together)]
-    return [
-        Round(each, _within(portion, course), course)
-        for each, (portion, course) in enumerate(
-            zip(portions, generated(courses(together), len(portions)), strict=True), start=1
-        )
-    ]
+def rounds(number: int, together: int, seed: int = 20) -> list[Round]:
+    """So many instances in responses of so many; of one seed always the same ones."""
+    random = Random(seed)
+    found: list[Round] = []
+    for start in range(0, number, together):
+        course = _course(random, together)
+        # Connections are not cut where there is a path from the internet.
+        reachable = not course.choices["cut_connections"]
+        instances = (_owned(random, reachable=reachable) for _ in range(min(together, number - start)))
+        found.append(Round(len(found) + 1, tuple(instances), course))
+    return found
 
 
-def _within(instances: tuple[Owned, ...], course: Course) -> tuple[Owned, ...]:
-    """Connections are not cut where there is a path from the internet."""
-    if not course.choices["cut_connections"]:
-        return instances
-    return tuple(replace(each, address="none") for each in instances)
-
-
-def generated(strategy: st.SearchStrategy[ValueT], number: int) -> list[ValueT]:
-    """That many different values, always the same ones."""
-    found: list[ValueT] = []
-
-    @seed(20)
-    @settings(
-        max_examples=2 * number,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+def _owned(random: Random, *, reachable: bool) -> Owned:
+    interfaces = random.randint(1, MOST_INTERFACES)
+    stopped = _rarely(random)
+    return Owned(
+        network=random.randint(0, 1),
+        interfaces=tuple(
+            (QUARANTINED,) if _rarely(random) else tuple(random.sample(range(10), random.randint(1, MOST_GROUPS)))
+            for _ in range(interfaces)
+        ),
+        elsewhere=min(interfaces - 1, random.choice([0, 0, 0, 1, 2])),
+        volumes=tuple(_evenly(random) for _ in range(random.randint(1, MOST_VOLUMES))),
+        protected=_evenly(random),
+        shutdown=random.choice(["stop", "terminate"]),
+        stopped=stopped,
+        address=random.choice(["none", "none", "public", "elastic"]) if reachable else "none",
+        scaling=_place(random) if _evenly(random) and not stopped else None,
+        targets=tuple((group, port) for group in TARGET_GROUPS for port in PORTS if random.random() < 0.3),
     )
-    @given(strategy)
-    def take(value: ValueT) -> None:
-        if value not in found:
-            found.append(value)
-
-    take()
-    assert len(found) >= number
-    return found[:number]
 
 
-def _not(value: bool) -> bool:
-    return not value
+def _place(random: Random) -> Place:
+    return Place(
+        group=random.choice(SCALING),
+        protected=_evenly(random),
+        standby=_rarely(random),
+        registered=not _rarely(random),
+    )
+
+
+def _course(random: Random, members: int) -> Course:
+    return Course(
+        choices={
+            "stop": _evenly(random),
+            "cut_connections": _evenly(random),
+            "replacement_capacity": random.choice(["launch", "none"]),
+            "protect_evidence": random.choice([True, True, False]),
+            "snapshots": _evenly(random),
+        },
+        sizes={group: _size(random, members) for group in SCALING},
+        crashes={phase: _crash(random) for phase in ("contain", "release") if _evenly(random)},
+        meddling=tuple(_meddling(random, members) for _ in range(random.choice([0, 0, members // 4, members // 2]))),
+    )
+
+
+def _size(random: Random, members: int) -> Size:
+    return Size(
+        minimum=random.randint(0, members // 2),
+        others=random.randint(0, 2),
+        room=random.choice([0, 1, members // 4, members]),
+        protects_new=_evenly(random),
+        balanced=_evenly(random),
+    )
+
+
+def _crash(random: Random) -> Crash:
+    return Crash(blow=random.choice(get_args(Blow)), depth=random.randrange(1000))
+
+
+def _meddling(random: Random, members: int) -> Meddling:
+    return Meddling(
+        when=random.choice(get_args(When)), whose=random.randrange(members), change=random.choice(get_args(Change))
+    )
+
+
+def _evenly(random: Random) -> bool:
+    return random.random() < 0.5
+
+
+def _rarely(random: Random) -> bool:
+    return random.random() < 0.05

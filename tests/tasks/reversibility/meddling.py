@@ -71,8 +71,10 @@ def _membership(house: House, world: Description, instance: str) -> None:
         group, state = place
         least, desired = world["scaling", group, "limits"][0], world["scaling", group, "desired"]
         if state in ("InService", "Standby"):
+            # What is on standby is not counted, so there is nothing to decrement.
+            decrement = state == "InService" and desired > least
             scaling.detach_instances(
-                AutoScalingGroupName=group, InstanceIds=[instance], ShouldDecrementDesiredCapacity=desired > least
+                AutoScalingGroupName=group, InstanceIds=[instance], ShouldDecrementDesiredCapacity=decrement
             )
         return
     if world["instance", instance, "state"] != "running":

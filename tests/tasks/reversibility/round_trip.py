@@ -51,7 +51,7 @@ def there_and_back(house: House, instances: Sequence[Owned], course: Course) -> 
     trip.announced = len(plan.cannot_be_put_back)
     trip.violations += not_contained(house, plan, before, contained, meanwhile)
 
-    _let_meddle(house, course, "between", ids, contained, meanwhile, trip)
+    _let_meddle(house, course, "between", ids, before, meanwhile, trip)
     release = run.plan(Phase.RELEASE)
     run = run.approved(release)
     at_release = describe(house, known)

@@ -124,6 +124,21 @@ def test_an_answer_that_woke_nobody_is_acted_on_by_a_new_run(
     assert house.sweep().restarted == {response: "its answer did not wake it"}
 
 
+def test_a_run_that_an_answer_has_woken_is_given_the_time_to_come_back(
+    house: SweepHouse, prefect: PrefectApi, response: str
+) -> None:
+    house.take_over(response)
+    plan = house.ask(response)
+    no = Decision(digest=plan.digest, attempt=1, answer="rejected", approver="jane", channel="command")
+    assert settle(house, response, no)
+    prefect.become(flow_run(house), "SCHEDULED")
+    house.clock.pass_by(seconds=60)
+    assert house.sweep().restarted == {}
+    prefect.become(flow_run(house), "RUNNING", seconds_ago=91)
+    house.clock.pass_by(seconds=31)
+    assert house.sweep().restarted == {response: "its run is stuck"}
+
+
 def test_a_killed_workers_case_acts_again_within_two_minutes(
     house: SweepHouse, prefect: PrefectApi, response: str
 ) -> None:
