@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, get_args
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,25 +34,43 @@ FAULTS = st.lists(st.tuples(st.sampled_from(get_args(Blow)), st.floats(0, 1, exc
 """Two of them, each as what happens and where: a share of all that goes out of the process."""
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(faults=FAULTS)
-def test_two_faults_are_survived_like_one(open_house: OpenHouse, faults: list[tuple[Blow, float]]):
-    undisturbed = furnished(open_house)
-    shaky = undisturbed.shake(Shaky())
-    contained_and_released(undisturbed)
-    made = Counter(undisturbed.mutating_calls())
+@dataclass(frozen=True)
+class Undisturbed:
+    """What goes out of a process that nothing happens to, and what it changes."""
 
+    out: Shaky
+    made: Counter[str]
+
+
+@pytest.fixture
+def undisturbed(open_house: OpenHouse) -> Undisturbed:
+    house = furnished(open_house)
+    out = house.shake(Shaky())
+    contained_and_released(house)
+    return Undisturbed(out, Counter(house.mutating_calls()))
+
+
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(faults=FAULTS)
+def test_two_faults_are_survived_like_one(
+    open_house: OpenHouse, undisturbed: Undisturbed, faults: list[tuple[Blow, float]]
+):
     house = furnished(open_house)
     before = described(house)
     for number, (blow, share) in enumerate(faults):
-        out = shaky.commits if "commit" in blow or blow == "dies after it" else shaky.calls
+        out = undisturbed.out.commits if "commit" in blow or blow == "dies after it" else undisturbed.out.calls
         house.shake(Shaky(blow=blow, point=int(share * len(out))))
         with contextlib.suppress(Died, Outside):
             contained_and_released(house, again=number > 0)
     house.shake(Shaky())
     contained_and_released(house, again=True)
 
-    assert [*done_twice(house, made), *lost(house), *not_put_back(house, before), *not_recorded(house)] == []
+    assert [
+        *done_twice(house, undisturbed.made),
+        *lost(house),
+        *not_put_back(house, before),
+        *not_recorded(house),
+    ] == []
 
 
 def contained_and_released(house: House, *, again: bool = False) -> None:

@@ -21,8 +21,8 @@ class Approvals(Responses):
         """Writes the question down and lets go of the leases: the response sleeps until someone answers.
 
         Asked again by a run that starts over, the question keeps its first expiry; one that has been answered, or whose
-        plan has been decided meanwhile, is not asked again: the row returned carries the answer. Any other open question of the response is
-        superseded.
+        plan has been decided meanwhile, is not asked again: the row returned carries the answer. Any other question
+        of the response that is open is superseded.
 
         Raises:
             LeaseLost: `lease` is no longer the response's.
