@@ -258,7 +258,7 @@ class ResponseEnded(Model):
 
 
 class SetAsideRecord(Model):
-    """What nothing acts upon: a delivery or a part of one, whose payload stays in the inbox; a request that was refused.
+    """What nothing acts upon: a delivery, or a part of one, that stays in the inbox; a request that was refused.
 
     In a response's own stream: a plan that may not run.
     """

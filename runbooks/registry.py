@@ -57,17 +57,23 @@ class Registry:
     """The place of the stream's last entry."""
 
     @classmethod
-    def read(cls, entries: Iterable[Entry], signer: Signer) -> Registry:
-        """The registry that the stream's entries, in order, add up to."""
+    def read(cls, entries: Iterable[Entry], signer: Signer, head: int = 0) -> Registry:
+        """The registry that the stream's entries, in order, add up to.
+
+        Args:
+            head: the number of its last entry, as kept apart from the entries: one that is missing was cut off.
+        """
         registry = cls()
         for entry in entries:
             record = entry.record()
+            registry._miss(up_to=entry.sequence - 1)
             in_place = entry.stream == APPROVERS_STREAM and entry.sequence == registry.head + 1
             registry.head = max(entry.sequence, registry.head)
             if in_place and isinstance(record, RegistryRecord) and signer.verifies(_place(entry.sequence), record):
                 registry._take(record)
             else:
                 registry._doubt(entry.sequence)
+        registry._miss(up_to=head)
         return registry
 
     def named(self, name: str) -> Standing | None:
@@ -114,6 +120,12 @@ class Registry:
     def _change(self, name: str, **changes: bool | int) -> None:
         if (standing := self.named(name)) is not None:
             self.standings[_key(name)] = replace(standing, **changes)  # type: ignore[arg-type]
+
+    def _miss(self, up_to: int) -> None:
+        """Places without an entry: what stood there may have been a revocation."""
+        if up_to > self.head:
+            self._doubt(self.head + 1)
+            self.head = up_to
 
     def _doubt(self, sequence: int) -> None:
         self.forged += (sequence,)

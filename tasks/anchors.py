@@ -58,7 +58,7 @@ def checkpoint_signer(chosen: Settings, *, make: bool = False) -> CheckpointSign
             make_key_file(_key_file(chosen))
         except OSError as error:
             raise InvalidSetting(f"no key can be made at {_key_file(chosen)}: {error.strerror}") from error
-    return OwnKey(read_key_file(_key_file(chosen)))
+    return OwnKey(read_key_file(_key_file(chosen), "see RUNBOOKS_CHECKPOINT_KEY_FILE"))
 
 
 def own_public_key(chosen: Settings) -> bytes:

@@ -10,9 +10,9 @@ from runbooks.errors import NotFound, Overtaken
 from runbooks.history import fold
 from runbooks.model import Model
 from runbooks.records import AnswerGiven, Decision, Record
-from runbooks.registry import Registry
 from runbooks.weighing import weigh
 from tasks.journal import dated
+from tasks.registering import registry
 from tasks.services import Services
 
 MOST_READINGS = 10
@@ -59,15 +59,15 @@ def settle(have: Services, response: str, decision: Decision) -> bool:
 
 def _submit(have: Services, submission: Submission) -> Answered:
     stream = response_stream(submission.response)
-    answers, approvers = have.ledger.entries(stream), have.ledger.entries(APPROVERS_STREAM)
-    history, registry = fold(dated(answers)), Registry.read(approvers, have.signer)
+    approvers, answers = registry(have), have.ledger.entries(stream)
+    history = fold(dated(answers))
     if history.started is None:
         raise NotFound(f"there is no response {submission.response}", code="no-such-response")
-    found = weigh(submission, history, registry, have.signer, have.now())
+    found = weigh(submission, history, approvers, have.signer, have.now())
     written: dict[str, list[Record]] = {stream: [found.answer]}
     if found.decision is not None:
         written[stream].append(found.decision)
     if found.tried is not None:
         written[APPROVERS_STREAM] = [found.tried]
-    have.ledger.append_after({stream: answers[-1].sequence, APPROVERS_STREAM: registry.head}, written)
+    have.ledger.append_after({stream: answers[-1].sequence, APPROVERS_STREAM: approvers.head}, written)
     return Answered(answer=found.answer, decision=found.decision)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from runbooks.case import APPROVERS_STREAM, response_stream
+from runbooks.case import response_stream
 from runbooks.errors import NotApproved
 from runbooks.history import ResponseHistory
 from runbooks.plan import Phase, Plan
@@ -19,6 +19,7 @@ from runbooks.signing import Signer
 from runbooks.weighing import is_starter
 from runbooks.windows import usable_until
 from tasks.program import code_digest
+from tasks.registering import registry
 from tasks.services import Services
 
 
@@ -39,7 +40,7 @@ def trust_now(have: Services) -> Trust:
         Unsafe: there is no signing key.
     """
     signer = have.signer
-    return Trust(signer, Registry.read(have.ledger.entries(APPROVERS_STREAM), signer), code_digest())
+    return Trust(signer, registry(have), code_digest())
 
 
 def authorise(history: ResponseHistory, plan: Plan, now: datetime, trust: Trust) -> None:

@@ -31,13 +31,18 @@ class Halt(Model):
     """Of its entry in the stream."""
 
 
+_CUT_OFF = "entries of the kill switch are missing at its end"
+
+
 def halted(have: Services) -> Halt | None:
-    """The halt in force; None when changes may be made. One indexed query: it is asked before every change.
+    """The halt in force; None when changes may be made. Two indexed queries: it is asked before every change.
 
     Raises:
         LedgerError: the ledger does not say. Nothing may be changed then.
     """
-    last = have.ledger.last(HALT_STREAM)
+    head, last = have.ledger.head(HALT_STREAM), have.ledger.last(HALT_STREAM)
+    if head > (last.sequence if last else 0):
+        return Halt(by="the ledger", reason=_CUT_OFF, at=last.at if last else have.now(), number=head)
     if last is None:
         return None
     match last.record():

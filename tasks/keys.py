@@ -26,11 +26,14 @@ def read_signer(chosen: Settings) -> Signer:
     """
     if chosen.signing_key is not None:
         return Signer(read_key(chosen.signing_key.get_secret_value()))
-    return Signer(read_key_file(signing_key_file(chosen)))
+    return Signer(read_key_file(signing_key_file(chosen), "the first `runbooks approvers add` makes one"))
 
 
-def read_key_file(file: Path) -> bytes:
+def read_key_file(file: Path, mend: str) -> bytes:
     """The key in a file that only its owner may read.
+
+    Args:
+        mend: what to do where there is none.
 
     Raises:
         Unsafe: there is none, or others may read it.
@@ -40,10 +43,7 @@ def read_key_file(file: Path) -> bytes:
         readable_by_others = file.stat().st_mode & 0o077
         text = file.read_text(encoding="ascii", errors="replace")
     except OSError as error:
-        raise Unsafe(
-            f"there is no signing key at {file} ({error.strerror}); the first `runbooks approvers add` makes one",
-            code="no-signing-key",
-        ) from error
+        raise Unsafe(f"there is no key at {file} ({error.strerror}); {mend}", code="no-signing-key") from error
     if readable_by_others:
         raise Unsafe(f"others may read the key at {file}; chmod 600 it", code="key-readable")
     return read_key(text)

@@ -19,6 +19,7 @@ from tasks.gateways.actions.base import Action, Look
 
 SHOWS_WITHIN = timedelta(seconds=6)
 """How long AWS is given to show a change. It promises no bound; this is within what a run waits in place."""
+_BAD = ("drifted", "failed")
 NOT_BELIEVED = "AWS may not show yet what was done last; looking again"
 
 
@@ -30,17 +31,31 @@ def not_believed(
     plan: Plan,
     now: datetime,
 ) -> set[str]:
-    """The keys of the steps whose looks are not to be believed yet.
+    """The keys of the steps whose looks are not to be believed yet, and of those that must not be begun meanwhile.
 
     Raises:
         Outside: AWS did not answer the second look.
     """
+    doubtful = _doubtful(action, steps, looks, history, plan, now)
+    falling_out = {case for step in doubtful if looks[step.key].status in _BAD for case in step.cases}
+    waiting = (each for each in steps if looks[each.key].status == "as-expected" and falling_out & set(each.cases))
+    return {step.key for step in (*doubtful, *waiting)}
+
+
+def _doubtful(
+    action: Action,
+    steps: Sequence[AnyStep],
+    looks: Mapping[str, Look],
+    history: ResponseHistory,
+    plan: Plan,
+    now: datetime,
+) -> list[AnyStep]:
     surprising = [step for step in steps if _surprises(looks[step.key], history, plan, step)]
     last = _last_change(history)
     if not surprising or (last is not None and now - last < SHOWS_WITHIN):
-        return {step.key for step in surprising}
+        return surprising
     again = action.look(surprising, {step.key: plan.operation(step) for step in plan.steps})
-    return {step.key for step in surprising if again[step.key].status != looks[step.key].status}
+    return [step for step in surprising if again[step.key].status != looks[step.key].status]
 
 
 def _surprises(look: Look, history: ResponseHistory, plan: Plan, step: AnyStep) -> bool:
@@ -50,10 +65,8 @@ def _surprises(look: Look, history: ResponseHistory, plan: Plan, step: AnyStep) 
             return begun
         case "as-left":
             return not begun and not step.follows
-        case "drifted" | "failed":
-            return True
-        case _:
-            return False
+        case status:
+            return status in _BAD
 
 
 def _last_change(history: ResponseHistory) -> datetime | None:

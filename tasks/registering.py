@@ -26,7 +26,9 @@ def registry(have: Services) -> Registry:
     Raises:
         Unsafe: there is no signing key.
     """
-    return Registry.read(have.ledger.entries(APPROVERS_STREAM), have.signer)
+    # The head first: what is written in between makes the entries more, never fewer.
+    head = have.ledger.head(APPROVERS_STREAM)
+    return Registry.read(have.ledger.entries(APPROVERS_STREAM), have.signer, head)
 
 
 def make_key(have: Services) -> None:

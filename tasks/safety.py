@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 
 from packaging.version import Version
 
-from runbooks.case import APPROVERS_STREAM
 from runbooks.errors import RunbooksError, Unsafe
-from runbooks.registry import Registry
+from tasks.registering import registry
 from tasks.services import Services
 
 if TYPE_CHECKING:
@@ -116,12 +115,14 @@ def _server(chosen: PrefectSettings) -> Iterator[Check]:
 def _approvers(have: Services) -> Check:
     mend = "runbooks approvers add NAME --grant 'contain@*' --grant 'remediate@*' --grant 'release@*'"
     try:
-        registry = Registry.read(have.ledger.entries(APPROVERS_STREAM), have.signer)
+        known = registry(have)
     except RunbooksError as error:
         return Check("approvers", ok=False, found=error.detail, mend=mend)
-    if registry.forged:
+    if known.forged:
         mend = "runbooks audit verify, then add again whoever is to approve"
-    return Check("approvers", bool(registry.able), ", ".join(registry.able) or "nobody can say yes", mend)
+    # One who is locked counts: otherwise wrong codes would stop what has begun, its undo included.
+    names = [each.approver.name for each in known.standings.values() if each.believed]
+    return Check("approvers", bool(names), ", ".join(names) or "nobody can say yes", mend)
 
 
 def _anchor(have: Services) -> Check:
@@ -203,4 +204,3 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
-

@@ -54,6 +54,7 @@ def _forget_the_developer() -> None:
         "AWS_EC2_METADATA_DISABLED": "true",
         "PREFECT_HOME": _home,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         "DO_NOT_TRACK": "1",
     }
 

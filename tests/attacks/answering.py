@@ -87,7 +87,7 @@ def after_a_no(scene: Scene) -> None:
 def with_an_old_form(scene: Scene) -> None:
     scene.fill_in(decision="approve")
     scene.ask(attempt=2)
-    scene.fill_in(attempt=1, decision="approve", approver=JANE, one_time_code=code_of(JANE, scene.now))
+    scene.fill_in(1, decision="approve", approver=JANE, one_time_code=code_of(JANE, scene.now))
 
 
 def handed_in_again(scene: Scene) -> None:
@@ -177,7 +177,7 @@ ATTACKS = (
     ),
     Attack("one submission handed in twice", "answer-given: replayed", handed_in_again),
     Attack("a form with nothing in it", "answer-given: no-answer", lambda s: s.fill_in()),
-    Attack("a form that only wakes the run", "answer-given: no-answer", lambda s: s.fill_in(**WAKING)),
+    Attack("a form that only wakes the run", "answer-given: no-answer", lambda s: s.fill_in(1, **WAKING)),
     Attack("a form that says approve, and not who", "answer-given: no-answer", lambda s: s.fill_in(decision="approve")),
     Attack(
         "a form with values of another type",

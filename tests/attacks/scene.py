@@ -214,7 +214,7 @@ class Scene:
         }
         return submit(self.have, Submission(**(values | changes)))
 
-    def fill_in(self, attempt: int = 1, **given: Any) -> Answered:
+    def fill_in(self, attempt: int = 1, /, **given: Any) -> Answered:
         """Anything at all, as what came with the form."""
         request = f"{self.plan.digest}-{attempt}"
         return submit(self.have, form_submission(self.plan, attempt, given, self.now, request))

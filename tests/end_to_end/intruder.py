@@ -43,11 +43,12 @@ class Intruder:
 
     def _send(self, method: str, address: str, body: Any = None) -> httpx.Response:
         """Sends it, again where SQLite was busy."""
+        answer = self._client.request(method, address, json=body, headers=self._protection())
         for pause in BUSY_PAUSES:
-            answer = self._client.request(method, address, json=body, headers=self._protection())
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             time.sleep(pause)
+            answer = self._client.request(method, address, json=body, headers=self._protection())
         return answer.raise_for_status()
 
     def _protection(self) -> dict[str, str]:

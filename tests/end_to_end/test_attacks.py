@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import closing
 
+import pytest
+
 from runbooks.case import SYSTEM_STREAM
 from runbooks.records import AnswerGiven, Restarted, SetAsideRecord
 from tests.end_to_end.intruder import Intruder
@@ -52,28 +54,26 @@ def forge_answers(intruder: Intruder, incident: Incident) -> None:
         assert intruder.resume(run, given) == "REJECT"
     assert intruder.resume(run, YES | {"approver": TEMPLATE}) == "ACCEPT"
     run = asked(incident, 2)
-    intruder.write_answer(run, f"{digest}-2", YES | {"one_time_code": "", "counts": True}, sender="slack:U_CISO")
+    intruder.write_answer(run, f"{digest}-2", YES | {"one_time_code": ""}, sender="slack:U_CISO")
     intruder.set_state(run, "SCHEDULED")
-    run = asked(incident, 3)
-    intruder.write_answer(run, f"{digest}-3", YES | {"one_time_code": ""}, sender=VICTIM)
-    intruder.set_state(run, "SCHEDULED")
-    asked(incident, 4)
-    assert refused(incident) == {"wrong-code": 1, "no-answer": 1, "code-missing": 1}
+    asked(incident, 3)
+    assert refused(incident) == {"wrong-code": 1, "code-missing": 1}
 
 
 def take_the_run_away(intruder: Intruder, incident: Incident) -> None:
     """However the run is ended, the question is asked again by another one."""
-    run = asked(incident, 4)
+    run = asked(incident, 3)
     intruder.set_state(run, "RUNNING")
     intruder.set_state(run, "COMPLETED")
-    run = asked(incident, 4, but=run)
+    run = asked(incident, 3, but=run)
     intruder.delete(run)
-    asked(incident, 4, but=run)
+    asked(incident, 3, but=run)
     incident.product.start_by_hand("respond", response=incident.response().id, attempt="1")
     incident.product.until(lambda: told_of(incident)["lease-lost"], "an entry about the run that was started again")
     assert told_of(incident) == {"its question lost its form": 2, "lease-lost": 1}
 
 
+@pytest.mark.timeout(600)  # Eight flow runs, one after another, and each takes its time to begin.
 def test_nothing_that_is_done_to_a_run_in_prefect_approves_its_plan(product: Product) -> None:
     incident = product.deliver(12)
     product.until(lambda: incident.case().response_id, "a response to it")

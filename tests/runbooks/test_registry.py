@@ -36,6 +36,17 @@ def test_whoever_was_added_and_not_revoked_since_is_able() -> None:
     assert registry_of(added(), REVOKED, added()).able == (JANE,)
 
 
+def test_a_revocation_that_was_cut_off_leaves_nobody_who_is_believed() -> None:
+    whole = entries(*signed(added(), added(JOE), REVOKED))
+    known = Registry.read(whole[:-1], SIGNER, head=3)
+    assert (known.able, known.forged, known.head) == ((), (3,), 3)
+
+    again = known.signed_next(SIGNER, added(JOE))
+    (entry,) = entries(*again)
+    later = Registry.read((*whole[:-1], entry.model_copy(update={"sequence": 4})), SIGNER, head=4)
+    assert later.able == (JOE,)
+
+
 def test_five_wrong_codes_in_a_row_lock_until_somebody_unlocks() -> None:
     wrong = [tried(accepted=False)] * MOST_WRONG_CODES
     assert registry_of(added(), *wrong[1:]).able == (JANE,)
@@ -108,8 +119,8 @@ def test_whoever_is_in_doubt_is_added_again() -> None:
 
 def test_a_gap_a_record_of_another_kind_and_one_of_another_stream_are_seen() -> None:
     whole = entries(*WHOLE)
-    assert read(whole[:2] + whole[3:]).forged == (4,)
-    assert read(whole[1:]).forged == (2,)
+    assert read(whole[:2] + whole[3:]).forged == (3,)
+    assert read(whole[1:]).forged == (1,)
     closed = CaseClosed(response="r", reason="no")
     assert read((*whole, whole[0].model_copy(update={"sequence": 5, "body": closed.model_dump()}))).forged == (5,)
     assert read((*whole[:3], whole[3].model_copy(update={"stream": "case/x"}))).forged == (4,)

@@ -159,6 +159,7 @@ def test_an_interface_in_between_is_closed_though_its_case_has_fallen_out(house:
     stranger = house.make_group("of-somebody-else")
     house.set_groups(second.target.id, [stranger])
     house.sessions.shaky.then[SWAP] = die
+    house.sandbox.advance(SHOWS_WITHIN.total_seconds())
     with pytest.raises(Died):
         run.once(plan, of_kind(plan, "swap-security-groups"))
     assert list(fallen_out(house.history(), plan)) == list(plan.cases)
@@ -176,6 +177,7 @@ def test_a_swap_that_had_not_begun_does_not_open_anything_once_its_case_has_fall
     house.set_groups(second.target.id, [house.make_group("of-somebody-else")])
     shaky = house.sessions.shaky
     shaky.blow, shaky.point = "dies before the call", len(shaky.calls) + 2
+    house.sandbox.advance(SHOWS_WITHIN.total_seconds())
     with pytest.raises(Died):
         run.once(plan, of_kind(plan, "swap-security-groups"))
     assert shaky.struck == SWAP

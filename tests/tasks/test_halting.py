@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -106,6 +108,21 @@ def test_it_is_on_from_any_halt_until_a_resumption_that_is_signed_for_that_very_
     for write in story:
         write(have)
     assert (halting.halted(have) is not None) == is_halted
+
+
+def test_a_halt_whose_entry_was_cut_off_holds_until_somebody_resumes(have: Services, tmp_path: Path):
+    halt(have)
+    resume(have)
+    halt(have)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as owner, owner:
+        owner.execute("DROP TRIGGER entries_refuse_delete")
+        owner.execute("DELETE FROM entries WHERE stream = ? AND sequence = 3", (HALT_STREAM,))
+
+    found = halting.halted(have)
+    assert found is not None
+    assert (found.by, found.number) == ("the ledger", 3)
+    resume(have)
+    assert halting.halted(have) is None
 
 
 def test_it_says_since_when_by_whom_and_why(have: Services):

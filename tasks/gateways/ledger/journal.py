@@ -96,6 +96,14 @@ class Journal:
             row = connection.execute(newest).first()
             return None if row is None else _read_entry(row)
 
+    def head(self, stream: str) -> int:
+        """The number of the stream's last entry, as it is kept apart from the entries; 0 where nothing was written.
+
+        An entry that should be there and is not has been cut off.
+        """
+        with self._database.reading() as connection:
+            return _head(connection, stream)[0]
+
     def streams(self, prefix: str = "") -> tuple[str, ...]:
         """The names of all streams that begin with `prefix`, sorted."""
         name = tables.streams.c.stream

@@ -20,6 +20,11 @@ from tests.deployments.cli.samples import EVENTS
 from tests.tasks.gateways.ledger.samples import RUNBOOK, open_case
 
 NOBODY = "http://127.0.0.1:9/api"
+SAFE = {
+    "PREFECT_CLIENT_MAX_RETRIES": "0",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+}
+"""Nothing in it for the start-up guard to refuse."""
 
 
 def runbooks(home: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -28,7 +33,7 @@ def runbooks(home: Path, *arguments: str, **environment: str) -> subprocess.Pope
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PREFECT_CLIENT_MAX_RETRIES": "0", **environment},
+        env={**os.environ, **SAFE, **environment},
     )
 
 
@@ -39,6 +44,22 @@ def stop(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, s
     return process.returncode, rest
 
 
+@pytest.fixture
+def manned(run: Run) -> None:
+    """Somebody can say yes, which makes the signing key as well."""
+    assert run("approvers", "add", "jane", "--grant", "*@*").code == 0
+
+
+@pytest.mark.parametrize("command", ["sweep", "receiver"])
+def test_nothing_starts_while_nobody_can_say_yes(home: Path, command: str) -> None:
+    process = runbooks(home, command, PREFECT_API_URL=NOBODY, RUNBOOKS_WEBHOOK_KEY="secret")
+    err = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 1
+    assert "error: unsafe: it is not safe to start:" in err.splitlines()
+    assert "  approvers: " in err
+
+
 def test_the_sweep_does_not_start_without_the_address_of_prefect(run: Run, home: Path) -> None:
     ran = run("sweep", "--once")
 
@@ -46,6 +67,7 @@ def test_the_sweep_does_not_start_without_the_address_of_prefect(run: Run, home:
     assert ran.err.startswith("error: invalid-setting: PREFECT_API_URL is not set")
 
 
+@pytest.mark.usefixtures("manned")
 def test_one_pass_of_the_sweep_drains_the_inbox_and_says_so(home: Path, ledger: Ledger) -> None:
     ledger.receive("a", "webhook", (EVENTS / "scan_event.json").read_bytes())
 
@@ -56,6 +78,7 @@ def test_one_pass_of_the_sweep_drains_the_inbox_and_says_so(home: Path, ledger: 
     assert [each.state for each in ledger.deliveries()] == ["set-aside"]
 
 
+@pytest.mark.usefixtures("manned")
 def test_the_sweep_tells_a_trouble_once_goes_on_and_ends_when_told(home: Path, ledger: Ledger) -> None:
     ledger.start_response(RUNBOOK, (open_case(ledger),), "webhook")
 
@@ -78,6 +101,7 @@ def test_the_receiver_does_not_start_without_a_key(run: Run, home: Path) -> None
     assert not home.exists()
 
 
+@pytest.mark.usefixtures("manned")
 def test_the_receiver_keeps_what_is_sent_with_the_key(home: Path) -> None:
     port = free_port()
     process = runbooks(home, "receiver", RUNBOOKS_WEBHOOK_KEY="secret", RUNBOOKS_RECEIVER_PORT=str(port))
@@ -98,6 +122,7 @@ def test_the_receiver_keeps_what_is_sent_with_the_key(home: Path) -> None:
     ledger.close()
 
 
+@pytest.mark.usefixtures("manned")
 def test_a_port_that_is_taken_is_a_failure_outside(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

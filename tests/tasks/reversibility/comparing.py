@@ -118,6 +118,9 @@ def not_put_back(
     for words in contain.cannot_be_put_back:
         _announce(words, expected)
     expected |= meanwhile.values
+    for path in [path for path in expected if path[2:] == ("protected",) and path[:2] not in expected]:
+        # Protected by somebody while it was in a group to which it does not return.
+        del expected[path]
     for path in [path for path in expected if path[0] == "scaling" and path[2] == "desired"]:
         if meanwhile.touched(path[1], before):
             expected[path] = at_release[path] + _attached(house, release, path[1])
