@@ -11,12 +11,13 @@ from runbooks.records import PhaseEnded
 from runbooks.steps import AnyStep
 from tasks.artifacts import show
 from tasks.authority import trust_now
-from tasks.executor import Executor, Progress, fallen_out
+from tasks.executor import Executor, Progress
 from tasks.gateways.actions import actions
 from tasks.halting import halted
 from tasks.halting import words as words_of
 from tasks.notices import tell_held, tell_progress
 from tasks.protection import protected_cases
+from tasks.rounds import fallen_out
 from tasks.run import Run, current
 from tasks.visible import visible
 

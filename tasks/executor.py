@@ -40,6 +40,7 @@ from tasks.authority import Trust, authorise, has_begun
 from tasks.gateways.actions.base import Action, Look
 from tasks.journal import Journal
 from tasks.looking import NOT_BELIEVED, not_believed
+from tasks.rounds import fallen_out
 
 CHUNK = 50
 """Targets between one look and the acts that follow it."""
@@ -117,7 +118,7 @@ class Executor:
             LeaseLost: another run has taken the response over.
         """
         history = self._journal.history()
-        self._authorise(history, plan)
+        self._authorise(history, plan, stage)
         self._held = self._held or self._kept_out(history, plan)
         self._spared = self._under_protection(history, plan, stage)
         fallen = fallen_out(history, plan) | self._spared
@@ -153,13 +154,21 @@ class Executor:
             elif outcome is None and waited_for:
                 self._end(plan, step, "failed", "it could not be begun in the time that the runbook allows")
 
-    def _authorise(self, history: ResponseHistory, plan: Plan) -> None:
+    def _authorise(self, history: ResponseHistory, plan: Plan, stage: Sequence[AnyStep]) -> None:
         try:
             authorise(history, plan, self._now, self._trust)
         except NotApproved as refusal:
             what = f"plan {plan.short_digest}"
             self._journal.write(SetAsideRecord(delivery=None, code=refusal.code, what=what, reason=refusal.detail))
+            self._close(history, plan, stage, refusal)
             raise
+
+    def _close(self, history: ResponseHistory, plan: Plan, stage: Sequence[AnyStep], refusal: NotApproved) -> None:
+        """What rests open is closed whatever has become of the approval, where it was we who opened it."""
+        self._held = _Held(None, refusal.detail)
+        begun = [step for step in stage if plan.operation(step) in history.intents]
+        if begun and has_begun(history, plan, self._trust.signer):
+            self._chunk(history, plan, begun, {})
 
     def _kept_out(self, history: ResponseHistory, plan: Plan) -> _Held | None:
         """Let the plan in, once, before its first change; what takes nothing away is not counted."""
@@ -382,17 +391,3 @@ def _waited_for(history: ResponseHistory, plan: Plan, stage: Sequence[AnyStep]) 
             case _:
                 continue
     return False
-
-
-def fallen_out(history: ResponseHistory, plan: Plan) -> dict[str, str]:
-    """Case -> why it fell out of the plan: an essential step of it failed, drifted or was refused."""
-    fallen: dict[str, str] = {}
-    for step in plan.steps:
-        outcome = history.outcome(plan, step)
-        if outcome is None or not step.essential or step.undoes:
-            continue
-        for case in step.cases:
-            status = outcome.cases.get(case, outcome.status)
-            if status in ("failed", "drifted", "refused"):
-                fallen.setdefault(case, f"{step.describe()}: {outcome.detail or status}")
-    return fallen

@@ -20,10 +20,9 @@ from runbooks.verdict import WORST_FIRST
 from tasks.artifacts import show
 from tasks.authority import has_begun
 from tasks.containments import contained_by, first_contained_by, is_contained, remediated
-from tasks.executor import fallen_out
 from tasks.gateways.ssm import SsmGateway
 from tasks.program import code_digest
-from tasks.rounds import drifted, going_on, outdated, remediates_again, scope_of
+from tasks.rounds import drifted, fallen_out, going_on, outdated, remediates_again, scope_of
 from tasks.run import Run, current
 from tasks.triage import all_assessments, assessments_of, triage_again
 from tasks.verdicts import newest_verdict

@@ -12,7 +12,6 @@ from runbooks.history import ResponseHistory
 from runbooks.plan import Phase, Plan
 from runbooks.records import PhaseEnded
 from runbooks.verdict import VerdictKind
-from tasks.executor import fallen_out
 from tasks.run import Run, current
 from tasks.verdicts import verdicts_on
 
@@ -117,3 +116,17 @@ def _over_all(history: ResponseHistory, plan: Plan, ended: PhaseEnded) -> PhaseE
         there |= going_on(history, plan)
     every = {case for each in before for case in each.cases}
     return ended.model_copy(update={"result": "done" if every <= there else "partial"})
+
+
+def fallen_out(history: ResponseHistory, plan: Plan) -> dict[str, str]:
+    """Case -> why it fell out of the plan: an essential step of it failed, drifted or was refused."""
+    fallen: dict[str, str] = {}
+    for step in plan.steps:
+        outcome = history.outcome(plan, step)
+        if outcome is None or not step.essential or step.undoes:
+            continue
+        for case in step.cases:
+            status = outcome.cases.get(case, outcome.status)
+            if status in ("failed", "drifted", "refused"):
+                fallen.setdefault(case, f"{step.describe()}: {outcome.detail or status}")
+    return fallen

@@ -33,6 +33,8 @@ _BEFORE = {
 _REQUEST_ID = re.compile(rb"<requestId>[^<]*</requestId>", re.IGNORECASE)
 _A_READ_TOO = ("sts:AssumeRole",)
 """Called a change by its name, and changes nothing."""
+SETS_VALUES = ("ec2:ModifyNetworkInterfaceAttribute", "ec2:ModifyInstanceAttribute")
+"""They take effect where the value was another."""
 _NEVER_LATE = ("s3", "sts")
 """S3 is strongly consistent (S3 user guide, "Amazon S3 data consistency model")."""
 
@@ -71,10 +73,22 @@ class BreakableCloud(Cloud):
         self._past = None
 
     def _performed(self, name: str, kind: Kind, environ: dict[str, Any], body: bytes) -> Answer | None:
+        before = self._values() if name in SETS_VALUES else None
         answer = super().answer(environ, body)
-        if kind == "change" and answer is not None and answer.ok:
+        if kind == "change" and answer is not None and answer.ok and (before is None or before != self._values()):
             self._line.done[name] += 1
         return answer
+
+    def _values(self) -> list[Any]:
+        """What the calls in SETS_VALUES set, everywhere."""
+        here = [world.ec2 for world in self.worlds]
+        instances = [instance for world in self.worlds for instance in world.instances()]
+        volumes = [device for instance in instances for _, device in instance.get_block_device_mapping]
+        return [
+            [[group.id for group in nic.group_set] for ec2 in here for nic in ec2.enis.values()],
+            [(each.disable_api_termination, each.instance_initiated_shutdown_behavior) for each in instances],
+            [each.delete_on_termination for each in volumes],
+        ]
 
     def _has_moved(self, question: str, environ: dict[str, Any], body: bytes) -> bool:
         """Whether this was asked before, and is answered differently now."""

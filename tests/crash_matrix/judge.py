@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,9 @@ from moto.elbv2.models import elbv2_backends
 
 from runbooks.case import case_stream
 from runbooks.history import FINISHED, SUCCEEDED, ResponseHistory
+from runbooks.plan import Plan
 from runbooks.records import CaseVerdict, RunStarted
+from runbooks.steps import AnyStep
 from runbooks.steps.containment import OPERATION_TAG
 from tasks.gateways.ledger import Ledger
 from tasks.journal import read_history
@@ -42,6 +44,8 @@ class Facts:
     verdicts: list[str]
     unfinished: list[str]
     """Steps of the newest plans that did not succeed, and intents that have no end."""
+    done_without: list[str]
+    """Evidence that failed, and is recorded so: the plan goes on without it."""
     made: Counter[str]
     """Everything of which there may be one, by what made it."""
     told: Counter[str]
@@ -67,6 +71,7 @@ def facts_of(world: World) -> Facts:
             ],
             verdicts=sorted(_verdicts(ledger)),
             unfinished=[words for history in histories for words in _unfinished(history)],
+            done_without=[step.key for history in histories for step in _done_without(history)],
             made=Counter([*_made_in_ec2(world), *_made_elsewhere(world), *(f"told {each}" for each in _told(world))]),
             told=Counter(_subjects(world, histories)),
             done=Counter({name: number for name, number in world.line.done.items() if not name.startswith("prefect:")}),
@@ -92,22 +97,27 @@ def compare(undisturbed: Facts, facts: Facts) -> Iterator[tuple[Wrong, str]]:
 
 
 def _duplicates(undisturbed: Facts, facts: Facts) -> Iterator[str]:
-    for what, number in facts.made.items():
-        # Trouble is told too; nothing is told twice.
-        if number > 1 or not (what in undisturbed.made or what.startswith("told ")):
-            yield f"{what} ({number})"
+    yield from (f"{what} ({number})" for what, number in facts.made.items() if number > 1)
+    # Of messages there may be more: trouble is told too.
+    yield from (f"{what} too many" for what in _kinds(facts) - _kinds(undisturbed) if what != "told")
     for name, number in (facts.done - undisturbed.done).items():
         if not name.startswith(NOT_AWS) and name not in MAY_BE_REPEATED:
             yield f"{name} took effect {number} times too often"
 
 
 def _losses(undisturbed: Facts, facts: Facts) -> Iterator[str]:
-    # What was told is about plans, whose digests differ where AWS gave other ids.
-    yield from (what for what in undisturbed.made - facts.made if not what.startswith("told "))
+    for kind, number in (_kinds(undisturbed) - _kinds(facts)).items():
+        if kind != "told" and not (kind == "snapshot" and facts.done_without):
+            yield f"{number} of {kind}"
     yield from (f"nobody was told: {subject}" for subject in undisturbed.told - facts.told)
     if (facts.ended, facts.verdicts) != (undisturbed.ended, undisturbed.verdicts):
         yield f"it ended as {facts.ended}, verdicts {facts.verdicts}"
     yield from (*facts.unfinished, *facts.ledger)
+
+
+def _kinds(facts: Facts) -> Counter[str]:
+    """How many of a kind: ids and digests differ where AWS gave other ids."""
+    return Counter(what.partition(" ")[0] for what in facts.made.elements())
 
 
 def described(world: World) -> dict[str, Any]:
@@ -155,16 +165,28 @@ def _verdicts(ledger: Ledger) -> Iterator[str]:
 
 
 def _unfinished(history: ResponseHistory) -> Iterator[str]:
-    newest = {plan.phase: plan for plan in sorted(history.plans.values(), key=lambda plan: plan.revision)}
-    for plan in newest.values():
+    without = list(_done_without(history))
+    for plan in _newest(history):
         for step in plan.steps:
             outcome = history.outcome(plan, step)
-            if outcome is None or outcome.status not in SUCCEEDED:
+            if step not in without and (outcome is None or outcome.status not in SUCCEEDED):
                 yield f"{step.key} to {plan.phase}: {outcome.status if outcome else 'no outcome'}"
     for operation, intent in history.intents.items():
         outcome = history.outcomes.get(operation)
         if outcome is None or outcome.status not in FINISHED:
             yield f"{intent.action} of {intent.subject} was begun, and its end is not recorded"
+
+
+def _done_without(history: ResponseHistory) -> Iterator[AnyStep]:
+    for plan in _newest(history):
+        for step in plan.steps:
+            outcome = history.outcome(plan, step)
+            if step.evidence and not step.undoes and outcome is not None and outcome.status == "failed":
+                yield step
+
+
+def _newest(history: ResponseHistory) -> Iterable[Plan]:
+    return {plan.phase: plan for plan in sorted(history.plans.values(), key=lambda each: each.revision)}.values()
 
 
 def _broken(ledger: Ledger, history: ResponseHistory) -> Iterator[str]:

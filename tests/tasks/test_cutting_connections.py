@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from runbooks.errors import Refused
+from runbooks.errors import NotApproved, Refused
 from runbooks.plan import Phase, Plan
 from runbooks.steps import EnsureQuarantineGroup, SwapSecurityGroups
-from tasks.executor import fallen_out
+from tasks.looking import SHOWS_WITHIN
+from tasks.rounds import fallen_out
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.gateways.aws_world import an_event
-from tests.tasks.harness import House, Run, described, effects, of_kind, statuses_of, the_runbook
+from tests.tasks.gateways.ledger.samples import tamper
+from tests.tasks.harness import House, Run, described, effects, intents_open, of_kind, statuses_of, the_runbook
 from tests.tasks.shaky import Died
 
 SWAP = "ec2:ModifyNetworkInterfaceAttribute"
@@ -118,6 +120,22 @@ def test_an_interface_whose_run_died_in_between_is_released_from_there(house: Ho
     assert described(house) == before
 
 
+def test_an_interface_in_between_is_closed_though_the_approval_was_tampered_with(house: House):
+    run, plan, (first, second) = to_contain(house)
+    house.sessions.shaky.then[SWAP] = die
+    with pytest.raises(Died):
+        run.once(plan, of_kind(plan, "swap-security-groups"))
+    before, quarantine = house.groups_of(second.target.id), quarantine_of(house, plan)
+    tamper(house.ledger, "UPDATE entries SET body = replace(body, 'jane', 'eve') WHERE kind = 'decision'")
+
+    with pytest.raises(NotApproved) as refused:
+        house.take_over(after_a_death=True).once(plan, of_kind(plan, "swap-security-groups"))
+
+    assert refused.value.code in ("forged", "not-approved")
+    assert house.groups_of(first.target.id) == [quarantine]
+    assert house.groups_of(second.target.id) == before
+
+
 def test_the_interface_in_between_comes_first_though_it_is_the_last_of_the_plan(house: House):
     run, plan, (first, second) = to_contain(house)
     way = group(house, "remediation-quarantine-open")
@@ -175,12 +193,14 @@ def test_an_interface_in_between_is_closed_though_its_case_has_fallen_out(house:
 def test_a_swap_that_had_not_begun_does_not_open_anything_once_its_case_has_fallen_out(house: House):
     run, plan, (first, second) = to_contain(house)
     house.set_groups(second.target.id, [house.make_group("of-somebody-else")])
-    shaky = house.sessions.shaky
-    shaky.blow, shaky.point = "dies before the call", len(shaky.calls) + 2
+    house.sandbox.cloud.record.clear()
+    house.watch = lambda name: die()
     house.sandbox.advance(SHOWS_WITHIN.total_seconds())
     with pytest.raises(Died):
         run.once(plan, of_kind(plan, "swap-security-groups"))
-    assert shaky.struck == SWAP
+    house.watch = lambda name: None
+    assert swaps_made(house) == []
+    assert [step.key for step in intents_open(house)] == [first.key]
 
     house.take_over(after_a_death=True).carry_out(plan)
 

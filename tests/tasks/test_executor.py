@@ -9,7 +9,7 @@ import pytest
 from runbooks.errors import NotApproved
 from runbooks.plan import Phase, Plan
 from runbooks.records import ApprovalAsked, Intent, Outcome, ResponseEnded
-from tasks.executor import fallen_out
+from tasks.rounds import fallen_out
 from tasks.gateways.actions import actions
 from tests.runbooks.signatures import answered, decided, made
 from tests.tasks.conftest import OpenHouse

@@ -11,7 +11,7 @@ import pytest
 from runbooks.errors import AccessDenied, Outside
 from runbooks.plan import Phase
 from runbooks.steps import AnyStep
-from tasks.executor import fallen_out
+from tasks.rounds import fallen_out
 from tasks.gateways.actions.base import Action, Look
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import OTHER, assert_isolated, furnished, to_contain

@@ -12,7 +12,7 @@ from runbooks.history import SUCCEEDED
 from runbooks.plan import Phase, Plan
 from runbooks.records import Intent, Outcome
 from runbooks.steps import AnyStep
-from tasks.executor import fallen_out
+from tasks.rounds import fallen_out
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import assert_isolated, furnished, to_contain
 from tests.tasks.gateways.aws_world import INSTANCE

@@ -11,8 +11,9 @@ import pytest
 from runbooks.errors import AnswerLost
 from runbooks.plan import Phase, Plan
 from runbooks.steps import AnyStep, RefreshInstances, Target
-from tasks.executor import Executor, Progress, fallen_out
+from tasks.executor import Executor, Progress
 from tasks.protection import protected_cases
+from tasks.rounds import fallen_out
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import OTHER, furnished, to_contain
 from tests.tasks.gateways.aws_world import ACCOUNT, INSTANCE, REGION, an_event
