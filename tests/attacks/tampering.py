@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import Connection, delete, update
 
 from runbooks.approvers import Approver
 from runbooks.case import APPROVERS_STREAM, HALT_STREAM, response_stream
@@ -34,8 +34,7 @@ def rewrite(scene: Scene, stream: str, edit: Edit) -> None:
     """The stream as if it had always been so: numbers, hashes and head; and the tables that follow from it."""
     left, previous = edit(scene.ledger.entries(stream)), GENESIS
     with scene.ledger._database.writing() as connection:
-        for trigger in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").all():
-            connection.exec_driver_sql(f"DROP TRIGGER {trigger.name}")
+        drop_triggers(connection)
         connection.execute(delete(tables.entries).where(tables.entries.c.stream == stream))
         for number, entry in enumerate(left, 1):
             body = canonical(entry.body).decode()
@@ -46,6 +45,21 @@ def rewrite(scene: Scene, stream: str, edit: Edit) -> None:
         upsert(connection, tables.streams, {"stream": stream, "sequence": len(left), "hash": previous})
     scene.ledger.rebuild()
     assert scene.ledger.verify().problems == ()
+
+
+def cut_off(scene: Scene, stream: str) -> None:
+    """The stream's last entry is gone. Its head is left: made anew, only a checkpoint shows that there was more."""
+    last = scene.ledger.entries(stream)[-1].sequence
+    where = (tables.entries.c.stream == stream) & (tables.entries.c.sequence == last)
+    with scene.ledger._database.writing() as connection:
+        drop_triggers(connection)
+        connection.execute(delete(tables.entries).where(where))
+
+
+def drop_triggers(connection: Connection) -> None:
+    """Those that keep entries from being changed by mistake."""
+    for trigger in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").all():
+        connection.exec_driver_sql(f"DROP TRIGGER {trigger.name}")
 
 
 def edited(kind: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Edit:
@@ -190,6 +204,12 @@ def revocation_deleted(scene: Scene) -> None:
     scene.answer()
 
 
+def revocation_cut_off(scene: Scene) -> None:
+    revoke_approver(scene.have, JANE, by="root")
+    cut_off(scene, APPROVERS_STREAM)
+    scene.answer()
+
+
 def revocation_made_nothing(scene: Scene) -> None:
     revoke_approver(scene.have, JANE, by="root")
     rewrite(scene, APPROVERS_STREAM, edited("approver-revoked", saying(name=EVE)))
@@ -284,6 +304,12 @@ def resumed_as_before(scene: Scene) -> None:
     scene.write(genuine, stream=HALT_STREAM)
 
 
+def halt_cut_off(scene: Scene) -> None:
+    scene.approve()
+    halting.halt(scene.have, "jane", "wrong group")
+    cut_off(scene, HALT_STREAM)
+
+
 NOBODYS = {"channel": "plan", "required": False}
 FORGED, FORGED_ENTRY = "forged", "set-aside: forged"
 
@@ -320,6 +346,7 @@ ATTACKS = (
         "database: an approver with another's signature", "answer-given: not-registered", added_with_a_copied_signature
     ),
     Attack("database: a revocation deleted", "answer-given: doubtful", revocation_deleted),
+    Attack("database: a revocation cut off", "answer-given: doubtful", revocation_cut_off),
     Attack("database: a revocation made another's", "answer-given: doubtful", revocation_made_nothing),
     Attack("database: a registration copied behind its revocation", "answer-given: revoked", registered_again),
     Attack("database: wrong codes made right ones", "answer-given: doubtful", unlocked),
@@ -352,4 +379,5 @@ ATTACKS = (
     Attack("a release of what nobody approved to contain", "set-aside: not-approved", resting_on_nothing),
     Attack("database: the kill switch turned off", "waiting: halted", resumed, state="halted"),
     Attack("database: an old resumption written again", "waiting: halted", resumed_as_before, state="halted"),
+    Attack("database: a halt cut off", "waiting: halted", halt_cut_off, state="halted"),
 )

@@ -62,11 +62,11 @@ def _combinations(event: Event, failure: How) -> Iterable[tuple[When, How]]:
     """What may happen to this event, and means something.
 
     An AWS read that fails is asked for again by botocore, whichever way it failed: each gets one way, lasting longer
-    than that. A throttled call is refused before it is done. S3 and the ledger show what was written at once. To die
-    after a commit is to die before what comes next.
+    than that. So does each commit: it fails, or is made and says so to nobody; to die after it is to die before what
+    comes next. A throttled call is refused before it is done. S3 and the ledger show what was written at once.
     """
     if event.kind == "commit":
-        return ((BEFORE, "SIGKILL"), (BEFORE, "5xx"), (LOST, "timeout"))
+        return ((BEFORE, "SIGKILL"), (LOST, "timeout") if failure == "timeout" else (BEFORE, "5xx"))
     if event.name in SHOWS_ONLY:
         return ((BEFORE, "SIGKILL"),) if event.occurrence else REFUSED
     if event.kind == "change":

@@ -78,7 +78,7 @@ def _options(each: Owned, course: Course, members: Counter[str]) -> dict[str, An
     if each.scaling is not None:
         size = course.sizes[each.scaling.group]
         options |= {
-            "auto_scaling": _size(size, members[scaling_group(each) or ""])
+            "auto_scaling": _size(size, members[scaling_group(each) or ""], counted=not each.scaling.standby)
             | {"protected": each.scaling.protected, "standby": each.scaling.standby},
             "target_group": size.balanced,
             "port": PORTS[each.scaling.group],
@@ -86,11 +86,12 @@ def _options(each: Owned, course: Course, members: Counter[str]) -> dict[str, An
     return options
 
 
-def _size(size: Size, members: int) -> dict[str, Any]:
+def _size(size: Size, members: int, *, counted: bool) -> dict[str, Any]:
+    """The group when its last member has joined: it wants them all, and the others."""
     return {
         "minimum": min(size.minimum, members),
-        "desired": 1 + size.others,
-        "maximum": max(1, members) + size.others + size.room,
+        "desired": counted + size.others,
+        "maximum": members + size.others + size.room,
         "protects_new": size.protects_new,
     }
 

@@ -11,7 +11,7 @@ Path = tuple[str, ...]
 Description = dict[Path, Any]
 
 FIELDS = (
-    "instance: state, tags, instance profile, and the ordered groups that the instance itself shows",
+    "instance: state, tags (but AWS's own), instance profile, and the ordered groups that the instance itself shows",
     "instance: disableApiTermination and instanceInitiatedShutdownBehavior",
     "each volume, by device: its id and DeleteOnTermination",
     "each interface: ordered security groups, device index, DeleteOnTermination, source/destination check",
@@ -22,6 +22,8 @@ FIELDS = (
     "every security group that was there: its rules in and out",
 )
 """What `describe` reads, in words."""
+LEAVING = ("Detaching", "Detached")
+"""Lifecycle states of what the group no longer counts, and lets go when it has drained."""
 _OURS = "remediation-"
 
 
@@ -49,7 +51,9 @@ def _instances(house: House, ids: Collection[str]) -> Description:
     for raw in (raw for reservation in reservations for raw in reservation["Instances"]):
         one, state = raw["InstanceId"], raw["State"]["Name"]
         found["instance", one, "state"] = state
-        found |= {("instance", one, "tag", tag["Key"]): tag["Value"] for tag in raw.get("Tags", ())}
+        tags = {tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())}
+        # What AWS says in tags of its own (aws:autoscaling:groupName), it says elsewhere too, and earlier.
+        found |= {("instance", one, "tag", key): value for key, value in tags.items() if not key.startswith("aws:")}
         found["instance", one, "profile"] = raw.get("IamInstanceProfile", {}).get("Arn")
         found["instance", one, "groups"] = [group["GroupId"] for group in raw.get("SecurityGroups", ())]
         for mapping in raw["BlockDeviceMappings"]:
@@ -99,7 +103,7 @@ def _scaling(house: House, ids: Collection[str]) -> Description:
         found["scaling", name, "surplus"] = len(counted) - group["DesiredCapacity"]
         found["scaling", name, "target groups"] = group["TargetGroupARNs"]
         for each in group["Instances"]:
-            if each["InstanceId"] in ids:
+            if each["InstanceId"] in ids and each["LifecycleState"] not in LEAVING:
                 path = ("member", each["InstanceId"])
                 found[path] = (name, each["LifecycleState"])
                 found[*path, "protected"] = each["ProtectedFromScaleIn"]
