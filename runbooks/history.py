@@ -58,6 +58,8 @@ class ResponseHistory:
     admitted: set[str] = field(default_factory=set[str])
     """Digests of the plans that the limits have let begin."""
     intents: dict[str, Intent] = field(default_factory=dict[str, Intent])
+    begun: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    """Operation -> when its last intent was written."""
     outcomes: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
     """Operation -> its last outcome."""
     times: dict[str, datetime] = field(default_factory=dict[str, datetime])
@@ -188,6 +190,7 @@ def _take(history: ResponseHistory, dated: Dated) -> None:  # noqa: C901, PLR091
             history.admitted.add(admitted.digest)
         case Intent() as intent:
             history.intents.setdefault(intent.operation, intent)
+            history.begun[intent.operation] = dated.at
         case Outcome() as outcome:
             history.outcomes[outcome.operation] = outcome
             history.times[outcome.operation] = dated.at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from runbooks.finding import Finding
@@ -15,6 +16,9 @@ from tasks.notices import ALERT, post_once, run_url, thread_of, undelivered
 from tasks.recurrence import recurrences
 from tasks.run import Run, current
 from tasks.visible import visible
+
+FOUND_WITHIN = timedelta(minutes=1)
+"""How long Jira's search may take to show a new ticket."""
 
 
 def already_alerted() -> bool:
@@ -77,7 +81,8 @@ def create_once(run: Run, subject: str, ticket: Ticket) -> TicketRef | None:
             ticket.summary, ticket.description, ticket.labels, operation, priority=ticket.priority
         ).model_dump()
 
-    return TicketRef.model_validate(run.journal.once("create-ticket", subject, find=find, act=act))
+    shown = run.now() - FOUND_WITHIN
+    return TicketRef.model_validate(run.journal.once("create-ticket", subject, find=find, act=act, unseen_since=shown))
 
 
 def ticket_of(response: str, history: ResponseHistory, subject: str = ALERT) -> TicketRef | None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterName,
@@ -29,8 +29,9 @@ from prefect.states import Cancelled
 
 from runbooks.errors import Outside
 
-RunCondition = Literal["coming", "running", "suspended", "ended", "unknown"]
-"""`coming`: scheduled or pending. `unknown`: Prefect has no such run, or could not be asked."""
+RunCondition = Literal["coming", "running", "suspended", "formless", "ended", "unknown"]
+"""`coming`: scheduled or pending. `formless`: suspended, and its form is not there (yet). `unknown`: Prefect has no
+such run, or could not be asked."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,15 @@ async def condition(flow_run: str) -> Condition:
     try:
         async with get_client() as client:
             run = await client.read_flow_run(UUID(flow_run))
+            kind = _kind(run)
+            if kind == "suspended" and not await _has_form(client, run):
+                kind = "formless"
     except ObjectNotFound:
         return Condition("unknown", 0.0)
     except (PrefectException, httpx.HTTPError) as error:
         raise _trouble("Prefect's API does not answer", error) from error
     since = run.state.timestamp if run.state else None
-    return Condition(_kind(run), (datetime.now(UTC) - since).total_seconds() if since else 0.0)
+    return Condition(kind, (datetime.now(UTC) - since).total_seconds() if since else 0.0)
 
 
 def _kind(run: FlowRun) -> RunCondition:
@@ -107,6 +111,14 @@ def _kind(run: FlowRun) -> RunCondition:
             return "unknown"
         case _:
             return "ended"
+
+
+async def _has_form(client: PrefectClient, run: FlowRun) -> bool:
+    """Whether the form is there, its text too: the run is suspended first, and what it asks is stored after that."""
+    keys = run.state.state_details.run_input_keyset if run.state else None
+    name = keys["description"] if keys else ""
+    stored = await client.filter_flow_run_input(run.id, key_prefix=name, limit=1, exclude_keys=set()) if name else []
+    return bool(stored)
 
 
 async def cancel(flow_run: str, why: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 from runbooks.case import response_stream
 from runbooks.chain import Entry, UnknownRecord
+from runbooks.errors import AnswerLost
 from runbooks.history import Dated, ResponseHistory, fold
 from runbooks.records import Admitted, Intent, Outcome, Record
 from runbooks.steps.base import operation_id
@@ -52,10 +54,18 @@ class Journal:
         *,
         find: Callable[[str], Mapping[str, Any] | None],
         act: Callable[[str], Mapping[str, Any]],
+        unseen_since: datetime | None = None,
     ) -> dict[str, Any]:
         """Do something outside AWS (a message, a ticket) once for ever, and give what it made.
 
         An intent without an outcome means that an earlier run may have done it: it is looked for before it is done.
+
+        Args:
+            unseen_since: what was begun after this moment may have been done and not be found yet; it is not done
+                again for now. None where everything is found at once.
+
+        Raises:
+            AnswerLost: it was begun since then, and is not found.
         """
         operation = operation_id(self.response, f"{action}/{subject}")
         history = self.history()
@@ -66,6 +76,10 @@ class Journal:
             if (found := find(operation)) is not None:
                 self._done(operation, action, subject, "already-done", found)
                 return dict(found)
+            if unseen_since is not None:
+                if history.begun[operation] > unseen_since:
+                    raise AnswerLost(f"{action} of {subject} was begun a moment ago and is not found yet")
+                self.write(self.intend(operation, action, subject, {}))
         else:
             self.write(self.intend(operation, action, subject, {}))
         made = act(operation)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from prefect.logging import get_run_logger
 
-from runbooks.errors import Outside
+from runbooks.errors import AccessDenied, Outside
 from runbooks.history import ResponseHistory
 from runbooks.plan import Plan
 from runbooks.records import Decision
@@ -22,6 +23,8 @@ from tasks.halting import words as halt_words
 from tasks.run import Run
 
 ALERT = "alert"
+DELIVERY_PAUSES = (1.0, 3.0)
+"""Seconds between one try to deliver a message and the next."""
 
 
 def post_once(run: Run, subject: str, message: Message, *, in_thread: bool = True) -> MessageRef | None:
@@ -135,11 +138,21 @@ def _posted(run: Run, subject: str) -> MessageRef | None:
 def undelivered(tell: Callable[[], object]) -> str | None:
     """Tell someone; a message that cannot be delivered never holds up a response. Gives what went wrong.
 
-    The ledger keeps its intent without an outcome, so that it is looked for before it is sent another time.
+    It is tried a few times, and looked for before each. The ledger keeps its intent without an outcome, so that it is
+    looked for before it is sent another time.
     """
-    try:
-        tell()
-    except Outside as error:
-        get_run_logger().warning("Not delivered: %s: %s", error.code, error.detail)
-        return f"{error.code}: {error.detail}"
-    return None
+    trouble: Outside | None = None
+    for pause in (0.0, *DELIVERY_PAUSES):
+        time.sleep(pause)
+        try:
+            tell()
+        except AccessDenied as refused:
+            trouble = refused
+            break
+        except Outside as error:
+            trouble = error
+        else:
+            return None
+    assert trouble is not None
+    get_run_logger().warning("Not delivered: %s: %s", trouble.code, trouble.detail)
+    return f"{trouble.code}: {trouble.detail}"

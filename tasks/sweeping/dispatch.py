@@ -115,7 +115,7 @@ async def _not_asking(have: Services, response: ResponseRow, now: datetime) -> _
         return _Reason(restart="its question has no form", dead=True)
     state = await condition(response.flow_run)
     asked = (now - response.updated_at).total_seconds()
-    if state.kind in ("ended", "unknown") and asked > FORM_SECONDS:
+    if state.kind in ("ended", "unknown", "formless") and asked > FORM_SECONDS:
         return _Reason(restart="its question lost its form", dead=True)
     # Between the question and the form, and again between the answer and the run's return, it is on its way.
     if state.kind in ("coming", "running") and min(state.seconds, asked) > have.settings.start_seconds:

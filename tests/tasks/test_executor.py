@@ -9,8 +9,8 @@ import pytest
 from runbooks.errors import NotApproved
 from runbooks.plan import Phase, Plan
 from runbooks.records import ApprovalAsked, Intent, Outcome, ResponseEnded
-from tasks.rounds import fallen_out
 from tasks.gateways.actions import actions
+from tasks.rounds import fallen_out
 from tests.runbooks.signatures import answered, decided, made
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import OTHER, furnished, to_contain, void

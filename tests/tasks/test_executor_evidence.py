@@ -11,8 +11,8 @@ import pytest
 from runbooks.errors import AccessDenied, Outside
 from runbooks.plan import Phase
 from runbooks.steps import AnyStep
-from tasks.rounds import fallen_out
 from tasks.gateways.actions.base import Action, Look
+from tasks.rounds import fallen_out
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import OTHER, assert_isolated, furnished, to_contain
 from tests.tasks.gateways.aws_world import INSTANCE, an_event
