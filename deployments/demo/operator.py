@@ -19,7 +19,7 @@ class Operator:
     def __init__(self, prefect: str, authenticators: Authenticators, decision: str = "approve") -> None:
         self._decision = decision
         self._authenticators = authenticators
-        self._client = httpx.Client(base_url=f"{prefect}/api", trust_env=False, timeout=30)
+        self._client = httpx.Client(base_url=f"{prefect}/api", trust_env=False, timeout=90)
         self._id = str(uuid.uuid4())
 
     def close(self) -> None:

@@ -42,7 +42,7 @@ def test_a_key_is_made_once_and_for_its_owner_only(have: Services) -> None:
 
 def test_without_a_key_nobody_is_registered(tmp_path: Path) -> None:
     keyless = Services(Settings(home=tmp_path / "none", signing_key=None))
-    with closing(keyless.ledger), pytest.raises(Unsafe, match="no signing key"):
+    with closing(keyless.ledger), pytest.raises(Unsafe, match="there is no key"):
         add_approver(keyless, jane(), by="root")
 
 
