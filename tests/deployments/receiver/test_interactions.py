@@ -150,8 +150,10 @@ def test_where_slack_does_not_suffice_the_code_is_asked_for_in_a_modal(house: Ho
 def test_a_press_without_the_code_does_not_count_where_one_is_needed(house: House) -> None:
     assert house.send(payload(house, APPROVE)).status_code == 200
     assert [(answer.counts, answer.code) for answer in house.answers()] == [(False, "code-missing")]
-    house.press(APPROVE_WITH_CODE)
-    assert CODE in house.submit(**{CODE: "  "})["errors"]
+    opened = house.press(APPROVE_WITH_CODE)
+    assert opened["view"]["callback_id"] == APPROVE_WITH_CODE
+    answer = house.submit(**{CODE: "  "})
+    assert CODE in answer.get("errors", {}), answer
     assert house.decision() is None
 
 
