@@ -46,6 +46,8 @@ class CaseVerdict(Model):
     remediation: str | None
     """Digest of the remediate plan it judges; None for a look on demand."""
     verdict: Verdict
+    signature: str = ""
+    """A release may rest on it: one without a valid signature is no verdict."""
 
 
 class CaseSuccessors(Model):
@@ -90,6 +92,7 @@ class ResponseStarted(Model):
     cases: tuple[str, ...]
     started_by: str
     """webhook, sweep, or `command:` and the name of whoever gave it; that person does not approve it as well."""
+    signature: str = ""
 
 
 class RunStarted(Model):

@@ -80,11 +80,16 @@ def has_begun(history: ResponseHistory, plan: Plan, signer: Signer) -> bool:
 
 
 def _is_ours(history: ResponseHistory, plan: Plan, trust: Trust) -> None:
-    """A plan that nobody need be asked about would otherwise be whatever somebody wrote into the database."""
+    """A plan that nobody need be asked about would otherwise be whatever somebody wrote into the database; and so
+    would be who started the response, and may therefore not approve it.
+    """
     if history.plans.get(plan.digest) != plan:
         raise NotApproved(f"the ledger has no plan of digest {plan.short_digest}: nothing runs that was not shown")
+    stream = response_stream(plan.response)
+    if history.started is None or not trust.signer.verifies(stream, history.started):
+        raise NotApproved(f"the beginning of {plan.response} in the ledger is forged", code="forged")
     made = (each.record for each in history.entries if isinstance(each.record, PlanMade) and each.record.plan == plan)
-    if not any(trust.signer.verifies(response_stream(plan.response), each) for each in made):
+    if not any(trust.signer.verifies(stream, each) for each in made):
         raise NotApproved(f"plan {plan.short_digest} in the ledger is forged", code="forged")
 
 

@@ -164,7 +164,7 @@ def _release(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
 
 def _proven(run: Run, cases: Sequence[str]) -> str | None:
     """The newest verdict on these cases, the worst of them; None where one of them has none."""
-    verdicts = [newest_verdict(run.services.ledger, case) for case in cases]
+    verdicts = [newest_verdict(run.services, case) for case in cases]
     kinds = [verdict.kind for verdict in verdicts if verdict is not None]
     if len(kinds) < len(cases):
         return None

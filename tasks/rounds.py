@@ -49,7 +49,7 @@ def remediates_again(run: Run, history: ResponseHistory, plan: Plan) -> bool:
     choice = run.runbook.verify
     if choice.when_not_fixed != "remediate-again" or plan.revision >= choice.maximum_attempts:
         return False
-    verdicts = verdicts_on(run.services.ledger, run.response, plan)
+    verdicts = verdicts_on(run.services, run.response, plan)
     return any(verdict.kind is VerdictKind.NOT_FIXED for verdict in verdicts.values())
 
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runbooks.catalog import LIBRARY, Catalog
 from runbooks.signing import Signer
@@ -32,7 +32,7 @@ class Services:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger.open(self.settings.ledger)
+        return Ledger.open(self.settings.ledger, sign=self.sign)
 
     @cached_property
     def signer(self) -> Signer:
@@ -76,6 +76,14 @@ class Services:
             self.settings.jira_issue_type,
             JIRA_TIMEOUT_SECONDS,
         )
+
+    def sign(self, stream: str, record: Any) -> Any:
+        """The record with this system's signature for this stream.
+
+        Raises:
+            Unsafe: there is no signing key.
+        """
+        return self.signer.signed(stream, record)
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -8,31 +8,34 @@ from runbooks.records import CaseVerdict, ResponseStarted
 from runbooks.verdict import Verdict
 from tasks.containments import responses_of
 from tasks.gateways.ledger import Ledger, ResponseRow
+from tasks.services import Services
 
 SWEEP = "sweep"
 """Who has started what nobody asked for."""
 
 
-def verdicts_on(ledger: Ledger, response: ResponseRow, remediation: Plan | None) -> dict[str, Verdict]:
+def verdicts_on(have: Services, response: ResponseRow, remediation: Plan | None) -> dict[str, Verdict]:
     """Case -> the response's newest verdict on this remediate plan (None: on what it found, without one)."""
     digest = remediation.digest if remediation else None
-    found: dict[str, Verdict] = {}
-    for case in response.cases:
-        for entry in ledger.entries(case_stream(case)):
-            record = entry.record()
-            if (
-                isinstance(record, CaseVerdict)
-                and record.response == response.id
-                and digest in (None, record.remediation)
-            ):
-                found[case] = record.verdict
-    return found
+    return {
+        case: record.verdict
+        for case in response.cases
+        for record in _verdicts(have, case)
+        if record.response == response.id and digest in (None, record.remediation)
+    }
 
 
-def newest_verdict(ledger: Ledger, case: str) -> Verdict | None:
+def newest_verdict(have: Services, case: str) -> Verdict | None:
     """The last word on a case, whichever response reached it."""
-    records = (entry.record() for entry in reversed(ledger.entries_of(case_stream(case), "case-verdict")))
-    return next((record.verdict for record in records if isinstance(record, CaseVerdict)), None)
+    records = _verdicts(have, case)
+    return records[-1].verdict if records else None
+
+
+def _verdicts(have: Services, case: str) -> list[CaseVerdict]:
+    """The verdicts that this system reached, in their order: what else stands there proves nothing."""
+    stream = case_stream(case)
+    records = (entry.record() for entry in have.ledger.entries_of(stream, "case-verdict"))
+    return [each for each in records if isinstance(each, CaseVerdict) and have.signer.verifies(stream, each)]
 
 
 def looks_again(ledger: Ledger, case: str) -> int:

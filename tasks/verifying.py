@@ -38,7 +38,7 @@ def look_for_verdict() -> Verified:
     run = current()
     history = run.history()
     remediation = history.plan(Phase.REMEDIATE)
-    verdicts = verdicts_on(run.services.ledger, run.response, remediation)
+    verdicts = verdicts_on(run.services, run.response, remediation)
     left = _left(run, history, remediation)
     open_cases = [case for case in run.response.cases if case not in verdicts and case not in left]
     waiting: list[str] = []
@@ -47,10 +47,9 @@ def look_for_verdict() -> Verified:
             waiting += answer.reasons
             continue
         verdicts[case] = answer
-        record = CaseVerdict(
-            response=run.response.id, remediation=remediation.digest if remediation else None, verdict=answer
-        )
-        run.services.ledger.append(case_stream(case), record, lease=run.lease)
+        digest = remediation.digest if remediation else None
+        record = CaseVerdict(response=run.response.id, remediation=digest, verdict=answer)
+        run.services.ledger.append(case_stream(case), run.services.sign(case_stream(case), record), lease=run.lease)
     if waiting:
         show.waiting(run, "verify", waiting)
         return Verified(kind=None, words="; ".join(dict.fromkeys(waiting)))

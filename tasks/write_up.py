@@ -181,7 +181,7 @@ def _closing(run: Run, ended: ResponseEnded, verdicts: Mapping[str, Verdict]) ->
         case ("respond", "fixed") | ("verify", _):
             return {case: "fixed" for case in answered if case in verdicts and verdicts[case].kind == "fixed"}
         case "release", "released":
-            newest = {case: newest_verdict(run.services.ledger, case) for case in run.response.cases}
+            newest = {case: newest_verdict(run.services, case) for case in run.response.cases}
             return {
                 case: "fixed and released" for case, verdict in newest.items() if verdict and verdict.kind == "fixed"
             }
@@ -220,4 +220,4 @@ def _since_opened(run: Run, case: str) -> list[Dated]:
 
 
 def _verdicts(run: Run, history: ResponseHistory) -> dict[str, Verdict]:
-    return verdicts_on(run.services.ledger, run.response, history.plan(Phase.REMEDIATE))
+    return verdicts_on(run.services, run.response, history.plan(Phase.REMEDIATE))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from deployments.cli.case_lookup import find_case
 from deployments.cli.entry_text import EntryText, dated
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _LATE = timedelta(hours=1)
 """After this long without a checkpoint the record is not safe, and nobody anchors it."""
+
+PublicKeys = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
 
 app = App(
     name="audit",
@@ -57,7 +59,7 @@ def show(case: str, /, *, as_json: Json = False) -> None:
 
 
 @app.command
-def verify(*, anchor: str | None = None, public_key: tuple[str, ...] = (), as_json: Json = False) -> int:
+def verify(*, anchor: str | None = None, public_key: PublicKeys = (), as_json: Json = False) -> int:
     """Look at every entry, and compare every checkpoint. The exit code is 1 when something is not as it was written.
 
     Args:

@@ -22,8 +22,10 @@ Wait = Annotated[bool, Parameter(show_default=False, help="Follow it until it en
 def respond_on_demand(purpose: Purpose, text: str, *, name: str | None, wait: bool, as_json: bool) -> int:
     """Open a response of this purpose for the case that is meant, and follow it; the sweep starts its run."""
     from tasks.run import open_response
+    from tasks.safety import require_safe
 
     with opened(ledger_exists=True) as have:
+        require_safe(have)
         case = find_case(have.ledger, text)
         response = open_response(purpose, case.id, started_by=started_by(name))
         say(f"{response}: {purpose} {case.key}; the sweep starts its run")

@@ -29,7 +29,10 @@ def receiver() -> None:
         raise InvalidSetting("RUNBOOKS_WEBHOOK_KEY is not set: the receiver takes nothing without a key")
     from deployments.receiver import main
 
-    say(f"POST http://{chosen.receiver_host}:{chosen.receiver_port}/webhooks/inspector, with x-api-key")
+    address = f"http://{chosen.receiver_host}:{chosen.receiver_port}"
+    say(f"POST {address}/webhooks/inspector, with x-api-key")
+    if chosen.slack_signing_secret is not None:
+        say(f"POST {address}/slack/interactions, signed by Slack")
     try:
         main()
     except SystemExit as end:

@@ -53,7 +53,10 @@ def respond(
         target: A file (- is standard input) with a finding, or the finding's ARN.
         wait: Follow the response on standard error until it ends.
     """
+    from tasks.safety import require_safe
+
     with opened() as have:
+        require_safe(have)
         body = _read(have, target)
         findings = findings_in(body).findings
         delivery = have.ledger.receive(f"command/{uuid.uuid4()}", started_by(as_name), body).id

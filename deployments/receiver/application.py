@@ -110,4 +110,4 @@ class _Impatient(Services):
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger.open(self.settings.ledger, wait_seconds=LEDGER_SECONDS)
+        return Ledger.open(self.settings.ledger, wait_seconds=LEDGER_SECONDS, sign=self.sign)

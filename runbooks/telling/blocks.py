@@ -25,7 +25,7 @@ Block = dict[str, Any]
 
 
 class Message(Model):
-    """A Slack message: its blocks, and the text that notifications and screen readers take instead."""
+    """A Slack message: its blocks, and the plain words that notifications and screen readers take instead."""
 
     text: str = Field(max_length=TEXT_LIMIT)
     blocks: tuple[Block, ...] = Field(max_length=BLOCKS_LIMIT)

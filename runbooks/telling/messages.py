@@ -241,4 +241,4 @@ def _consequence(decision: Decision) -> str:
 
 
 def _message(text: str, *blocks: Block) -> Message:
-    return Message(text=fitted(text, TEXT_LIMIT, slack) or NOTHING, blocks=blocks)
+    return Message(text=fitted(text, TEXT_LIMIT, plain) or NOTHING, blocks=blocks)

@@ -41,5 +41,5 @@ def _left(have: Services, ended: ResponseRow) -> list[str]:
     idle = [
         row.id for row in rows if row.status == "open" and (row.response_id, row.last_response_id) == (None, ended.id)
     ]
-    verdicts = {case: newest_verdict(have.ledger, case) for case in idle}
+    verdicts = {case: newest_verdict(have, case) for case in idle}
     return [case for case, verdict in verdicts.items() if verdict and verdict.kind is VerdictKind.UNVERIFIABLE]

@@ -122,7 +122,7 @@ class Scene:
         file = folder / "ledger.db"
         shutil.copy(stage.file, file)
         clock = Clock(stage.house.now())
-        ledger = Ledger.open(f"sqlite:///{file}", clock=clock)
+        ledger = Ledger.open(f"sqlite:///{file}", clock=clock, sign=SIGNER.signed)
         have = Services(Settings(slack_signing_secret=SecretStr(SLACK_SECRET)))
         vars(have).update(ledger=ledger, signer=SIGNER, now=clock)
         behind = len(ledger.entries(APPROVERS_STREAM))

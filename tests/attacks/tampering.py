@@ -131,6 +131,12 @@ def name_changed(scene: Scene) -> None:
     respond(scene, edited("decision", saying(approver=JOE, approvers=[JOE])))
 
 
+def started_by_nobody(scene: Scene) -> None:
+    """Jane has started the response herself; now nobody has."""
+    respond(scene, edited("response-started", saying(started_by="webhook")))
+    scene.approve()
+
+
 def yes_doubled(scene: Scene) -> None:
     """One yes of two is there; the other is a copy of it under another name."""
     scene.answer()
@@ -332,6 +338,13 @@ ATTACKS = (
     Attack("database: a no made a yes", FORGED_ENTRY, no_made_yes, state=FORGED),
     Attack("database: a refused answer made to count", FORGED_ENTRY, wrong_made_right, state=FORGED),
     Attack("database: one person's yes made another's", FORGED_ENTRY, name_changed, state=FORGED),
+    Attack(
+        "database: who started the response edited",
+        FORGED_ENTRY,
+        started_by_nobody,
+        state=FORGED,
+        started_by=f"command:{JANE}",
+    ),
     Attack("database: one yes made two", FORGED_ENTRY, yes_doubled, state=FORGED, rule={"quorum": 2}),
     Attack("database: an expired approval written again", "set-aside: expired", written_again, state="expired"),
     Attack("database: the question's time prolonged", "set-aside: expired", more_time, state="expired"),

@@ -84,7 +84,7 @@ class _Services(Services):
     @cached_property
     def ledger(self) -> Ledger:
         database = BreakableDatabase(self.settings.ledger, self.world.line)
-        return BreakableLedger(database, self.now)
+        return BreakableLedger(database, self.now, self.sign)
 
     @cached_property
     def catalog(self) -> Catalog:

@@ -76,7 +76,7 @@ class House:
         """Told of every call that changes something, immediately before it leaves."""
         path = folder / f"ledger-{next(_numbers)}.db"
         shutil.copy(folder / EMPTY_LEDGER, path)
-        self.ledger = ShakyLedger.open(f"sqlite:///{path}", clock=self.now)
+        self.ledger = ShakyLedger.open(f"sqlite:///{path}", clock=self.now, sign=SIGNER.signed)
         self.ledger.append(APPROVERS_STREAM, *signed(added(JANE), added(JOE)))
         self.shake(Shaky())
 
@@ -345,7 +345,7 @@ class Run:
             record = CaseVerdict(
                 response=self.house.response, remediation=remediation.digest if remediation else None, verdict=answer
             )
-            self.house.ledger.append(case_stream(case), record, lease=self.lease)
+            self.house.ledger.append(case_stream(case), SIGNER.signed(case_stream(case), record), lease=self.lease)
         return answer
 
 

@@ -47,7 +47,7 @@ class SweepHouse(Services):
 
     def again(self, ledger: Ledger | None = None) -> SweepHouse:
         other = SweepHouse(self.settings, self.clock)
-        vars(other)["ledger"] = ledger or Ledger.open(self.settings.ledger, clock=self.clock)
+        vars(other)["ledger"] = ledger or Ledger.open(self.settings.ledger, clock=self.clock, sign=self.sign)
         return other
 
     def deliver(self, number: int = 1, instance: str = "i-0a1b2c3d4e5f60718", **changes: Any) -> None:
@@ -90,7 +90,8 @@ class SweepHouse(Services):
         for case in row.cases:
             if kind is not None:
                 verdict = Verdict(case=case, kind=kind, reasons=("it was looked at",), evidence=())
-                self.ledger.append(case_stream(case), CaseVerdict(response=response, remediation=None, verdict=verdict))
+                judged = CaseVerdict(response=response, remediation=None, verdict=verdict)
+                self.ledger.append(case_stream(case), self.sign(case_stream(case), judged))
         closing = dict.fromkeys(row.cases, "fixed") if close else {}
         self.ledger.end_response(response, ResponseEnded(result=result, reason="it was"), closing)
 
@@ -100,7 +101,7 @@ def sweep_house(folder: Path, **settings: Any) -> Iterator[SweepHouse]:
     """A house without Prefect and Slack."""
     chosen = Settings.model_validate({"home": folder, "signing_key": SIGNING_KEY, **settings})
     house = SweepHouse(chosen)
-    vars(house)["ledger"] = Ledger.open(chosen.ledger, clock=house.clock)
+    vars(house)["ledger"] = Ledger.open(chosen.ledger, clock=house.clock, sign=house.sign)
     try:
         yield house
     finally:

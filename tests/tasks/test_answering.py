@@ -43,7 +43,7 @@ class House(Services):
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger.open(self.url, clock=self.clock, wait_seconds=30)
+        return Ledger.open(self.url, clock=self.clock, wait_seconds=30, sign=self.sign)
 
     @cached_property
     def signer(self) -> Signer:

@@ -61,7 +61,8 @@ SPENT = SIGNER.signed(response_stream(PLAN.response), an_intent(PLAN, PLAN.steps
 def history(
     plan: Plan, *records: Record, started_by: str = "webhook", plan_made: PlanMade | None = None, asked: bool = True
 ) -> ResponseHistory:
-    started = ResponseStarted(response=plan.response, runbook=RUNBOOK, cases=plan.cases, started_by=started_by)
+    began = ResponseStarted(response=plan.response, runbook=RUNBOOK, cases=plan.cases, started_by=started_by)
+    started = SIGNER.signed(response_stream(plan.response), began)
     question = ApprovalAsked(digest=plan.digest, attempt=1, expires_at=after(63), flow_run="run-1")
     asking = [dated(3, question)] if asked else []
     return a_history(

@@ -44,7 +44,8 @@ def looked(house: SweepHouse, kind: VerdictKind, started_by: str = "sweep") -> R
     row = ledger.start_response("ec2-high-severity-cve", (case,), started_by, purpose="verify")
     with use(house), running(row.id, 0, "run"):
         verdict = a_verdict(kind, case=case)
-        ledger.append(case_stream(case), CaseVerdict(response=row.id, remediation=None, verdict=verdict))
+        judged = CaseVerdict(response=row.id, remediation=None, verdict=verdict)
+        ledger.append(case_stream(case), house.sign(case_stream(case), judged))
         return conclude_look.fn(str(kind), "it was looked at")
 
 

@@ -22,6 +22,7 @@ from tasks.gateways.ledger.admissions import Admissions
 from tasks.gateways.ledger.approvals import Approvals
 from tasks.gateways.ledger.database import Database
 from tasks.gateways.ledger.inbox import Inbox
+from tasks.gateways.ledger.journal import Sign, unsigned
 from tasks.gateways.ledger.rows import (
     AdmissionRow,
     ApprovalRow,
@@ -57,13 +58,21 @@ class Ledger(Inbox, Approvals, Admissions):
     """The ledger at one database. Synchronous, and safe to share between threads."""
 
     @classmethod
-    def open(cls, url: str, *, clock: Callable[[], datetime] = _utc_now, wait_seconds: float = 10.0) -> Self:
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], datetime] = _utc_now,
+        wait_seconds: float = 10.0,
+        sign: Sign = unsigned,
+    ) -> Self:
         """The ledger at `url` (`sqlite:///var/ledger.db`, `postgresql://user@host/name`), its tables up to date.
 
         Args:
             url: A SQLAlchemy database URL of SQLite or PostgreSQL.
             clock: Gives the time of every entry, lease and expiry.
             wait_seconds: How long to wait for another writer before giving up.
+            sign: Signs what the ledger itself begins: responses.
 
         Raises:
             InvalidSetting: The address is not one of those.
@@ -75,4 +84,4 @@ class Ledger(Inbox, Approvals, Admissions):
         except BaseException:
             database.close()
             raise
-        return cls(database, clock)
+        return cls(database, clock, sign)

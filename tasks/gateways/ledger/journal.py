@@ -19,6 +19,14 @@ from tasks.gateways.ledger.rows import Lease, Verification
 
 _BATCH = 500
 
+Sign = Callable[[str, Any], Any]
+"""Gives the record, as it is to stand in a stream, with its signature."""
+
+
+def unsigned(stream: str, record: Any) -> Any:
+    """The record as it is: nothing rests on what such a ledger begins."""
+    return record
+
 
 class Stretch(NamedTuple):
     """Entries that stand behind one another."""
@@ -31,9 +39,10 @@ class Stretch(NamedTuple):
 class Journal:
     """Entries, and nothing that is not one: what every other part of the ledger writes through."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime], sign: Sign = unsigned) -> None:
         self._database = database
         self._clock = clock
+        self._sign = sign
 
     def append(self, stream: str, *records: Record, lease: Lease | None = None) -> tuple[Entry, ...]:
         """Writes the records behind the stream's last entry, and everything that follows from them, in one commit.

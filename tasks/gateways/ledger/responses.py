@@ -59,10 +59,11 @@ class Responses(Cases, Leases):
                 newest = _ALL.where(responses.c.id.in_(busy)).order_by(responses.c.started_at.desc(), responses.c.id)
                 return _read_response(connection.execute(newest.limit(1)).mappings().one())
             response_id = _response_id({name: rows[name].responses for name in free})
+            stream = response_stream(response_id)
             started = ResponseStarted(
                 response=response_id, purpose=purpose, runbook=runbook, cases=free, started_by=started_by
             )
-            self._write(connection, response_stream(response_id), started)
+            self._write(connection, stream, self._sign(stream, started))
             return _response(connection, response_id)
 
     def response(self, response_id: str) -> ResponseRow | None:

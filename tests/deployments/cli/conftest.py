@@ -66,6 +66,12 @@ def ledger(home: Path, clock: Clock) -> Iterator[Ledger]:
     opened.close()
 
 
+@pytest.fixture
+def safe(run: Run) -> None:
+    """An installation that may start something: it has a signing key, and an approver."""
+    run("approvers", "add", "jane", "--grant", "*@*", "--json")
+
+
 @pytest.fixture(scope="session")
 def running_aws() -> Iterator[Sandbox]:
     with Sandbox(pace=0.0) as sandbox:

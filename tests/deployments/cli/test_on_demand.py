@@ -14,10 +14,12 @@ import pytest
 from runbooks.case import response_stream
 from tasks.gateways.ledger import Ledger
 from tests.deployments.cli.conftest import Run
-from tests.deployments.cli.samples import a_contain_plan, ask, end, meanwhile
+from tests.deployments.cli.samples import EVENTS, a_contain_plan, ask, end, meanwhile
 from tests.tasks.gateways.ledger.samples import RUNBOOK, open_case
 
+pytestmark = pytest.mark.usefixtures("safe")
 ARN = "arn:aws:inspector2:eu-west-1:111122223333:finding/1"
+EVENT = EVENTS / "ec2_package_event.json"
 
 
 @pytest.mark.parametrize("purpose", ["verify", "release"])
@@ -66,6 +68,18 @@ def test_a_case_that_is_being_acted_on_is_left_alone(run: Run, ledger: Ledger) -
     assert ran.code == 1
     assert ran.err.startswith(f"error: case-busy: {case} is being acted on by {acting}")
     assert [each.id for each in ledger.responses()] == [acting]
+
+
+@pytest.mark.parametrize("command", [("verify", "i-0a"), ("release", "i-0a"), ("respond", str(EVENT))])
+def test_nothing_is_begun_where_nobody_could_say_yes(run: Run, ledger: Ledger, command: tuple[str, ...]) -> None:
+    open_case(ledger)
+    run("approvers", "revoke", "jane")
+
+    ran = run(*command)
+
+    assert ran.code != 0
+    assert "unsafe: it is not safe to start:\n  approvers: nobody can say yes" in ran.err
+    assert (ledger.responses(), ledger.deliveries()) == ((), ())
 
 
 def test_a_name_of_no_case_is_bad_input(run: Run, ledger: Ledger) -> None:

@@ -15,6 +15,7 @@ from tests.deployments.cli.conftest import Run
 from tests.deployments.cli.samples import EVENTS, end, meanwhile
 from tests.tasks.gateways.aws_world import AwsWorld, an_event
 
+pytestmark = pytest.mark.usefixtures("safe")
 EC2 = EVENTS / "ec2_package_event.json"
 ARN = "arn:aws:inspector2:eu-west-1:210987654321:finding/00000000000000000000000000000001"
 
