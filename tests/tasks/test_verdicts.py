@@ -12,6 +12,7 @@ from runbooks.records import CaseVerdict
 from runbooks.verdict import Verdict, VerdictKind
 from tasks.verdicts import newest_verdict, verdicts_on
 from tests.runbooks.builders import a_verdict
+from tests.tasks.contained import OTHER
 from tests.tasks.gateways.aws_world import INSTANCE
 from tests.tasks.sweep_house import SweepHouse, sweep_house
 
@@ -52,12 +53,14 @@ def test_the_last_word_is_the_last_that_was_signed(house: SweepHouse) -> None:
 
 
 def test_a_verdict_on_one_case_says_nothing_of_another(house: SweepHouse) -> None:
-    house.deliver(instance="i-another")
+    house.deliver(2, OTHER)
     house.sweep()
-    mine, other = house.newest(INSTANCE), house.newest("i-another")
+    mine, other = house.newest(INSTANCE), house.newest(OTHER)
     judged(house, VerdictKind.FIXED, signed=True)
 
     (copied,) = house.ledger.entries_of(case_stream(mine.cases[0]), "case-verdict")
-    house.ledger.append(case_stream(other.cases[0]), copied.record())
+    record = copied.record()
+    assert isinstance(record, CaseVerdict)
+    house.ledger.append(case_stream(other.cases[0]), record)
 
     assert newest_verdict(house, other.cases[0]) is None
