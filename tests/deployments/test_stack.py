@@ -72,7 +72,9 @@ SUPERVISES = """
         (folder / "mark").write_text(stack.mark)
         stack.wait()
 """
-DEPLOYMENT = "deployments: [{name: one, entrypoint: sample.nothing, work_pool: {name: local}}]"
+DEPLOYMENT = """
+deployments: [{name: one, entrypoint: sample.nothing, work_pool: {name: local}, schedules: [{interval: 3600}]}]
+"""
 
 
 def program(text: str) -> str:
@@ -261,7 +263,16 @@ def test_a_repository_that_cannot_be_deployed_is_said_with_prefects_words(tmp_pa
         deploy_all(tmp_path, env, within=0.1)
 
 
-def test_the_locked_prefect_starts_deploys_and_works_behind_a_password(tmp_path: Path) -> None:
+def scheduled(api: str, login: tuple[str, str]) -> list[str]:
+    """The runs that the server's scheduler has made of the deployment's schedule."""
+    with httpx.Client(base_url=api, auth=login) as client:
+        token = client.get("/csrf-token", params={"client": "a-test"}).json()["token"]
+        headers = {"Prefect-Csrf-Client": "a-test", "Prefect-Csrf-Token": token}
+        found = client.post("/flow_runs/filter", json={}, headers=headers).raise_for_status().json()
+    return [each["id"] for each in found if each["state_type"] == "SCHEDULED" and each["auto_scheduled"]]
+
+
+def test_the_locked_prefect_starts_deploys_schedules_and_works_behind_a_password(tmp_path: Path) -> None:
     api = f"http://127.0.0.1:{free_port()}/api"
     env = {**inherited(without=("PREFECT_",)), **prefect_environment(tmp_path, api, auth="runbooks:secret")}
     (tmp_path / "sample.py").write_text("from prefect import flow\n\n@flow\nasync def nothing(): ...\n")
@@ -276,6 +287,7 @@ def test_the_locked_prefect_starts_deploys_and_works_behind_a_password(tmp_path:
         assert httpx.get(f"{api}/deployments/name/nothing/one").status_code == httpx.codes.UNAUTHORIZED
         deployment = httpx.get(f"{api}/deployments/name/nothing/one", auth=login).json()
         until(lambda: httpx.get(f"{api}/work_pools/local", auth=login).json()["status"] == "READY")
+        until(lambda: scheduled(api, login), seconds=90)
         forged = httpx.post(f"{api}/flow_runs/filter", json={}, auth=login)
     assert (deployment["work_pool_name"], deployment["paused"]) == ("local", False)
     assert forged.status_code == httpx.codes.FORBIDDEN
