@@ -97,8 +97,9 @@ class SentResource(Sent):
 
     @property
     def in_aws(self) -> bool:
-        """AWS's types are one word (AWS_EC2_INSTANCE); Azure's and Google's hold a path or a host name."""
-        return self.rest.get("provider", "AWS") == "AWS" and not set("/.") & set(self.type)
+        """AWS's types are one word, and its ids no path; Azure's and Google's are paths, some with a host's name."""
+        in_path = set("/.") & set(self.type) or self.id.startswith("/")
+        return self.rest.get("provider", "AWS") == "AWS" and not in_path
 
 
 class SentFinding(Sent):

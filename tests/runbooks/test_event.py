@@ -118,16 +118,9 @@ def test_every_type_of_finding_in_aws_is_a_finding(name: str, finding_type: str,
         ("auto_enable_event", "not-a-finding", "inspector-auto-enable", None),
         ("on_demand_scan_event", "not-a-finding", "inspector-on-demand-scan", "ami-00c0ffee00c0ffee0"),
         ("on_demand_finding_event", "unsupported-source", "inspector-on-demand-finding", "ami-00c0ffee00c0ffee0"),
-        ("security_hub_event", "unsupported-source", "security-hub-finding", ...),
-        ("security_hub_action_event", "unsupported-source", "security-hub-action", ...),
-        ("security_hub_ocsf_event", "unsupported-source", "ocsf-finding", "0" * 56),
-        ("security_hub_finding", "unsupported-source", "security-hub-finding", None),
         ("guardduty_event", "unsupported-source", "event", INSTANCE),
-        ("sns_notification", "wrapped", "sns-notification", None),
         ("sns_confirmation", "not-a-finding", "sns-confirmation", None),
-        ("sqs_messages", "wrapped", "sqs-messages", None),
-        ("dead_letter_messages", "wrapped", "dead-letter-message", None),
-        ("lambda_records", "wrapped", "lambda-records", None),
+        ("finding_details", "not-a-finding", "inspector-finding-details", None),
         ("azure_vm_event", "other-cloud", "inspector-finding", ...),
     ],
 )
@@ -165,9 +158,10 @@ def test_a_finding_on_another_cloud_names_its_place_and_is_never_a_finding() -> 
         {"provider": "AWS", "type": "Microsoft.Compute/virtualMachines"},
         {"type": "Microsoft.Web/sites"},
         {"type": "compute.googleapis.com/Instance"},
+        {"type": "AWS_EC2_INSTANCE", "id": "/subscriptions/1/providers/microsoft.compute/virtualmachines/vm"},
     ],
 )
-def test_provider_and_type_must_both_be_of_aws(resource: dict[str, str]) -> None:
+def test_provider_type_and_id_must_all_be_of_aws(resource: dict[str, str]) -> None:
     delivery = parse(a_detail() | {"resources": [{"id": "i-1", "region": "eu-west-1"} | resource]})
 
     assert delivery.findings == ()
@@ -178,6 +172,21 @@ def test_what_is_set_aside_names_the_account_it_is_about_not_the_administrators(
     event = an_event("on_demand_scan_event") | {"account": "999999999999"}
 
     assert [a.account for a in parse(event).set_aside] == [ACCOUNT]
+
+
+@pytest.mark.parametrize(
+    "name", ["sns_notification", "sqs_messages", "dead_letter_messages", "lambda_records", "lambda_sns_records"]
+)
+def test_a_wrapped_event_is_the_event(name: str) -> None:
+    assert parse(an_event(name)) == parse(an_event("ec2_package_event"))
+
+
+def test_messages_of_a_topic_in_a_queue_are_all_read_but_the_broken_one() -> None:
+    delivery = parse(an_event("sqs_sns_messages"))
+
+    events = ("ec2_package_event", "ec2_network_event")
+    assert delivery.findings == tuple(parse(an_event(name)).findings[0] for name in events)
+    assert [each.code for each in delivery.set_aside] == ["malformed-message", "other-cloud"]
 
 
 def test_a_detail_type_nobody_knows_is_set_aside_too() -> None:

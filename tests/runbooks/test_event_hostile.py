@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from hypothesis import strategies as st
 
 from runbooks.errors import MalformedPayload
 from runbooks.event import parse, read_payload
+from runbooks.inspector import read_finding, to_detail
 
 EVENTS = Path(__file__).parents[1] / "events"
 
 WORDS = (
     "detail-type source detail findings findingArn resources type id Messages Records awsAccountId severity status "
-    "epss packageVulnerabilityDetails firstObservedAt nextToken"
+    "epss packageVulnerabilityDetails firstObservedAt nextToken Findings SchemaVersion ProductArn Resources "
+    "Vulnerabilities class_uid metadata finding_info vulnerabilities TopicArn Message MessageId Body body Sns"
 )
 NAMES = st.sampled_from(WORDS.split())
 JSON = st.recursive(
@@ -32,10 +35,10 @@ def test_no_json_value_does_worse_than_be_refused(value: object) -> None:
     try:
         delivery = parse(value)
     except MalformedPayload as error:
-        assert error.code in {"malformed-event", "malformed-finding", "not-an-object"}
+        assert error.code in {"not-json", "not-an-object", "malformed-event", "malformed-finding"}
     else:
         assert isinstance(value, dict)
-        assert delivery.findings or delivery.set_aside or value["findings"] == []
+        assert delivery.findings or delivery.set_aside or [] in (value.get("findings"), value.get("Findings"))
 
 
 @settings(max_examples=300, deadline=None)
@@ -47,7 +50,15 @@ def test_no_bytes_do_worse_than_be_refused(raw: bytes | str) -> None:
         assert error.code in {"not-json", "not-an-object", "malformed-event", "malformed-finding"}
 
 
-@settings(max_examples=200, deadline=None)
+WRAPS: dict[str, Callable[[Any], object]] = {
+    "": lambda event: event,
+    "sns": lambda event: {"TopicArn": "t", "Message": json.dumps(event)},
+    "sqs": lambda event: {"Messages": [{"Body": json.dumps(event)}, {"Body": json.dumps(event)}]},
+    "lambda": lambda event: {"Records": [{"Sns": {"Message": json.dumps(event)}}]},
+}
+
+
+@settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_no_damage_to_a_real_event_does_worse_than_be_refused(data: st.DataObject) -> None:
     event = json.loads(data.draw(st.sampled_from(sorted(EVENTS.glob("*.json")))).read_bytes())
@@ -59,8 +70,22 @@ def test_no_damage_to_a_real_event_does_worse_than_be_refused(data: st.DataObjec
             break
         part = part[place]
     try:
-        delivery = parse(event)
+        delivery = parse(WRAPS[data.draw(st.sampled_from(sorted(WRAPS)))](event))
     except MalformedPayload as error:
         assert error.detail
     else:
         assert delivery.model_validate_json(delivery.model_dump_json()) == delivery
+        for finding in delivery.findings:
+            assert read_finding(json.loads(json.dumps(to_detail(finding)))) == finding
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_no_damage_to_the_bytes_of_a_real_event_does_worse_than_be_refused(data: st.DataObject) -> None:
+    raw = bytearray(data.draw(st.sampled_from(sorted(EVENTS.glob("*.json")))).read_bytes())
+    begin = data.draw(st.integers(0, len(raw) - 1))
+    raw[begin : begin + data.draw(st.integers(0, 5))] = data.draw(st.binary(max_size=5))
+    try:
+        read_payload(bytes(raw))
+    except MalformedPayload as error:
+        assert error.detail

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbooks import timestamps
-from runbooks.event import parse
+from runbooks.event import parse, read_payload
 from runbooks.finding import Finding, Resource, VulnerablePackage
 from runbooks.inspector import read_finding, to_detail
 
@@ -39,13 +39,13 @@ def drawn_from(shape: Any) -> st.SearchStrategy[Any]:  # noqa: C901 - one line f
             optional = {name: drawn_from(m) for name, m in shape.members.items() if name not in required}
             return st.fixed_dictionaries(required, optional=optional)
         case "list":
-            return st.lists(drawn_from(shape.member), min_size=meta.get("min", 0), max_size=2)
+            return st.lists(drawn_from(shape.member), min_size=meta.get("min", 0), max_size=min(meta.get("max", 2), 2))
         case "map":
             return st.dictionaries(WORDS, WORDS, max_size=2)
         case "timestamp":
             return milliseconds_since(START)
         case "string" if "enum" in meta:
-            return st.sampled_from(meta["enum"])
+            return st.sampled_from([*meta["enum"], "SOMETHING_NEW"])
         case "string" if shape.name in ("AwsAccountId", "AccountId") or meta.get("pattern") == r"\d{12}":
             return st.text("0123456789", min_size=12, max_size=12)
         case "string" if shape.name == "FindingArn":
@@ -55,9 +55,9 @@ def drawn_from(shape: Any) -> st.SearchStrategy[Any]:  # noqa: C901 - one line f
         case "string":
             return WORDS
         case "integer" | "long":
-            return st.integers(0, 2**31)
+            return st.integers(meta.get("min", 0), meta.get("max", 2**31))
         case "double":
-            return st.floats(0, 10)
+            return st.floats(meta.get("min", 0), meta.get("max", 10))
         case "boolean":
             return st.booleans()
         case other:
@@ -98,7 +98,9 @@ def test_a_finding_is_written_back_without_loss(drawn: dict[str, Any]) -> None:
     for finding in parse({"findings": [written(drawn, timestamps.event_form)]}).findings:
         detail = to_detail(finding)
 
-        assert parse(json.loads(json.dumps(detail))).findings == (finding,)
+        assert read_finding(detail) == finding
+        event = {"source": "aws.inspector2", "detail-type": "Inspector2 Finding", "id": "e", "detail": detail}
+        assert read_payload(json.dumps(event)).findings == (finding,)
         assert Finding.model_validate_json(finding.model_dump_json()) == finding
         resource = next(filter(in_aws, drawn["resources"]))
         rest = [other for other in drawn["resources"] if other is not resource]
@@ -107,7 +109,8 @@ def test_a_finding_is_written_back_without_loss(drawn: dict[str, Any]) -> None:
 
 
 def in_aws(resource: dict[str, Any]) -> bool:
-    return resource.get("provider", "AWS") == "AWS" and not set("/.") & set(resource["type"])
+    in_path = set("/.") & set(resource["type"]) or resource["id"].startswith("/")
+    return resource.get("provider", "AWS") == "AWS" and not in_path
 
 
 def missing(sent: Any, kept: Any, path: str = "$") -> list[str]:

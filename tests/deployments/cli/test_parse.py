@@ -56,6 +56,28 @@ def test_what_is_set_aside_beside_a_finding_is_told_too(run: Run) -> None:
     assert aside == ["malformed-finding", "partial-list"]
 
 
+@pytest.mark.parametrize(
+    "name", ["security_hub_event", "security_hub_ocsf_event", "sns_notification", "lambda_records"]
+)
+def test_a_finding_is_told_alike_in_whatever_form_it_came(run: Run, name: str) -> None:
+    assert run("parse", EVENTS / f"{name}.json").out == run("parse", EC2).out
+
+
+def test_of_a_list_of_security_hub_inspectors_findings_are_told_and_the_others_named(run: Run) -> None:
+    told = run("parse", EVENTS / "security_hub_findings.json").out.splitlines()
+
+    assert [line.rpartition(" on ")[0] for line in told if line.startswith(("CVE-", "Port "))] == [
+        "CVE-2026-10002 (MEDIUM)",
+        "CVE-2026-10003 (HIGH)",
+        "Port 22 is reachable from an Internet Gateway - TCP (MEDIUM)",
+    ]
+    assert [line.partition(": ")[2].partition(",")[0] for line in told if line.startswith("set aside: ")] == [
+        "other-product: security-hub-finding: a finding of 'GuardDuty'",
+        "other-product: security-hub-finding: a finding of 'Inspector Classic'",
+        "other-cloud: security-hub-finding: the finding is on 'Other'",
+    ]
+
+
 def test_where_nothing_is_a_finding_the_code_of_what_was_set_aside_is_the_answer(run: Run) -> None:
     ran = run("parse", EVENTS / "azure_vm_event.json")
 
