@@ -3,7 +3,8 @@
 Looking is always done under the read role; only the call that changes something leaves under the role of its step. So
 a step's reading permissions go to `read`, and the others to the role it acts under. What release puts back goes to
 `restore`. A test holds `READ_BY_GATEWAYS` to the calls that the gateways make. The `audit` role, in the account of the
-anchor, keeps checkpoints and signs them; no step acts under it.
+anchor, keeps checkpoints and signs them, and the `inbox` role, in the account of the queue, empties it; no step acts
+under these.
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ ANCHORING = ("s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectRetention")
 """What keeping checkpoints in a bucket with Object Lock needs. Nothing that deletes or shortens is among it."""
 SIGNING = ("kms:GetPublicKey", "kms:Sign")
 ANCHOR_BUCKET = "remediation-runbooks-anchor"
+INBOX = "inbox"
+"""The role that the queue of `RUNBOOKS_QUEUE_URL` is emptied with."""
+CONSUMING = ("sqs:DeleteMessage", "sqs:ReceiveMessage")
+QUEUE = "remediation-runbooks"
 BUCKET = "remediation-runbooks-*"
 """The names that the default of RUNBOOKS_PACKAGE_BUCKET gives."""
 
@@ -113,6 +118,17 @@ def audit_policy(bucket: str = ANCHOR_BUCKET) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in statements]}
 
 
+def inbox_policy(queue: str = QUEUE) -> dict[str, Any]:
+    """The permissions policy of the inbox role, for a queue of this name."""
+    statement = {
+        "Sid": "EmptyQueue",
+        "Effect": "Allow",
+        "Action": [*CONSUMING],
+        "Resource": f"arn:aws:sqs:*:*:{queue}",
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
 def markdown() -> str:
     """The tables of docs/iam.md."""
     return "\n".join(_lines())
@@ -121,15 +137,17 @@ def markdown() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the policies as JSON, all or one role's."""
     parser = argparse.ArgumentParser(prog="python -m deployments.iam_policies", description=main.__doc__)
-    parser.add_argument("role", nargs="?", choices=[*(role.value for role in Role), AUDIT], help="only this role's")
+    parser.add_argument("role", nargs="?", choices=[*map(str, Role), AUDIT, INBOX], help="only this role's")
     parser.add_argument("--bucket", default=BUCKET, help="the bucket for lists of packages (default: %(default)s)")
     parser.add_argument("--anchor-bucket", default=ANCHOR_BUCKET, help="the anchor's bucket (default: %(default)s)")
+    parser.add_argument("--queue", default=QUEUE, help="the name of the queue (default: %(default)s)")
     parser.add_argument("--markdown", action="store_true", help="the tables of docs/iam.md instead")
     chosen = parser.parse_args(arguments)
     if chosen.markdown:
         sys.stdout.write(markdown() + "\n")
         return 0
-    policies = {role.value: policy(role, chosen.bucket) for role in Role} | {AUDIT: audit_policy(chosen.anchor_bucket)}
+    policies = {role.value: policy(role, chosen.bucket) for role in Role}
+    policies |= {AUDIT: audit_policy(chosen.anchor_bucket), INBOX: inbox_policy(chosen.queue)}
     sys.stdout.write(json.dumps(policies[chosen.role] if chosen.role else policies, indent=2) + "\n")
     return 0
 
@@ -154,6 +172,8 @@ def _lines() -> Iterator[str]:
     yield from (f"## {AUDIT}", "", "| action | needed for |", "|---|---|")
     yield from (f"| `{action}` | keeping checkpoints |" for action in (*ANCHORING, "s3:ListBucketVersions"))
     yield from (f"| `{action}` | signing checkpoints with a KMS key |" for action in SIGNING)
+    yield from ("", f"## {INBOX}", "", "| action | needed for |", "|---|---|")
+    yield from (f"| `{action}` | taking messages from the queue |" for action in CONSUMING)
     yield ""
 
 

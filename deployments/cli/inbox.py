@@ -1,9 +1,11 @@
-"""`runbooks inbox`: what was delivered, and what became of it."""
+"""`runbooks inbox`: what was delivered, and what became of it; and asking for what was not."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
@@ -11,11 +13,15 @@ from cyclopts.types import PositiveInt
 
 from deployments.cli.opening import opened
 from deployments.cli.output import Json, data, lines, rows, say
-from runbooks.errors import BadInput, NotFound
+from runbooks.errors import BadInput, InvalidSetting, NotFound, Outside
 from runbooks.telling.words import moment
 
 if TYPE_CHECKING:
+    from runbooks.records import Reconciled
     from tasks.gateways.ledger import Delivery
+
+FURTHEST = timedelta(days=30)
+"""How far back a person may ask."""
 
 app = App(
     name="inbox",
@@ -25,6 +31,8 @@ Examples:
   runbooks inbox list
   runbooks inbox list --state set-aside
   runbooks inbox show delivery-0123456789abcdef0123 > payload.json
+  runbooks inbox pull
+  runbooks inbox pull --since 2026-03-01
 """,
 )
 
@@ -77,6 +85,58 @@ def show(delivery: str, /, *, as_json: Json = False) -> None:
         lines(*_readable(found).splitlines())
     else:
         sys.stdout.buffer.write(found.body)
+
+
+@app.command
+def pull(*, since: datetime | None = None, as_json: Json = False) -> None:
+    """Ask Inspector now for findings that no delivery brought, and put what is news into the inbox.
+
+    It goes on from where it was asked the last time, in each of RUNBOOKS_INSPECTOR_REGIONS. The exit code is 3 when it
+    could not be asked in one of them.
+
+    Args:
+        since: Go back further, up to 30 days: a day, or a time in UTC.
+    """
+    from tasks.safety import require_safe
+    from tasks.sweeping.reconciliation import pull as ask
+
+    with opened() as have:
+        now = have.now()
+        begin = _checked(since, now)
+        if not (have.settings.inspector_account and have.settings.regions):
+            raise InvalidSetting("RUNBOOKS_INSPECTOR_ACCOUNT and RUNBOOKS_INSPECTOR_REGIONS say whom to ask; set both")
+        require_safe(have)
+        found: list[Reconciled] = []
+        troubles: list[str] = []
+        for region in have.settings.regions:
+            try:
+                found.append(ask(have, region, now, "pull", begin))
+            except Outside as error:
+                troubles.append(f"{region}: {error.code}: {error.detail}")
+    _show_pulled(found, as_json=as_json)
+    if troubles:
+        raise Outside("; ".join(troubles), code="not-asked")
+
+
+def _checked(since: datetime | None, now: datetime) -> datetime | None:
+    if since is None:
+        return None
+    begin = since if since.tzinfo else since.replace(tzinfo=UTC)
+    if not now - FURTHEST <= begin <= now:
+        raise BadInput(f"--since {moment(begin)} is not within the last {FURTHEST.days} days", code="bad-since")
+    return begin
+
+
+def _show_pulled(found: Sequence[Reconciled], *, as_json: bool) -> None:
+    if as_json:
+        data([each.model_dump(mode="json", include={"account", "region", "listed", "missed"}) for each in found])
+        return
+    rows(
+        ("ACCOUNT", "REGION", "LISTED", "NEW"),
+        ((each.account, each.region, str(each.listed), str(each.missed)) for each in found),
+    )
+    if any(each.missed for each in found):
+        say("Next: runbooks inbox list --state pending; the sweep does the rest")
 
 
 def _readable(delivery: Delivery) -> str:

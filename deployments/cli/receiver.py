@@ -33,6 +33,8 @@ def receiver() -> None:
     say(f"POST {address}/webhooks/inspector, with x-api-key")
     if chosen.slack_signing_secret is not None:
         say(f"POST {address}/slack/interactions, signed by Slack")
+    if chosen.topics:
+        say(f"POST {address}/sns, signed by Amazon SNS")
     try:
         main()
     except SystemExit as end:

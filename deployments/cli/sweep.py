@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import App, Parameter
 
 from deployments.cli.opening import opened
 from deployments.cli.output import say
+from deployments.cli.serving import ends_when_told
 from runbooks.errors import InvalidSetting, LedgerError, Outside, RunbooksError
 from runbooks.telling.words import moment
 
@@ -41,7 +39,7 @@ def sweep(*, once: Annotated[bool, Parameter(negative="", show_default=False)] =
     """
     from tasks.safety import require_safe
 
-    with _ends_when_told(), opened() as have:
+    with ends_when_told(), opened() as have:
         _require_prefect()
         require_safe(have, around=True)
         asyncio.run(_once(have) if once else _for_ever(have))
@@ -99,25 +97,3 @@ def _halt(have: Services) -> str:
 
 def _log(have: Services, words: str) -> None:
     say(f"{moment(have.now())}  {words}")
-
-
-@contextmanager
-def _ends_when_told() -> Iterator[None]:
-    """SIGTERM and SIGINT end it at once, as done: whatever it was about, the next sweep does again without harm."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, _leave) for number in numbers}
-    try:
-        yield
-    except _Told:
-        return
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class _Told(SystemExit):
-    """It is to end. An event loop lets only this kind of exception through, whichever task is running."""
-
-
-def _leave(_number: int, _frame: object) -> NoReturn:
-    raise _Told

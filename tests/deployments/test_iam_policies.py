@@ -13,7 +13,7 @@ import pytest
 from botocore import xform_name
 from botocore.session import get_session
 
-from deployments.iam_policies import READ_BY_GATEWAYS, actions, audit_policy, kinds, main, policy
+from deployments.iam_policies import READ_BY_GATEWAYS, actions, audit_policy, inbox_policy, kinds, main, policy
 from runbooks.steps import STEP_KINDS, Role
 
 ANCHORS = ("anchors.py",)
@@ -67,6 +67,20 @@ def test_the_audit_role_keeps_checkpoints_and_can_neither_delete_them_nor_shorte
         "s3:PutObject",
         "s3:PutObjectRetention",
     }
+
+
+def test_the_inbox_role_empties_one_queue_and_can_neither_send_to_it_nor_purge_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    statement = {
+        "Sid": "EmptyQueue",
+        "Effect": "Allow",
+        "Action": ["sqs:DeleteMessage", "sqs:ReceiveMessage"],
+        "Resource": "arn:aws:sqs:*:*:findings",
+    }
+    assert inbox_policy("findings") == {"Version": "2012-10-17", "Statement": [statement]}
+    assert main(["inbox", "--queue", "findings"]) == 0
+    assert json.loads(capsys.readouterr().out) == inbox_policy("findings")
 
 
 def test_reading_beyond_the_gateways_calls_is_only_what_s3_needs_to_say_not_found() -> None:
@@ -129,7 +143,8 @@ def test_a_profile_is_passed_to_ec2_only_and_lists_are_written_to_their_folder_o
 def test_the_module_prints_json_for_all_roles_or_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert json.loads(capsys.readouterr().out) == {role.value: policy(role) for role in Role} | {
-        "audit": audit_policy()
+        "audit": audit_policy(),
+        "inbox": inbox_policy(),
     }
     assert main(["read", "--bucket", "lists"]) == 0
     assert json.loads(capsys.readouterr().out) == policy(Role.READ, "lists")

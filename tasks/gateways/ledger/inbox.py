@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select, update
@@ -15,6 +17,9 @@ from tasks.gateways.ledger.journal import Journal
 from tasks.gateways.ledger.rows import Delivery, DeliveryState, Receipt
 from tasks.gateways.ledger.tables import inbox
 
+Incoming = tuple[str, str, bytes]
+"""Key, source and body of a delivery."""
+
 
 class Inbox(Journal):
     """Deliveries come in at one end and are settled at the other; none is ever deleted."""
@@ -25,27 +30,42 @@ class Inbox(Journal):
         Raises:
             LedgerError: It could not be kept.
         """
+        return self.receive_all([(key, source, body)])[0]
+
+    def receive_all(self, batch: Sequence[Incoming]) -> tuple[Receipt, ...]:
+        """Keeps many deliveries in one commit, on disk before this returns; each as `receive` does, in their order.
+
+        Raises:
+            LedgerError: None of them could be kept.
+        """
+        # Sorted, so that two batches with keys in common wait for one another instead of each for the other.
+        rows = [self._row(*incoming, "pending") for incoming in sorted(batch, key=itemgetter(0))]
         with self._database.writing(in_turn=False) as connection:
-            return _keep(connection, self._row(key, source, body, "pending"))
+            kept = _keep(connection, rows)
+        receipts: list[Receipt] = []
+        for key, _, _ in batch:
+            receipts.append(Receipt(id=_delivery_id(key), new=_delivery_id(key) in kept))
+            kept.discard(receipts[-1].id)
+        return tuple(receipts)
 
     def receive_set_aside(self, key: str, source: str, body: bytes, code: str, reason: str) -> Receipt:
         """Keeps a delivery that cannot be read, for a person to look at, and says so in the system stream."""
         row = self._row(key, source, body, "set-aside")
         row |= {"settled_at": row["received_at"], "code": code, "reason": reason}
         with self._database.writing() as connection:
-            receipt = _keep(connection, row)
-            if receipt.new:
-                self._write(connection, SYSTEM_STREAM, _set_aside(receipt.id, source, code, reason))
-            return receipt
+            new = bool(_keep(connection, [row]))
+            if new:
+                self._write(connection, SYSTEM_STREAM, _set_aside(row["id"], source, code, reason))
+        return Receipt(id=row["id"], new=new)
 
-    def receive_missed(self, key: str, arn: str, body: bytes) -> Receipt:
-        """Keeps a finding that the sweep had to fetch, and says in the system stream that no delivery brought it."""
-        row = self._row(key, "sweep", body, "pending")
+    def receive_missed(self, key: str, source: str, arn: str, body: bytes) -> Receipt:
+        """Keeps a finding that had to be fetched, and says in the system stream that no delivery brought it."""
+        row = self._row(key, source, body, "pending")
         with self._database.writing() as connection:
-            receipt = _keep(connection, row)
-            if receipt.new:
-                self._write(connection, SYSTEM_STREAM, Missed(arn=arn, delivery=receipt.id))
-            return receipt
+            new = bool(_keep(connection, [row]))
+            if new:
+                self._write(connection, SYSTEM_STREAM, Missed(arn=arn, delivery=row["id"]))
+        return Receipt(id=row["id"], new=new)
 
     def pending(self, limit: int = 100) -> tuple[Delivery, ...]:
         """What nothing was decided about, oldest first."""
@@ -96,10 +116,12 @@ class Inbox(Journal):
 _ALL = select(*(column for column in inbox.c if column.name != "position"))
 
 
-def _keep(connection: Connection, row: dict[str, Any]) -> Receipt:
-    statement = insert(connection, inbox).values(row).on_conflict_do_nothing(index_elements=["key"])
-    kept = connection.execute(statement.returning(inbox.c.id)).first()
-    return Receipt(id=row["id"], new=kept is not None)
+def _keep(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+    """The ids of those that were not there before."""
+    if not rows:
+        return set()
+    statement = insert(connection, inbox).on_conflict_do_nothing(index_elements=["key"]).returning(inbox.c.id)
+    return set(connection.scalars(statement, rows))
 
 
 def _delivery_id(key: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.cli.sweep import _for_ever, _Told
+from deployments.cli.serving import Told
+from deployments.cli.sweep import _for_ever
 from runbooks.errors import BadInput, LedgerError, Outside, Refused, RunbooksError
 from tasks.gateways.ledger import ApprovalRow, Ledger
 from tasks.services import Services
@@ -24,7 +25,7 @@ class TroubledLedger(Ledger):
     def expired_approvals(self, now: datetime) -> tuple[ApprovalRow, ...]:
         self.passes += 1
         if self.passes == 4:
-            raise _Told
+            raise Told
         if self.passes < 3:
             raise self.trouble
         return super().expired_approvals(now)
@@ -39,7 +40,7 @@ def test_a_trouble_of_any_kind_is_told_once_and_tried_again(
     have = Services(Settings(home=tmp_path, sweep_seconds=0.2))
     vars(have)["ledger"] = ledger
 
-    with pytest.raises(_Told):
+    with pytest.raises(Told):
         asyncio.run(_for_ever(have))
 
     ledger.close()

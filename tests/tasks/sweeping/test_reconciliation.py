@@ -18,6 +18,7 @@ from runbooks.inspector import to_detail
 from runbooks.records import Missed, Reconciled
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.inspector import InspectorGateway
+from tasks.sweeping.reconciliation import pull
 from tests.tasks.gateways.aws_world import ACCOUNT, INSTANCE, REGION, an_event
 from tests.tasks.prefect_api import PrefectApi
 from tests.tasks.sweep_house import SweepHouse, prefect_api, sweep_house
@@ -134,6 +135,45 @@ def test_a_refusal_is_told_and_made_good_the_next_time(
         executor_aws.cloud.faults.clear()
     pass_by(minutes=15)
     assert (house.sweep().missed, house.sweep().troubles) == (1, [])
+
+
+def test_a_person_is_told_of_what_is_on_its_way_too_and_the_sweep_goes_on_from_there(
+    house: SweepHouse, executor_aws: Sandbox, pass_by: Any
+) -> None:
+    arn = executor_aws.furnish(an_event())["finding_arn"]
+    pass_by(minutes=2)
+    now = house.now()
+    assert (pull(house, REGION, now, "pull").missed, pull(house, REGION, now, "pull").missed) == (1, 0)
+    (record,) = missed(house)
+    (delivery,) = house.ledger.pending()
+    assert (record.arn, record.delivery, delivery.source) == (arn, delivery.id, "pull")
+    assert [each.until for each in states(house)[1:]] == [now, now]
+    pass_by(minutes=20)
+    house.sweep()
+    pass_by(minutes=1)
+    house.sweep()
+    assert (len(missed(house)), len(house.ledger.deliveries())) == (1, 1)
+
+
+def test_what_was_before_the_first_time_is_asked_for_by_its_date(
+    house: SweepHouse, executor_aws: Sandbox, pass_by: Any
+) -> None:
+    executor_aws.furnish(an_event())
+    pass_by(minutes=10 * 24 * 60)
+    house.ledger.append(
+        reconciliation_stream(ACCOUNT, REGION),
+        Reconciled(account=ACCOUNT, region=REGION, until=house.now() - timedelta(minutes=30)),
+    )
+    now = house.now()
+    assert pull(house, REGION, now, "pull").missed == 0
+    assert pull(house, REGION, now, "pull", now - timedelta(days=9)).missed == 0
+    assert pull(house, REGION, now, "pull", now - timedelta(days=11)).missed == 1
+
+
+def test_a_date_after_the_last_time_leaves_no_gap(house: SweepHouse, executor_aws: Sandbox, pass_by: Any) -> None:
+    executor_aws.furnish(an_event())
+    pass_by(minutes=60)
+    assert pull(house, REGION, house.now(), "pull", house.now() - timedelta(minutes=1)).missed == 1
 
 
 def _listed(house: SweepHouse, arn: str) -> bytes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from runbooks.case import SYSTEM_STREAM
 from runbooks.errors import NotFound
-from runbooks.records import SetAsideRecord
+from runbooks.records import Missed, SetAsideRecord
 from tasks.gateways.ledger import Delivery, Ledger, Receipt
 from tests.tasks.gateways.ledger.samples import MORNING, Clock, contents
 
@@ -33,6 +34,56 @@ def test_the_same_key_again_is_the_same_delivery(ledger: Ledger, clock: Clock) -
     clock.pass_by(minutes=1)
     assert ledger.receive("event/1", "webhook", b"second") == Receipt(id=first.id, new=False)
     assert [(kept.body, kept.received_at) for kept in ledger.pending()] == [(b"first", MORNING)]
+
+
+def test_many_deliveries_are_kept_in_one_commit_each_as_it_would_be_alone(ledger: Ledger) -> None:
+    known = ledger.receive("event/2", "webhook", b"two")
+    batch = [("event/3", "sqs", b"3"), ("event/2", "sqs", b"2"), ("event/1", "sqs", b"1"), ("event/3", "sqs", b"again")]
+    receipts = ledger.receive_all(batch)
+    assert [receipt.new for receipt in receipts] == [True, False, True, False]
+    assert receipts[1].id == known.id
+    assert receipts[0].id == receipts[3].id
+    kept = {(each.key, each.source, each.body, each.state) for each in ledger.deliveries()}
+    assert kept == {
+        ("event/1", "sqs", b"1", "pending"),
+        ("event/2", "webhook", b"two", "pending"),
+        ("event/3", "sqs", b"3", "pending"),
+    }
+    assert ledger.receive_all([]) == ()
+
+
+def test_a_thousand_deliveries_and_more_are_one_commit_too(ledger: Ledger) -> None:
+    batch = [(f"event/{number:04d}", "sqs", b"{}") for number in range(2500)]
+    assert all(receipt.new for receipt in ledger.receive_all(batch))
+    assert not any(receipt.new for receipt in ledger.receive_all(batch))
+    assert [each.key for each in ledger.pending(5000)] == [key for key, *_ in batch]
+
+
+def test_batches_with_keys_in_common_do_not_hold_each_other_up(
+    url: str, opened: Callable[[str], Ledger], ledger: Ledger
+) -> None:
+    batch = [(f"event/{number}", "sqs", b"{}") for number in range(50)]
+    started = threading.Barrier(4)
+    new: list[int] = []
+
+    def receive(turn: int) -> None:
+        other = opened(url)
+        started.wait()
+        new.append(sum(receipt.new for receipt in other.receive_all(batch[turn * 10 :] + batch[: turn * 10])))
+
+    threads = [threading.Thread(target=receive, args=(turn,)) for turn in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(new), sum(new), len(ledger.pending())) == (4, 50, 50)
+
+
+def test_what_was_missed_is_kept_and_said_once(ledger: Ledger) -> None:
+    first = ledger.receive_missed("sweep/1", "pull", "arn:1", b"{}")
+    assert ledger.receive_missed("sweep/1", "sweep", "arn:1", b"{}") == Receipt(id=first.id, new=False)
+    assert [(each.source, each.state) for each in ledger.deliveries()] == [("pull", "pending")]
+    assert [entry.record() for entry in ledger.entries(SYSTEM_STREAM)] == [Missed(arn="arn:1", delivery=first.id)]
 
 
 def test_a_settled_delivery_does_not_come_back(ledger: Ledger) -> None:
