@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from flows.approval import obtain_decision
 from flows.response_run import LookAgain
+from runbooks.history import PAUSED
 from runbooks.plan import Phase, Plan
 from runbooks.records import PhaseEnded
 from tasks.acting import carry_out_stage, end_phase, stage_words
@@ -15,6 +16,7 @@ from tasks.planning import make_plan
 from tasks.rounds import settled
 from tasks.run import current
 from tasks.verifying import Verified, look_for_verdict
+from tasks.waves import end_wave, is_over, why_paused
 
 SHORT_PAUSE_SECONDS = 1.5
 
@@ -34,12 +36,28 @@ async def carry_out_phase(phase: Phase) -> PhaseEnded:
 
 
 async def carry_out(plan: Plan) -> None:
-    """Every stage of an approved plan, in order."""
+    """Every stage of an approved plan, in order; a wave begins when the one before was verified."""
+    before = 0
     for number, stage in enumerate(plan.stages()):
+        wave = plan.wave_of(stage[0])
+        if wave > before:
+            await verify_wave(plan, before)
+            before = wave
+        if is_over(plan, wave):
+            continue
         words = stage_words(stage)
         patience = Patience(plan.phase)
         while (progress := carry_out_stage(plan, number, words)).waiting is not None:
             await patience.wait(progress.waiting, progress.held, progress.until)
+
+
+async def verify_wave(plan: Plan, wave: int) -> None:
+    """Judge a wave, and wait while an operator holds the next one back."""
+    if not is_over(plan, wave):
+        await verify_until_known()
+        end_wave(plan, wave)
+    if (why := why_paused(plan)) is not None:
+        raise LookAgain(PAUSED, why, next_turn(current(), PAUSED))
 
 
 async def verify_until_known() -> Verified:

@@ -203,7 +203,7 @@ class Release(Model):
 class Limits(Model):
     """Blast radius; always on. The shares and the numbers per hour count everything that this system has under way."""
 
-    maximum_cases: Annotated[int, Field(ge=1, le=1000)] = 50
+    maximum_cases: Annotated[int, Field(ge=1, le=1000)] = 500
     maximum_interfaces: Annotated[int, Field(ge=1, le=50)] = 15
     maximum_cases_at_once: Annotated[int, Field(ge=1, le=1000)] = 10
     """Cases that are being changed at the same time, over all responses."""
@@ -212,6 +212,8 @@ class Limits(Model):
     maximum_share_of_target_group: Share = 34
     maximum_share_of_environment: Share = 25
     """Percent; one instance is always within it."""
+    maximum_share_of_failures: Share = 20
+    """Percent of the cases of the waves so far: where more were not fixed, the next wave is not begun."""
     environment_tag: Annotated[str, Field(min_length=1, max_length=128)] = "environment"
     """The instance tag that names its environment; without it the environment is `unknown`."""
     protected_tags: dict[str, str] = Field(default_factory=dict)
@@ -235,7 +237,7 @@ class Runbook(Model):
     contain: Contain
     remediate: Remediate = Remediate()
     waves: Annotated[tuple[Wave, ...], Field(min_length=1)] = ("100%",)
-    """Sizes of the waves of remediation, cumulative: a count or a percentage. No effect with one case in a response."""
+    """Sizes of the waves of remediation, cumulative: a count or a percentage. The limits may make more of them."""
     verify: Verify = Verify()
     release: Release = Release()
     limits: Limits = Limits()

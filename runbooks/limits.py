@@ -6,6 +6,7 @@ within a share, or a lone instance could never be helped; where a size is not kn
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from runbooks.definition import Limits
@@ -31,10 +32,47 @@ def exceeded(
     return next(_reasons(limits, wanted, (*under_way, *wanted), (*last_hour, *wanted)), None)
 
 
-def extents_of(plan: Plan) -> tuple[Extent, ...]:
-    """How much of what there is each case of the plan is; a case of which it says nothing is of unknown extent."""
+class Room:
+    """How much may begin together, counted as it is filled. What it has room for, `exceeded` does not refuse."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._count = 0
+        self._parts: Counter[str] = Counter()
+        self._most: dict[str, int] = {}
+
+    def has_for(self, extents: Sequence[Extent]) -> bool:
+        """Whether these may begin together with what has been taken; of cases that were not taken yet."""
+        most = min(self._limits.maximum_cases_at_once, self._limits.maximum_cases_per_hour)
+        wanted, allowed_of = self._shares(extents)
+        return self._count + len(extents) <= most and all(
+            self._parts[whole] + count <= min(allowed_of[whole], self._most.get(whole, allowed_of[whole]))
+            for whole, count in wanted.items()
+        )
+
+    def take(self, extents: Sequence[Extent]) -> None:
+        """Count these in."""
+        wanted, allowed_of = self._shares(extents)
+        self._count += len(extents)
+        self._parts.update(wanted)
+        for whole, most in allowed_of.items():
+            self._most[whole] = min(most, self._most.get(whole, most))
+
+    def _shares(self, extents: Sequence[Extent]) -> tuple[Counter[str], dict[str, int]]:
+        """How many parts of each whole these are, and of each whole the most that its limit allows."""
+        wanted, most = Counter[str](), dict[str, int]()
+        for name, parts in _SHARES.items():
+            percent = int(getattr(self._limits, name))
+            for whole, size in ((w, s) for each in extents for w, s in parts(each).items() if percent < _EVERYTHING):
+                wanted[whole] += 1
+                most[whole] = min(allowed(percent, size), most.get(whole, allowed(percent, size)))
+        return wanted, most
+
+
+def extents_of(plan: Plan, cases: Sequence[str] = ()) -> tuple[Extent, ...]:
+    """How much of what there is each of these cases is, or of all; one of which the plan says nothing is unknown."""
     known = {each.case: each for each in plan.extents}
-    return tuple(known.get(case, Extent(case=case)) for case in plan.cases)
+    return tuple(known.get(case, Extent(case=case)) for case in cases or plan.cases)
 
 
 def allowed(percent: int, size: int | None) -> int:

@@ -78,6 +78,10 @@ class Plan(Model):
     releases_when_fixed: bool = False
     """Contain plans: whether approving it also approves the release once the verdict is `fixed`."""
     approval: ApprovalRule
+    waves: tuple[tuple[str, ...], ...] = ()
+    """The cases of each wave, where there is more than one: the next begins when the one before was verified."""
+    deferred: tuple[str, ...] = ()
+    """Cases that are planned, and asked about, when this plan has ended: together they are more than the limits allow."""
     extents: tuple[Extent, ...] = ()
     """One for each case whose world is changed; empty for a plan that only looks."""
     windows: tuple[ChangeWindow, ...] = ()
@@ -111,6 +115,18 @@ class Plan(Model):
         return operation_id(self.digest, step.key)
 
     def stages(self) -> Iterator[tuple[AnyStep, ...]]:
-        """Runs of consecutive steps of one kind: what is looked at and done together."""
-        for _, steps in groupby(self.steps, key=lambda step: (step.kind, step.undoes)):
+        """Runs of consecutive steps of one kind and wave: what is looked at and done together."""
+        for _, steps in groupby(self.steps, key=lambda step: (step.kind, step.undoes, self.wave_of(step))):
             yield tuple(steps)
+
+    def wave_of(self, step: AnyStep) -> int:
+        """The first wave that needs the step, from 0."""
+        return min((self._waves[case] for case in step.cases if case in self._waves), default=0)
+
+    def together_with(self, step: AnyStep) -> tuple[str, ...]:
+        """The cases of the step's wave: those that begin together."""
+        return self.waves[self.wave_of(step)] if self.waves else self.cases
+
+    @cached_property
+    def _waves(self) -> dict[str, int]:
+        return {case: number for number, wave in enumerate(self.waves) for case in wave}

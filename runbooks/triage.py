@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from runbooks.definition import Runbook, Signal, holding, in_words
-from runbooks.errors import BadInput
+from runbooks.errors import BadInput, Refused
 from runbooks.exposure import InternetPath, paths_from_internet
 from runbooks.facts import CaseFacts
 from runbooks.finding import Finding, FindingStatus, VulnerablePackage
-from runbooks.instance import InstanceFacts
+from runbooks.instance import Instance, InstanceFacts
 from runbooks.model import Model
 from runbooks.packages import compare, is_fixed, os_managed, override_id, scheme_for
 from runbooks.quarantine import Patchability, patchable_under_quarantine
@@ -55,6 +55,17 @@ class Assessment(Model):
     @property
     def case(self) -> str:
         return self.facts.case
+
+    @property
+    def instance(self) -> Instance:
+        """The instance that is acted upon.
+
+        Raises:
+            Refused: there is none any more.
+        """
+        if self.facts.resource.instance is None:
+            raise Refused(f"{self.case} has no instance to act upon", code="instance-gone")
+        return self.facts.resource.instance
 
 
 def assess(facts: CaseFacts, runbook: Runbook) -> Assessment:

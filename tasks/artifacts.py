@@ -13,6 +13,7 @@ from runbooks.telling.plan_text import plan_markdown
 from runbooks.telling.progress import progress_markdown
 from runbooks.telling.triage_text import triage_markdown
 from runbooks.telling.verdict_text import verdicts_markdown, waiting_markdown
+from runbooks.telling.wave_words import time_left, wave_states
 from runbooks.triage import Assessment
 from runbooks.verdict import Verdict
 from tasks.run import Run
@@ -32,10 +33,13 @@ class Artifacts:
         self._file(run, f"{name}.json").write_text(plan.model_dump_json(indent=2), encoding="utf-8")
 
     def progress(self, run: Run, plan: Plan, waiting: str | None) -> None:
-        outcomes = run.history().step_outcomes(plan)
+        history = run.history()
+        outcomes, waves = history.step_outcomes(plan), tuple(wave_states(history, plan))
         done = sum(1 for outcome in outcomes.values() if outcome.status in ("done", "already-done"))
         headline = f"{done} of {len(plan.steps)} steps done" + (f"; waiting: {waiting}" if waiting else "")
-        self._show(run, f"progress-{plan.phase}", progress_markdown(plan, outcomes, waiting), headline)
+        if left := time_left(history, plan, run.now()):
+            headline += f"; about {max(1, round(left.total_seconds() / 60))} min to go"
+        self._show(run, f"progress-{plan.phase}", progress_markdown(plan, outcomes, waiting, waves), headline)
 
     def waiting(self, run: Run, phase: str, reasons: Sequence[str]) -> None:
         told = tuple(dict.fromkeys(reasons))

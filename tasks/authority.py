@@ -72,11 +72,15 @@ def authorise(history: ResponseHistory, plan: Plan, now: datetime, trust: Trust)
                 _still_holds(history, plan, answers, now, trust)
 
 
-def has_begun(history: ResponseHistory, plan: Plan, signer: Signer) -> bool:
-    """Whether the plan's first change has been made, which spends its approval. Only an intent of our own says so."""
+def has_begun(history: ResponseHistory, plan: Plan, signer: Signer, *, wave: int | None = None) -> bool:
+    """Whether the first change has been made, of the plan or of one of its waves. Only an intent of our own says so.
+
+    The plan's first change spends its approval.
+    """
     stream = response_stream(plan.response)
+    theirs = {plan.operation(step) for step in plan.steps if wave in (None, plan.wave_of(step))}
     intents = (each.record for each in history.entries if isinstance(each.record, Intent))
-    return any(each.digest == plan.digest and signer.verifies(stream, each) for each in intents)
+    return any(each.operation in theirs and signer.verifies(stream, each) for each in intents)
 
 
 def _is_ours(history: ResponseHistory, plan: Plan, trust: Trust) -> None:
@@ -86,7 +90,9 @@ def _is_ours(history: ResponseHistory, plan: Plan, trust: Trust) -> None:
     if history.plans.get(plan.digest) != plan:
         raise NotApproved(f"the ledger has no plan of digest {plan.short_digest}: nothing runs that was not shown")
     stream = response_stream(plan.response)
-    if history.started is None or not trust.signer.verifies(stream, history.started):
+    if history.started is None or not all(
+        trust.signer.verifies(stream, each) for each in (history.started, *history.joined)
+    ):
         raise NotApproved(f"the beginning of {plan.response} in the ledger is forged", code="forged")
     made = (each.record for each in history.entries if isinstance(each.record, PlanMade) and each.record.plan == plan)
     if not any(trust.signer.verifies(stream, each) for each in made):

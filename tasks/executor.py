@@ -119,7 +119,7 @@ class Executor:
         """
         history = self._journal.history()
         self._authorise(history, plan, stage)
-        self._held = self._held or self._kept_out(history, plan)
+        self._held = self._held or self._kept_out(history, plan, stage[0])
         self._spared = self._under_protection(history, plan, stage)
         fallen = fallen_out(history, plan) | self._spared
         waiting: list[str] = []
@@ -170,18 +170,19 @@ class Executor:
         if begun and has_begun(history, plan, self._trust.signer):
             self._chunk(history, plan, begun, {})
 
-    def _kept_out(self, history: ResponseHistory, plan: Plan) -> _Held | None:
-        """Let the plan in, once, before its first change; what takes nothing away is not counted."""
-        begun = has_begun(history, plan, self._trust.signer)
+    def _kept_out(self, history: ResponseHistory, plan: Plan, step: AnyStep) -> _Held | None:
+        """Let the step's wave in, once, before its first change; what takes nothing away is not counted."""
+        wave = plan.together_with(step)
+        begun = has_begun(history, plan, self._trust.signer, wave=plan.wave_of(step))
         opens = None if begun else closed_until(plan.windows, self._now)
         if opens is not None:
             return _Held("window", f"its change window opens at {moment(opens)}", opens)
-        if plan.phase not in LIMITED or plan.digest in history.admitted:
+        if plan.phase not in LIMITED or history.admitted.get(plan.digest, set[str]()) >= set(wave):
             return None
         admitted = Admitted(
             digest=plan.digest,
             phase=plan.phase,
-            extents=extents_of(plan),
+            extents=extents_of(plan, wave),
             pre_authorised=history.decisions[plan.digest].channel == "runbook",
         )
         reason = self._journal.admit(admitted, partial(exceeded, self._limits, admitted.extents))

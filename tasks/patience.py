@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from runbooks.history import HALTED, ResponseHistory
+from runbooks.history import HALTED, PAUSED, ResponseHistory
 from runbooks.records import Intent, RunStarted, Waiting
 from tasks.run import Run
 
@@ -28,7 +28,7 @@ def next_try(run: Run) -> datetime:
 
 def next_turn(run: Run, held: str) -> datetime:
     """When to look again at what the kill switch or the limits hold back, without being any nearer to giving up."""
-    if held == HALTED:
+    if held in (HALTED, PAUSED):
         return run.now() + timedelta(seconds=HALTED_PAUSE_SECONDS)
     waits = [dated.record.phase for dated in run.history().entries if isinstance(dated.record, Waiting)]
     in_a_row = next((count for count, phase in enumerate(reversed(waits)) if phase != held), len(waits))

@@ -17,6 +17,7 @@ from runbooks.records import PlanMade
 from runbooks.telling.words import listed
 from runbooks.triage import Assessment
 from runbooks.verdict import WORST_FIRST
+from runbooks.waves import to_verify
 from tasks.artifacts import show
 from tasks.authority import has_begun
 from tasks.containments import contained_by, first_contained_by, is_contained, remediated
@@ -86,6 +87,8 @@ def _why_again(run: Run, history: ResponseHistory, known: Plan) -> str:
         return f"{again}{changed} has changed since {before}"
     if remediates_again(run, history, known):
         return f"{again}{before} did not fix it"
+    if known.deferred:
+        return f"{again}{before} was as much as the limits let begin together; these are the next"
     fallen = fallen_out(history, known)
     found = listed(dict.fromkeys(fallen[case] for case in drifted(history, known) if case in fallen))
     return f"{again}{before} did not find what it expected" + (f": {found}" if found else "")
@@ -134,7 +137,7 @@ def _verify(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
     return plan_verification(
         run.response.id,
         run.runbook,
-        _assessments(run, cases),
+        _assessments(run, to_verify(history, remediation) if remediation and remediation.waves else cases),
         {place: association for place, association in found.items() if association is not None},
         revision=history.next_revision(Phase.VERIFY),
         previous=remediation.digest if remediation else None,

@@ -12,6 +12,7 @@ from runbooks.history import ResponseHistory
 from runbooks.plan import Phase, Plan
 from runbooks.records import PhaseEnded
 from runbooks.verdict import VerdictKind
+from runbooks.waves import not_begun, to_verify
 from tasks.run import Run, current
 from tasks.verdicts import verdicts_on
 
@@ -37,11 +38,14 @@ def is_current(run: Run, history: ResponseHistory, plan: Plan) -> bool:
 
 
 def outdated(history: ResponseHistory, plan: Plan) -> bool:
-    """Whether the plan belongs to an earlier round: a verify plan judges one remediate plan, and no other."""
+    """Whether the plan belongs to an earlier round: a verify plan judges one remediate plan, or one wave of it."""
     if plan.phase is not Phase.VERIFY:
         return False
     remediation = history.plan(Phase.REMEDIATE)
-    return remediation is not None and plan.previous != remediation.digest
+    if remediation is None:
+        return False
+    another = bool(remediation.waves) and not set(to_verify(history, remediation)) & set(plan.cases)
+    return another or plan.previous != remediation.digest
 
 
 def remediates_again(run: Run, history: ResponseHistory, plan: Plan) -> bool:
@@ -54,8 +58,15 @@ def remediates_again(run: Run, history: ResponseHistory, plan: Plan) -> bool:
 
 
 def asked_again(history: ResponseHistory, plan: Plan) -> tuple[str, ...]:
-    """The cases of a plan that has ended which are planned, and asked about, once more; a person looks at the rest."""
-    return drifted(history, plan) if history.next_revision(plan.phase) <= MOST_REVISIONS else ()
+    """The cases that are planned, and asked about, after a plan that has ended; a person looks at the rest.
+
+    What the limits put off is fewer each time; what drifted is planned so many times and no more.
+    """
+    if history.next_revision(plan.phase) > MOST_REVISIONS and not plan.deferred:
+        return ()
+    ended = history.phase_ended(plan.phase)
+    declined = ended is not None and ended.result in ("rejected", "expired")
+    return (*drifted(history, plan), *(() if declined else plan.deferred))
 
 
 def drifted(history: ResponseHistory, plan: Plan) -> tuple[str, ...]:
@@ -75,7 +86,7 @@ def earlier(history: ResponseHistory, plan: Plan) -> Iterator[Plan]:
     before = history.plans.get(plan.previous or "")
     while before is not None and before.phase is plan.phase:
         if history.step_outcomes(before):  # one without was overtaken before it began
-            if not set(plan.cases) <= set(drifted(history, before)):
+            if not set(plan.cases) <= {*drifted(history, before), *before.deferred}:
                 return
             yield before
             plan = before
@@ -88,7 +99,7 @@ def scope_of(run: Run, history: ResponseHistory, known: Plan | None) -> tuple[st
     if known is None or not is_current(run, history, known):
         return everything
     if history.phase_ended(known.phase) is not None:
-        return drifted(history, known) or everything
+        return (*drifted(history, known), *known.deferred) or everything
     return known.cases if any(earlier(history, known)) else everything
 
 
@@ -119,7 +130,7 @@ def _over_all(history: ResponseHistory, plan: Plan, ended: PhaseEnded) -> PhaseE
 
 
 def fallen_out(history: ResponseHistory, plan: Plan) -> dict[str, str]:
-    """Case -> why it fell out of the plan: an essential step of it failed, drifted or was refused."""
+    """Case -> why it fell out of the plan: an essential step of it failed, drifted or was refused, or is not begun."""
     fallen: dict[str, str] = {}
     for step in plan.steps:
         outcome = history.outcome(plan, step)
@@ -129,4 +140,4 @@ def fallen_out(history: ResponseHistory, plan: Plan) -> dict[str, str]:
             status = outcome.cases.get(case, outcome.status)
             if status in ("failed", "drifted", "refused"):
                 fallen.setdefault(case, f"{step.describe()}: {outcome.detail or status}")
-    return fallen
+    return not_begun(history, plan) | fallen

@@ -12,6 +12,7 @@ from runbooks.plan import Phase, Plan
 from runbooks.records import CaseSuccessors, CaseVerdict
 from runbooks.triage import Assessment
 from runbooks.verdict import WORST_FIRST, NotYet, Verdict, VerdictKind, judge
+from runbooks.waves import to_verify
 from tasks.artifacts import show
 from tasks.containments import remediated
 from tasks.evidence import Subject, gather
@@ -40,7 +41,7 @@ def look_for_verdict() -> Verified:
     remediation = history.plan(Phase.REMEDIATE)
     verdicts = verdicts_on(run.services, run.response, remediation)
     left = _left(run, history, remediation)
-    open_cases = [case for case in run.response.cases if case not in verdicts and case not in left]
+    open_cases = [case for case in _wanted(run, history, remediation) if case not in verdicts and case not in left]
     waiting: list[str] = []
     for case, answer in _judged(run, history, remediation, open_cases).items():
         if isinstance(answer, NotYet):
@@ -54,6 +55,12 @@ def look_for_verdict() -> Verified:
         show.waiting(run, "verify", waiting)
         return Verified(kind=None, words="; ".join(dict.fromkeys(waiting)))
     return _over_all(run, history, verdicts, left)
+
+
+def _wanted(run: Run, history: ResponseHistory, remediation: Plan | None) -> tuple[str, ...]:
+    """The cases that a verdict is wanted on now: while waves are to come, those of the current one."""
+    going_on = remediation is not None and remediation.waves and history.phase_ended(Phase.REMEDIATE) is None
+    return to_verify(history, remediation) if remediation is not None and going_on else run.response.cases
 
 
 def _left(run: Run, history: ResponseHistory, remediation: Plan | None) -> dict[str, str]:

@@ -178,7 +178,7 @@ def _closing(run: Run, ended: ResponseEnded, verdicts: Mapping[str, Verdict]) ->
     match run.response.purpose, ended.result:
         case "respond", "nothing-to-do":
             return dict.fromkeys(answered, ended.reason)
-        case ("respond", "fixed") | ("verify", _):
+        case "respond" | "verify", _:
             return {case: "fixed" for case in answered if case in verdicts and verdicts[case].kind == "fixed"}
         case "release", "released":
             newest = {case: newest_verdict(run.services, case) for case in run.response.cases}

@@ -10,8 +10,9 @@ from runbooks.definition import Quarantine, Runbook, Signal
 from runbooks.errors import LimitExceeded, Refused
 from runbooks.exposure import InternetPath, paths_from_internet
 from runbooks.instance import AutoScalingMembership, Instance, InstanceFacts, Interface, Rule, SecurityGroup
+from runbooks.limits import Room
 from runbooks.plan import Phase, Plan
-from runbooks.planning.extents import extents
+from runbooks.planning.extents import extent_of, extents
 from runbooks.planning.pre_authorisation import pre_authorised
 from runbooks.quarantine import egress_rules, is_quarantine_group, quarantine_group_name
 from runbooks.steps import (
@@ -30,6 +31,8 @@ from runbooks.steps import (
 from runbooks.steps.containment import EVERYTHING, short_arn
 from runbooks.triage import Assessment
 
+TOGETHER = 50
+"""Cases that go through all of it before the next ones begin."""
 STOPPED = ("stopped", "stopping")
 ISSUED_CREDENTIALS = "credentials the instance has already been issued stay valid until they expire"
 ESTABLISHED_CONNECTIONS = (
@@ -62,6 +65,7 @@ def plan_containment(
     """
     chosen = [each for each in assessments if each.triage.contain and _left_to_isolate(runbook, each)]
     _within_limits(runbook, chosen)
+    chosen, deferred = _as_many_as_may(runbook, chosen)
     touched = extents(runbook, chosen)
     by_vpc = _by_vpc(chosen)
     quarantines = tuple(_quarantine_groups(runbook.contain.quarantine, by_vpc))
@@ -84,15 +88,29 @@ def plan_containment(
         # What nobody was asked about does not approve a release as well.
         releases_when_fixed=runbook.release.when_fixed == "by-itself" and not suspected and unasked is None,
         approval=rule.model_copy(update={"pre_authorised": unasked}),
+        deferred=tuple(each.case for each in deferred),
         extents=touched,
     )
+
+
+def _as_many_as_may(runbook: Runbook, chosen: Sequence[Assessment]) -> tuple[list[Assessment], list[Assessment]]:
+    """Those that may begin together, the most urgent first, and the rest. One alone always is planned."""
+    room, now, later = Room(runbook.limits), list[Assessment](), list[Assessment]()
+    for each in sorted(chosen, key=lambda each: each.triage.priority):
+        extent = extent_of(runbook, each)
+        if now and not room.has_for([extent]):
+            later.append(each)
+            continue
+        room.take([extent])
+        now.append(each)
+    return now, later
 
 
 def _within_limits(runbook: Runbook, chosen: Sequence[Assessment]) -> None:
     if len(chosen) > runbook.limits.maximum_cases:
         raise LimitExceeded(f"{len(chosen)} cases to contain, and {runbook.name} allows {runbook.limits.maximum_cases}")
     for each in chosen:
-        instance = _instance(each)
+        instance = each.instance
         if len(instance.interfaces) > runbook.limits.maximum_interfaces:
             raise LimitExceeded(
                 f"{instance.id} has {len(instance.interfaces)} interfaces, and {runbook.name} allows "
@@ -122,7 +140,7 @@ Vpc = tuple[str, str, str]
 def _by_vpc(chosen: Sequence[Assessment]) -> dict[Vpc, list[Assessment]]:
     by_vpc: dict[Vpc, list[Assessment]] = {}
     for each in chosen:
-        instance = _instance(each)
+        instance = each.instance
         for vpc in dict.fromkeys(interface.vpc for interface in instance.interfaces):
             by_vpc.setdefault((instance.account, instance.region, vpc), []).append(each)
     return by_vpc
@@ -178,20 +196,23 @@ def _egress(choice: Quarantine, vpc: str, members: Sequence[Assessment]) -> tupl
 def _in_order(
     runbook: Runbook, chosen: Sequence[Assessment], quarantines: Sequence[EnsureQuarantineGroup]
 ) -> Iterator[AnyStep]:
-    """Kind by kind over all cases, so that what is alike is looked at and done together."""
-    yield from _detachments(runbook, chosen)
+    """Kind by kind over fifty cases at a time: alike is done together, and nobody's isolation waits for everyone's."""
+    detachments = {step.cases[0]: step for step in _detachments(runbook, chosen)}
     names = {(group.target.account, group.target.region, group.vpc): group.name for group in quarantines}
     isolate = partial(_isolate, names)
-    for steps_of in (_deregister, _protect, _keep_volumes, _snapshot, isolate, _stop):
-        for each in chosen:
-            yield from steps_of(runbook, each)
+    for start in range(0, len(chosen), TOGETHER):
+        together = chosen[start : start + TOGETHER]
+        yield from (detachments[each.case] for each in together if each.case in detachments)
+        for steps_of in (_deregister, _protect, _keep_volumes, _snapshot, isolate, _stop):
+            for each in together:
+                yield from steps_of(runbook, each)
 
 
 def _detachments(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterator[DetachFromAutoScaling]:
     """Those that leave one group share what it can spare, and on their way back the room it has."""
     fewer, more = Counter[tuple[str, str, str]](), Counter[tuple[str, str, str]]()
     for each in chosen:
-        instance = _instance(each)
+        instance = each.instance
         group = instance.auto_scaling
         if group is None:
             continue
@@ -215,7 +236,7 @@ def _detachments(runbook: Runbook, chosen: Sequence[Assessment]) -> Iterator[Det
 
 
 def _deregister(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
-    instance = _instance(each)
+    instance = each.instance
     if instance.state in STOPPED:
         # It serves nothing, and only what runs can be registered again (ELB API reference, RegisterTargets).
         return
@@ -237,7 +258,7 @@ def _looked_after(instance: Instance, target_group: str) -> bool:
 def _protect(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
     if not runbook.contain.protect_evidence:
         return
-    instance = _instance(each)
+    instance = each.instance
     # A spot instance takes no termination protection (EC2 user guide, change termination protection).
     if not instance.termination_protection and instance.lifecycle != "spot":
         yield SetInstanceAttribute(
@@ -258,7 +279,7 @@ def _protect(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
 
 
 def _keep_volumes(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
-    instance = _instance(each)
+    instance = each.instance
     # Those that are kept as it is are nothing of this step's, whoever changes them meanwhile.
     before = {volume.device: True for volume in instance.volumes if volume.delete_on_termination}
     if runbook.contain.protect_evidence and before:
@@ -271,7 +292,7 @@ def _keep_volumes(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
 
 
 def _snapshot(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
-    instance = _instance(each)
+    instance = each.instance
     if runbook.contain.snapshots and instance.volumes:
         volumes = tuple(volume.id for volume in instance.volumes)
         yield CreateSnapshots(target=_target(instance), cases=(each.case,), volumes=volumes)
@@ -292,7 +313,7 @@ def _is_isolated(runbook: Runbook, each: Assessment, interface: Interface) -> bo
 
 
 def _isolate(names: Mapping[Vpc, str], runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
-    instance = _instance(each)
+    instance = each.instance
     choice = runbook.contain
     for interface in instance.interfaces:
         if _is_isolated(runbook, each, interface):
@@ -309,7 +330,7 @@ def _isolate(names: Mapping[Vpc, str], runbook: Runbook, each: Assessment) -> It
 
 
 def _stop(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
-    instance = _instance(each)
+    instance = each.instance
     if runbook.contain.stop and instance.state == "running":
         yield StopInstance(target=_target(instance), cases=(each.case,))
 
@@ -320,7 +341,7 @@ def _not_covered(runbook: Runbook, chosen: Sequence[Assessment], steps: Sequence
     leaving = _leaving(steps)
     others: list[str] = []
     for each in chosen:
-        group, step = _instance(each).auto_scaling, leaving.get(each.case)
+        group, step = each.instance.auto_scaling, leaving.get(each.case)
         if group is not None and step is not None and not step.decrement and not step.on_standby:
             others.append(
                 f"{group.group} launches a replacement from {group.image or 'its template'}: it will be as vulnerable "
@@ -332,7 +353,7 @@ def _not_covered(runbook: Runbook, chosen: Sequence[Assessment], steps: Sequence
 def _cannot_be_put_back(runbook: Runbook, chosen: Sequence[Assessment], steps: Sequence[AnyStep]) -> Iterator[str]:
     leaving = _leaving(steps)
     for each in chosen:
-        instance = _instance(each)
+        instance = each.instance
         step = leaving.get(each.case)
         if instance.auto_scaling is not None and step is not None:
             yield from _after_the_return(instance, instance.auto_scaling, step)
@@ -361,13 +382,6 @@ def _after_the_return(instance: Instance, group: AutoScalingMembership, step: De
 def _leaving(steps: Sequence[AnyStep]) -> dict[str, DetachFromAutoScaling]:
     """Case -> how its instance leaves its Auto Scaling group."""
     return {step.cases[0]: step for step in steps if isinstance(step, DetachFromAutoScaling)}
-
-
-def _instance(each: Assessment) -> Instance:
-    instance = each.facts.resource.instance
-    if instance is None:
-        raise Refused(f"{each.case} has no instance to contain", code="instance-gone")
-    return instance
 
 
 def _target(instance: Instance, kind: str = "instance", identifier: str | None = None) -> Target:

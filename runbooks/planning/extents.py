@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from runbooks.definition import Runbook
 from runbooks.errors import LimitExceeded
-from runbooks.instance import AutoScalingMembership, InstanceFacts
+from runbooks.instance import AutoScalingMembership
 from runbooks.limits import exceeded
 from runbooks.plan import Extent
 from runbooks.triage import Assessment
@@ -21,19 +21,21 @@ def extents(runbook: Runbook, assessments: Sequence[Assessment]) -> tuple[Extent
     Raises:
         LimitExceeded: together they can never begin, for they alone are more than the runbook's limits allow.
     """
-    found = tuple(_extent(runbook, each.case, each.facts.resource) for each in assessments)
+    found = tuple(extent_of(runbook, each) for each in assessments)
     if (reason := exceeded(runbook.limits, found)) is not None:
         raise LimitExceeded(f"{reason}, in {runbook.name}")
     return found
 
 
-def _extent(runbook: Runbook, case: str, facts: InstanceFacts) -> Extent:
+def extent_of(runbook: Runbook, assessment: Assessment) -> Extent:
+    """How much of its environment and its groups one case is."""
+    facts = assessment.facts.resource
     instance = facts.instance
     if instance is None:
-        return Extent(case=case)
+        return Extent(case=assessment.case)
     group = instance.auto_scaling
     return Extent(
-        case=case,
+        case=assessment.case,
         place=f"{instance.account}/{instance.region}",
         environment=instance.tags.get(runbook.limits.environment_tag) or UNKNOWN,
         environment_size=facts.environment_size,

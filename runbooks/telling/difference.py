@@ -45,6 +45,7 @@ def difference_lines(old: Plan, new: Plan) -> tuple[str, ...]:
 def _changes(old: Plan, new: Plan, writing: _Writing) -> Iterator[tuple[str, list[str]]]:
     yield "Cases", list(_cases_changed(old, new, writing))
     yield "Steps", list(_steps_changed(old, new, writing))
+    yield "Waves", list(_waves_changed(old, new, writing))
     yield "Reasons", list(_texts_changed(old.reasons, new.reasons, writing))
     yield "Not covered", list(_texts_changed(old.not_covered, new.not_covered, writing))
     yield "Cannot be put back", list(_texts_changed(old.cannot_be_put_back, new.cannot_be_put_back, writing))
@@ -57,6 +58,8 @@ def _changes(old: Plan, new: Plan, writing: _Writing) -> Iterator[tuple[str, lis
 def _cases_changed(old: Plan, new: Plan, writing: _Writing) -> Iterator[str]:
     yield from (f"joined: {writing.value(case)}" for case in new.cases if case not in old.cases)
     yield from (f"left: {writing.value(case)}" for case in old.cases if case not in new.cases)
+    yield from (f"asked about later: {writing.value(case)}" for case in new.deferred if case not in old.deferred)
+    yield from (f"no longer put off: {writing.value(case)}" for case in old.deferred if case not in new.deferred)
 
 
 def _steps_changed(old: Plan, new: Plan, writing: _Writing) -> Iterator[str]:
@@ -70,6 +73,15 @@ def _steps_changed(old: Plan, new: Plan, writing: _Writing) -> Iterator[str]:
     stay = [key for key in before if key in after]
     if stay != [key for key in after if key in before]:
         yield "the steps that stay come in another order"
+
+
+def _waves_changed(old: Plan, new: Plan, writing: _Writing) -> Iterator[str]:
+    before, after = (
+        {case: str(number) for number, wave in enumerate(plan.waves, 1) for case in wave} for plan in (old, new)
+    )
+    for case in dict.fromkeys((*before, *after)):
+        if before.get(case) != after.get(case):
+            yield f"{writing.value(case)}: wave {before.get(case, 'none')} becomes {after.get(case, 'none')}"
 
 
 def _values_changed(old: AnyStep, new: AnyStep, writing: _Writing) -> Iterator[str]:

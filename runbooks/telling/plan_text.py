@@ -12,7 +12,8 @@ from runbooks.telling.difference import plan_difference
 from runbooks.telling.escaping import code, markdown
 from runbooks.telling.layout import blocks, bullets, fence, section, table
 from runbooks.telling.plan_words import approval_words, blast_radius, step_in_words, undo_in_words, window_words
-from runbooks.telling.words import DOING, counted, sentence, whereabouts
+from runbooks.telling.wave_words import planned_waves
+from runbooks.telling.words import DOING, counted, listed, sentence, whereabouts
 
 STEP_HEADER = ("#", "What is done", "Call and target", "Expects to find", "How it is put back")
 _NOT_COVERED = ("What this does not cover", "What stays as it is")
@@ -49,6 +50,8 @@ def plan_markdown(
         section("Why", bullets(_items(plan.reasons))),
         section("What will be done", _steps(plan, most_steps)),
         section("To what", _cases(plan, keys, narrow)),
+        section("What is asked about next", bullets(_items(_deferred(plan)))),
+        section("In which order", bullets(_items(planned_waves(plan)))),
         section("How much of what there is", bullets(_items(blast_radius(plan)))),
         section(_NOT_COVERED[plan.phase is Phase.RELEASE], bullets(_items(plan.not_covered))),
         section("What cannot be put back", bullets(_items(plan.cannot_be_put_back))),
@@ -58,6 +61,13 @@ def plan_markdown(
         section("Who may approve", bullets(_items(approval_words(plan)))),
         section("The plan itself", _identity(plan, narrow)),
     )
+
+
+def _deferred(plan: Plan) -> Iterator[str]:
+    if plan.deferred:
+        more = counted(len(plan.deferred), "more case")
+        yield f"{more}, when this plan has ended: together they are more than the limits let begin"
+        yield listed(plan.deferred, most=20)
 
 
 def _items(texts: Iterable[str]) -> Iterator[str]:
@@ -114,7 +124,12 @@ def _cases(plan: Plan, keys: Mapping[str, CaseKey], narrow: bool) -> str:
         else ("not known", "not known", "not known", code(case))
         for case in plan.cases
     ]
-    return bullets(map(", ".join, rows)) if narrow else table(("Resource", "Account", "Region", "Case"), rows)
+    header: tuple[str, ...] = ("Resource", "Account", "Region", "Case")
+    if plan.waves:
+        number = {case: f"wave {place}" for place, wave in enumerate(plan.waves, start=1) for case in wave}
+        rows = [(*row, number.get(case, "no wave")) for row, case in zip(rows, plan.cases, strict=True)]
+        header = (*header, "Wave")
+    return bullets(map(", ".join, rows)) if narrow else table(header, rows)
 
 
 def _after_the_fix(plan: Plan) -> str:

@@ -50,14 +50,23 @@ def progress_percent(plan: Plan, outcomes: Mapping[str, Outcome]) -> float:
     return 100.0 * ended / len(plan.steps) if plan.steps else 100.0
 
 
-def progress_markdown(plan: Plan, outcomes: Mapping[str, Outcome], waiting: str | None = None) -> str:
-    """The steps with their state; what went wrong and what is waited for stand first."""
+def progress_markdown(
+    plan: Plan, outcomes: Mapping[str, Outcome], waiting: str | None = None, waves: Sequence[tuple[int, int, str]] = ()
+) -> str:
+    """The steps with their state; what went wrong and what is waited for stand first.
+
+    Args:
+        waves: of each wave its number, its size and how it stands.
+    """
     wrong = [step for step in plan.steps if _status(step, outcomes) in WENT_WRONG]
     rows = [_row(number, step, outcomes) for number, step in enumerate(plan.steps, start=1)]
     return blocks(
         f"## {markdown(progress_line(plan, outcomes))}",
         *(f"**{STATUSES[outcomes[step.key].status]}**: {markdown(_trouble(step, outcomes))}" for step in wrong),
         f"Waiting: {markdown(waiting)}" if waiting else "",
+        table(("Wave", "Cases", "State"), [(str(n), str(size), markdown(state)) for n, size, state in waves])
+        if waves
+        else "",
         table(("#", "State", "What is done", "Details"), rows),
     )
 

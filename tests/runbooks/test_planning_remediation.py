@@ -12,7 +12,8 @@ from runbooks.errors import LimitExceeded, Refused
 from runbooks.finding import VulnerablePackage
 from runbooks.instance import Exploitation, InstanceFacts
 from runbooks.plan import Phase, Plan
-from runbooks.planning.remediation import override_list, packages_to_patch, plan_remediation
+from runbooks.planning.patching import override_list, packages_to_patch
+from runbooks.planning.remediation import plan_remediation
 from runbooks.steps import (
     CreateLaunchTemplateVersion,
     LaunchReplacement,
@@ -357,7 +358,7 @@ def test_more_cases_than_the_runbook_allows_are_refused_patched_or_replaced() ->
 def test_a_case_whose_instance_is_gone_is_refused() -> None:
     case = a_case(1, strategy="replace")
     facts = case.facts.model_copy(update={"resource": InstanceFacts(instance=None)})
-    with pytest.raises(Refused, match="case-1 has no instance to remediate") as refused:
+    with pytest.raises(Refused, match="case-1 has no instance to act upon") as refused:
         a_plan(case.model_copy(update={"facts": facts}))
     assert refused.value.code == "instance-gone"
 

@@ -240,7 +240,7 @@ def test_while_it_is_on_no_intent_is_written_and_nothing_counts_as_tried(open_ho
         assert progress is not None
         assert progress.waiting == halting.words(halting.halted(have))  # type: ignore[arg-type]
     assert not [record for record in records_of(house) if isinstance(record, Intent | Outcome)]
-    assert house.history().admitted == set()
+    assert house.history().admitted == {}
 
 
 def test_putting_back_waits_too(open_house: OpenHouse):

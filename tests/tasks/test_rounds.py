@@ -2,105 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
 
 from runbooks.case import response_stream
 from runbooks.errors import Refused
 from runbooks.plan import Phase, Plan
-from runbooks.records import ApprovalAsked, PhaseEnded
 from runbooks.steps import SwapSecurityGroups
 from runbooks.telling.plan_text import plan_markdown
-from tasks import run as runs
-from tasks.acting import carry_out_stage, end_phase
+from tasks.acting import end_phase
 from tasks.planning import make_plan
 from tasks.program import code_digest
 from tasks.rounds import left_behind, settled
-from tests.runbooks.signatures import SIGNER, answered, made
+from tests.runbooks.signatures import SIGNER, made
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import OTHER, furnished
-from tests.tasks.gateways.aws_world import INSTANCE, ROLE_ARN, an_event
-from tests.tasks.halts import product_run, services
-from tests.tasks.harness import House, Run, of_kind
-
-STARTS_WITHIN_SECONDS = 180
-Meddling = Callable[[Plan], None]
-Answering = Callable[[Plan], str]
+from tests.tasks.gateways.aws_world import INSTANCE, an_event
+from tests.tasks.harness import of_kind
+from tests.tasks.playing import Meddling, Playing, prefect_alone
 
 
 @pytest.fixture(scope="module", autouse=True)
 def prefect() -> Iterator[None]:
-    """Where tasks of ours report themselves; here they belong to no flow run."""
-    alone = temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"})
-    with alone, prefect_test_harness(server_startup_timeout=STARTS_WITHIN_SECONDS):
+    with prefect_alone():
         yield
-
-
-class Playing:
-    """A phase as its flow plays it, with the product's own tasks, answered by the test."""
-
-    def __init__(self, house: House, folder: Path) -> None:
-        self.house = house
-        self.have = services(house.ledger, home=folder, role_arn=ROLE_ARN)
-        vars(self.have)["now"] = house.now
-        self.asked: list[Plan] = []
-        self.begin()
-
-    def begin(self) -> Run:
-        """Another run takes the response over, and triages what is not triaged yet."""
-        self.run = self.house.take_over(after_a_death=True) if self.house.response else self.house.start()
-        self.run.assessments()
-        return self.run
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        made_run = product_run(self.have, self.run)
-        vars(made_run)["runbook"] = self.house.runbook
-        token = runs._current.set(made_run)
-        try:
-            yield
-        finally:
-            runs._current.reset(token)
-
-    def phase(
-        self, phase: Phase, meddle: Meddling = lambda plan: None, answer: Answering = lambda plan: "approved"
-    ) -> PhaseEnded:
-        """The flow's own loop; `meddle` is called with each plan once it is approved, `answer` gives each answer."""
-        with self.running():
-            while (ended := settled(phase)) is None:
-                plan = make_plan(phase)
-                if not plan.steps:
-                    end_phase.fn(plan, "not-needed")
-                    continue
-                self.asked.append(plan)
-                said = answer(plan)
-                self.answered(plan, said)
-                if said != "approved":
-                    end_phase.fn(plan, said)
-                    continue
-                meddle(plan)
-                self.carry_out(plan)
-                end_phase.fn(plan)
-        return ended
-
-    def answered(self, plan: Plan, answer: str) -> None:
-        now = self.house.now()
-        asked = ApprovalAsked(digest=plan.digest, attempt=1, expires_at=now + timedelta(hours=1), flow_run="run")
-        self.house.ledger.append(response_stream(self.house.response), asked, *answered(plan, answer, at=now))
-
-    def carry_out(self, plan: Plan) -> None:
-        for number, stage in enumerate(plan.stages()):
-            while not carry_out_stage(plan, number, stage[0].kind).finished:
-                self.run.wait()
-
-    def case_of(self, instance: str) -> str:
-        return next(case for case, key in self.run.keys.items() if key.resource_id == instance)
 
 
 @pytest.fixture
@@ -292,3 +219,38 @@ def test_what_cannot_be_planned_at_all_is_refused(playing: Playing):
     playing.house.runbook = playing.house.runbook.model_copy(update={"limits": limits})
     with playing.running(), pytest.raises(Refused):
         make_plan.fn(Phase.CONTAIN)
+
+
+def test_what_the_limits_put_off_is_asked_about_when_the_first_plan_has_ended(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
+    house = furnished(open_house, {"limits": {"maximum_cases_at_once": 1}})
+    house.furnish(an_event(OTHER, 2))
+    playing = Playing(house, tmp_path)
+
+    ended = playing.phase(Phase.CONTAIN)
+
+    first, second = playing.asked
+    assert (first.deferred, second.cases, second.deferred) == (second.cases, first.deferred, ())
+    assert second.reasons[0] == (
+        "planned again: revision 1 was as much as the limits let begin together; these are the next"
+    )
+    assert ended.result == "done"
+    assert {
+        interface
+        for step in (*swaps(first, first.cases[0]), *swaps(second, second.cases[0]))
+        for interface in house.groups_of(step.target.id)
+    } == {house.groups_of(swaps(first, first.cases[0])[0].target.id)[0]}
+
+
+def test_nobody_is_asked_about_what_was_put_off_by_a_plan_that_was_rejected(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
+    house = furnished(open_house, {"limits": {"maximum_cases_at_once": 1}})
+    house.furnish(an_event(OTHER, 2))
+    playing = Playing(house, tmp_path)
+
+    ended = playing.phase(Phase.CONTAIN, answer=lambda plan: "rejected")
+
+    assert (len(playing.asked), ended.result) == (1, "rejected")
+    assert house.mutating_calls() == []

@@ -24,7 +24,7 @@ class Admissions(Responses):
     """Counting and letting in are one transaction: two plans that begin at once cannot both slip under a limit."""
 
     def admit(self, response_id: str, admitted: Admitted, judge: Judge, *, lease: Lease | None = None) -> str | None:
-        """Lets a plan begin, unless `judge` says no. A plan that has been let in is not counted again.
+        """Lets a plan begin on these cases, unless `judge` says no. What has been let in is not counted again.
 
         Returns:
             Why it may not begin, with nothing written; None when it may.
@@ -36,7 +36,8 @@ class Admissions(Responses):
         with self._database.writing() as connection:
             self._require(connection, lease)
             require_live(connection, response_id)
-            if _rows(connection, admissions.c.digest == admitted.digest):
+            known = {row.extent.case for row in _rows(connection, admissions.c.digest == admitted.digest)}
+            if known >= {each.case for each in admitted.extents}:
                 return None
             under_way = _rows(connection, admissions.c.ended_at.is_(None))
             last_hour = _rows(connection, admissions.c.admitted_at > self._now() - timedelta(seconds=HOUR_SECONDS))

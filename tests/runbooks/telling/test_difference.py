@@ -95,6 +95,8 @@ CHANGES = {
     "extents": (Extent(case=CASE, environment="production"),),
     "windows": (ChangeWindow(start="22:00", end="02:00"),),
     "code": "c" * 64,
+    "waves": ((CASE,), ("case-other",)),
+    "deferred": ("case-other",),
 }
 
 

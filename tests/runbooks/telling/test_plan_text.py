@@ -263,6 +263,8 @@ OTHERWISE = {
     "code": "c" * 64,
     "windows": (ChangeWindow(start="22:00", end="02:00"),),
     "extents": (Extent(case=CASE, environment="production"),),
+    "waves": ((), (CASE,)),
+    "deferred": ("case-other",),
     "approval": ApprovalRule(quorum=2),
     "previous": "d" * 64,
 }
