@@ -11,6 +11,7 @@ from runbooks.records import (
     Admitted,
     AnswerGiven,
     ApprovalAsked,
+    CasesJoined,
     Decision,
     Intent,
     Outcome,
@@ -21,6 +22,8 @@ from runbooks.records import (
     ResponseStarted,
     RunStarted,
     Waiting,
+    WaveEnded,
+    WavesSteered,
 )
 from runbooks.steps import AnyStep
 
@@ -30,6 +33,8 @@ CHANGED = ("done", "in-progress")
 """Outcomes of this system's own doing; what was so already belongs to someone else, and is left alone."""
 
 
+PAUSED = "paused"
+"""What a response waits for, in place of a phase, while an operator holds its next wave back."""
 HALTED = "halted"
 """What a response waits for, in place of a phase, while the kill switch is on."""
 
@@ -47,6 +52,7 @@ class ResponseHistory:
     """What has happened in a response so far. Built by `fold`; read only."""
 
     started: ResponseStarted | None = None
+    joined: list[CasesJoined] = field(default_factory=list[CasesJoined])
     entries: list[Dated] = field(default_factory=list[Dated])
     plans: dict[str, Plan] = field(default_factory=dict[str, Plan])
     questions: dict[str, list[ApprovalAsked]] = field(default_factory=dict[str, list[ApprovalAsked]])
@@ -55,8 +61,11 @@ class ResponseHistory:
     refused: dict[str, list[Decision]] = field(default_factory=dict[str, list[Decision]])
     answers: dict[str, list[AnswerGiven]] = field(default_factory=dict[str, list[AnswerGiven]])
     """Plan digest -> every answer about it, those that do not count included."""
-    admitted: set[str] = field(default_factory=set[str])
-    """Digests of the plans that the limits have let begin."""
+    admitted: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    """Plan digest -> the cases on which the limits have let it begin."""
+    waves: dict[str, dict[int, WaveEnded]] = field(default_factory=dict[str, dict[int, WaveEnded]])
+    """Plan digest -> how each of its waves ended, of those that a next one waited for."""
+    steered: dict[str, list[WavesSteered]] = field(default_factory=dict[str, list[WavesSteered]])
     intents: dict[str, Intent] = field(default_factory=dict[str, Intent])
     begun: dict[str, datetime] = field(default_factory=dict[str, datetime])
     """Operation -> when its last intent was written."""
@@ -173,6 +182,8 @@ def _take(history: ResponseHistory, dated: Dated) -> None:  # noqa: C901, PLR091
     match dated.record:
         case ResponseStarted() as started:
             history.started = started
+        case CasesJoined() as joined:
+            history.joined.append(joined)
         case RunStarted() as run:
             history.runs.append(run)
             history.waiting = None
@@ -187,7 +198,7 @@ def _take(history: ResponseHistory, dated: Dated) -> None:  # noqa: C901, PLR091
         case Decision() as decision:
             history.decisions.setdefault(decision.digest, decision)
         case Admitted() as admitted:
-            history.admitted.add(admitted.digest)
+            history.admitted.setdefault(admitted.digest, set()).update(each.case for each in admitted.extents)
         case Intent() as intent:
             history.intents.setdefault(intent.operation, intent)
             history.begun[intent.operation] = dated.at
@@ -199,6 +210,13 @@ def _take(history: ResponseHistory, dated: Dated) -> None:  # noqa: C901, PLR091
             if waiting.phase == HALTED:
                 history.waiting_since.clear()
             history.waiting_since.setdefault(waiting.phase, dated.at)
+        case WaveEnded() as wave:
+            history.waves.setdefault(wave.digest, {})[wave.wave] = wave
+            # The next one has all the time that this one had.
+            for phase in (Phase.REMEDIATE, Phase.VERIFY):
+                history.waiting_since.pop(phase, None)
+        case WavesSteered() as steered:
+            history.steered.setdefault(steered.digest, []).append(steered)
         case PhaseEnded() as ended:
             history.phases[ended.phase] = ended
             history.waiting_since.pop(ended.phase, None)

@@ -268,10 +268,10 @@ def approvers_of(
 
 
 def is_starter(name: str, logins: tuple[str, ...], history: ResponseHistory) -> bool:
-    """Whether this person's command started the response."""
-    started_by = history.started.started_by if history.started else ""
-    door, _, person = started_by.partition(":")
-    return door == "command" and person.casefold() in {each.casefold() for each in (name, *logins)}
+    """Whether this person's command started the response, or had a case join it."""
+    started_by = (history.started.started_by if history.started else "", *(each.joined_by for each in history.joined))
+    names = {f"command:{each}".casefold() for each in (name, *logins)}
+    return any(each.casefold() in names for each in started_by)
 
 
 def _asked_at(history: ResponseHistory, asked: ApprovalAsked | None) -> datetime:

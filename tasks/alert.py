@@ -63,7 +63,7 @@ def alert_security_operations() -> None:
 
 def findings_of(run: Run) -> dict[str, tuple[Finding, ...]]:
     """The findings of the response's cases, as they were seen."""
-    return {case: run.services.ledger.case_findings(case) for case in run.response.cases}
+    return run.services.ledger.findings_of(run.response.cases)
 
 
 def create_once(run: Run, subject: str, ticket: Ticket) -> TicketRef | None:

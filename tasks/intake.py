@@ -1,21 +1,31 @@
-"""Intake: from what lies in the inbox to open cases and the responses that will act on them."""
+"""Intake: from what lies in the inbox to open cases, and from those to the responses that will act on them.
+
+What waits for a response is in the ledger: active findings that none has answered. So a pass that is killed anywhere
+loses nothing, and how long a burst is given to settle does not depend on who looks.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from runbooks.case import CaseKey, case_stream
+from runbooks.case import CaseKey
 from runbooks.catalog import Catalog
 from runbooks.errors import BadInput
 from runbooks.event import read_payload
 from runbooks.finding import Finding, FindingStatus
-from runbooks.records import CaseTriaged, FindingSeen
-from tasks.gateways.ledger import CaseRow, Delivery, Ledger
+from runbooks.grouping import COMMAND, Candidate, Pause, group_key, is_command, is_hasty, settled
+from tasks.gateways.ledger import Delivery, Ledger, Settlement, Sighting, Taken, Unanswered
 from tasks.recurrence import Watch
 
-ANSWERED = "ANSWERED"
-COMMAND = "command"
-"""The source, up to a colon and their name, of what a person asks for: it is answered even when it is no news."""
+__all__ = ["COMMAND", "Drained", "drain", "latecomers"]
+
+BATCH = 100
+"""Deliveries that are taken in one commit: a tenth of a second, in which nobody else writes."""
+CASES_READ = 100
+"""Cases whose findings are in memory at the same time."""
+MOST = 5_000
+"""Deliveries of one pass: what comes after it in a sweep does not wait for ever."""
 
 
 @dataclass(frozen=True)
@@ -24,116 +34,141 @@ class Drained:
 
     deliveries: int = 0
     responses: tuple[str, ...] = ()
+    """Those that were started, or joined by more cases."""
 
 
-def drain(ledger: Ledger, catalog: Catalog, limit: int = 100) -> Drained:
-    """Work through what is pending, oldest first. Killed half-way, the next pass takes it up where it was."""
-    started: list[str] = []
-    pending, watch = ledger.pending(limit), Watch(ledger, catalog)
-    for delivery in pending:
-        started += _take(ledger, catalog, watch, delivery)
-    started += _answer_latecomers(ledger)
-    return Drained(deliveries=len(pending), responses=tuple(started))
+def drain(ledger: Ledger, catalog: Catalog, *, grouping_seconds: float = 0, most: int = MOST) -> Drained:
+    """Work through what is pending, oldest first. Killed half-way, the next pass takes it up where it was.
 
-
-def _take(ledger: Ledger, catalog: Catalog, watch: Watch, delivery: Delivery) -> list[str]:
-    try:
-        parsed = read_payload(delivery.body)
-    except BadInput as error:
-        ledger.settle(delivery.id, "set-aside", error.code, error.detail)
-        return []
-    answers = [_route(ledger, catalog, watch, finding, delivery) for finding in parsed.findings]
-    responses = [answer.response for answer in answers if answer.response]
-    aside = [(each.code, f"{each.kind}: {each.reason}") for each in parsed.set_aside]
-    aside += [(answer.code, answer.reason) for answer in answers if answer.code]
-    if aside and not any(answer.taken for answer in answers):
-        ledger.settle(delivery.id, "set-aside", aside[0][0], "; ".join(reason for _, reason in aside))
-    else:
-        ledger.settle(delivery.id, "handled", None, "; ".join(reason for _, reason in aside) or None)
-    return responses
-
-
-@dataclass(frozen=True)
-class _Answer:
-    taken: bool = False
-    response: str | None = None
-    code: str = ""
-    reason: str = ""
-
-
-def _route(ledger: Ledger, catalog: Catalog, watch: Watch, finding: Finding, delivery: Delivery) -> _Answer:
-    """Give a finding to its case, and the case to a response where nothing acts on it yet."""
-    runbook = catalog.covering(finding)
-    if runbook is None:
-        kind = f"{finding.type} of severity {finding.severity} on {finding.resource.type}"
-        return _Answer(code="no-runbook", reason=f"no runbook covers {kind}; add one to the library, and replay it")
-    key = CaseKey.of(finding, runbook.name)
-    asked_for = delivery.source.partition(":")[0] == COMMAND
-    try:
-        taken = ledger.take_finding(key, finding, delivery.source, delivery.id, reopen=asked_for)
-    except BadInput as error:
-        return _Answer(code=error.code, reason=error.detail)
-    if taken.case is None:
-        return _Answer(code="nothing-open", reason=f"the finding is {finding.status} and no case is open for {key}")
-    if finding.status != FindingStatus.ACTIVE:
-        return _Answer(taken=True)
-    fresh = taken.news or _unanswered(ledger, taken.case, delivery)
-    if fresh:
-        watch.note(finding, taken.case)
-    if taken.case.response_id is not None or not (asked_for or fresh):
-        return _Answer(taken=True)
-    response = ledger.start_response(runbook.name, (taken.case.id,), delivery.source)
-    return _Answer(taken=True, response=response.id)
-
-
-def _unanswered(ledger: Ledger, case: CaseRow, delivery: Delivery) -> bool:
-    """Whether an earlier pass was killed between taking the finding and starting its response."""
-    return case.last_response_id is None or _brought_by(ledger, case.id, delivery)
-
-
-def _brought_by(ledger: Ledger, case: str, delivery: Delivery) -> bool:
-    """Whether the newest sighting in the case came with this very delivery."""
-    records = (entry.record() for entry in reversed(ledger.entries(case_stream(case))))
-    newest = next((record for record in records if isinstance(record, FindingSeen)), None)
-    return newest is not None and newest.delivery == delivery.id
+    Args:
+        grouping_seconds: how long a case may wait for others like it; 0 for not at all.
+        most: about so many deliveries; the rest waits for the next pass.
+    """
+    deliveries, responses, watch = 0, list[str](), Watch(ledger, catalog)
+    while deliveries < most and (pending := ledger.pending(min(BATCH, most - deliveries))):
+        read = [_read(delivery, catalog) for delivery in pending]
+        _take(ledger, watch, read)
+        if any(is_command(each.delivery.source) for each in read):
+            # Whoever asked follows the response from when the delivery is settled.
+            responses += _respond(ledger, catalog, grouping_seconds)
+        ledger.settle_all(each.outcome() for each in read)
+        deliveries += len(pending)
+    responses += _respond(ledger, catalog, grouping_seconds)
+    return Drained(deliveries=deliveries, responses=tuple(dict.fromkeys(responses)))
 
 
 def latecomers(ledger: Ledger, case: str) -> tuple[str, ...]:
     """The ARNs of active findings that came after the case's last triage: no response has answered them yet."""
-    seen: dict[str, str] = {}
-    for entry in ledger.entries(case_stream(case)):
-        match entry.record():
-            case FindingSeen(finding=finding) if finding.status != FindingStatus.ACTIVE:
-                seen[finding.arn] = finding.status
-            case FindingSeen(finding=finding) if seen.get(finding.arn) != ANSWERED:
-                # An answered one that is sent again is an echo (of our own tags, say); one that was closed is back.
-                seen[finding.arn] = finding.status
-            case CaseTriaged(response=response) if _is_playbook(ledger, response):
-                # What a triage could read is answered by its response, whatever that came to.
-                seen = {arn: ANSWERED if status == FindingStatus.ACTIVE else status for arn, status in seen.items()}
-            case _:
-                pass
-    return tuple(arn for arn, status in seen.items() if status == FindingStatus.ACTIVE)
+    return ledger.unanswered_findings(case)
 
 
-def _is_playbook(ledger: Ledger, response: str) -> bool:
-    row = ledger.response(response)
-    return row is not None and row.purpose == "respond"
+# --- from deliveries to cases ----------------------------------------------------------------------------------------
 
 
-def _answer_latecomers(ledger: Ledger) -> list[str]:
-    """A new finding on a case that was being acted upon waits for its next response: this starts it."""
-    waiting = (case for case in ledger.cases("open") if case.response_id is None and case.last_response_id is not None)
-    return [
-        ledger.start_response(case.key.runbook, (case.id,), "sweep").id
-        for case in waiting
-        if latecomers(ledger, case.id) and not _failed_before_triage(ledger, case)
-    ]
+@dataclass
+class _Read:
+    """A delivery, what it holds, and what becomes of it."""
+
+    delivery: Delivery
+    sightings: list[Sighting] = field(default_factory=list[Sighting])
+    aside: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Code and reason of each part that nothing acts upon."""
+    taken: int = 0
+
+    def outcome(self) -> Settlement:
+        """What is written to the inbox about it."""
+        reasons = "; ".join(reason for _, reason in self.aside) or None
+        if self.aside and not self.taken:
+            return Settlement(self.delivery.id, "set-aside", self.aside[0][0], reasons)
+        return Settlement(self.delivery.id, "handled", None, reasons)
 
 
-def _failed_before_triage(ledger: Ledger, case: CaseRow) -> bool:
-    """A response that got nowhere was handed to a person: starting the like of it again would never end."""
-    last = case.last_response_id or ""
-    records = (entry.record() for entry in ledger.entries(case_stream(case.id)))
-    read = any(isinstance(record, CaseTriaged) and record.response == last for record in records)
-    return _is_playbook(ledger, last) and not read
+def _read(delivery: Delivery, catalog: Catalog) -> _Read:
+    read = _Read(delivery)
+    try:
+        parsed = read_payload(delivery.body)
+    except BadInput as error:
+        read.aside.append((error.code, error.detail))
+        return read
+    read.aside += [(each.code, f"{each.kind}: {each.reason}") for each in parsed.set_aside]
+    for finding in parsed.findings:
+        runbook = catalog.covering(finding)
+        if runbook is None:
+            kind = f"{finding.type} of severity {finding.severity} on {finding.resource.type}"
+            read.aside.append(("no-runbook", f"no runbook covers {kind}; add one to the library, and replay it"))
+        else:
+            key, source = CaseKey.of(finding, runbook.name), delivery.source
+            asked, hasty = is_command(source), is_hasty(finding, runbook)
+            read.sightings.append(Sighting(key, finding, source, delivery.id, asked=asked, is_hasty=hasty))
+    return read
+
+
+def _take(ledger: Ledger, watch: Watch, read: Sequence[_Read]) -> None:
+    """Give every finding to its case, in one commit; one that cannot be recorded keeps no other one out."""
+    sightings = [(each, sighting) for each in read for sighting in each.sightings]
+    if not sightings:
+        return
+    try:
+        taken = list[Taken | None](ledger.take([sighting for _, sighting in sightings]))
+    except BadInput:
+        taken = [_take_alone(ledger, each, sighting) for each, sighting in sightings]
+    fresh: list[tuple[Finding, Taken]] = []
+    for (each, sighting), became in zip(sightings, taken, strict=True):
+        if became is None:
+            continue
+        finding = sighting.finding
+        if became.case is None and not became.closed and not became.repeated:
+            each.aside.append(("nothing-open", _nothing_open(sighting)))
+            continue
+        each.taken += 1
+        if finding.status == FindingStatus.ACTIVE and (became.news or became.repeated):
+            fresh.append((finding, became))
+    watch.note([(finding, became.case) for finding, became in fresh if became.case is not None])
+
+
+def _take_alone(ledger: Ledger, read: _Read, sighting: Sighting) -> Taken | None:
+    try:
+        return ledger.take([sighting])[0]
+    except BadInput as error:
+        read.aside.append((error.code, error.detail))
+        return None
+
+
+def _nothing_open(sighting: Sighting) -> str:
+    return f"the finding is {sighting.finding.status} and no case is open for {sighting.key}"
+
+
+# --- from cases to responses -----------------------------------------------------------------------------------------
+
+
+def _respond(ledger: Ledger, catalog: Catalog, grouping_seconds: float) -> Iterator[str]:
+    """Give the cases that wait no longer to responses: those that are alike to one."""
+    waiting = {each.case.id: each for each in ledger.unanswered()}
+    pause = Pause(grouping_seconds, more_to_come=bool(ledger.pending(1)))
+    if not any(_waits_no_longer(each, pause) for each in waiting.values()):
+        return  # A group waits at least as long as one of its cases: no need to read what they are about.
+    for group in settled(_candidates(ledger, catalog, waiting.values()), pause):
+        key, source = group[0].key, waiting[group[0].case].source
+        most = catalog.named(key.runbook).limits.maximum_cases
+        yield from ledger.group_cases(key.runbook, key.digest, [each.case for each in group], source, most)
+
+
+def _waits_no_longer(each: Unanswered, pause: Pause) -> bool:
+    return each.is_hasty or is_command(each.source) or pause.is_over(each.waited, each.quiet)
+
+
+def _candidates(ledger: Ledger, catalog: Catalog, waiting: Iterable[Unanswered]) -> Iterator[Candidate]:
+    known = {runbook.name: runbook for runbook in catalog}
+    able = [each for each in waiting if each.case.key.runbook in known]
+    for start in range(0, len(able), CASES_READ):
+        some = able[start : start + CASES_READ]
+        findings = ledger.findings_of(each.case.id for each in some)
+        for each in some:
+            case, runbook = each.case, known[each.case.key.runbook]
+            yield Candidate(
+                case=case.id,
+                key=group_key(case.key, findings[case.id], runbook, each.source),
+                waited=each.waited,
+                quiet=each.quiet,
+                is_hasty=each.is_hasty,
+            )

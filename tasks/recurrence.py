@@ -6,7 +6,7 @@ place. The case that handles it is the old one, opened again, or that of the suc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -31,31 +31,35 @@ class Watch:
         self._longest = timedelta(days=max((each.verify.watch_days for each in catalog), default=0))
         self._replaced: dict[Place, list[CaseRow]] | None = None
 
-    def note(self, finding: Finding, case: CaseRow) -> None:
-        """Write down where this finding, just taken into `case`, had been fixed. Noted again, nothing is written."""
-        seen_at = self._seen_at(case)
-        for old in self._candidates(case.key, seen_at):
-            fixed = _fixed(self._ledger, old.id)
-            if fixed is None or not fixed.had(finding) or seen_at - fixed.at > self._watched_for(old.key):
-                continue
-            record = Recurred(fixed_in=old.id, fixed_at=fixed.at, case=case.id, finding=finding.arn)
-            for stream in dict.fromkeys((case_stream(old.id), case_stream(case.id))):
-                self._ledger.append_once(stream, record)
-
-    def _seen_at(self, case: CaseRow) -> datetime:
-        newest = self._ledger.last(case_stream(case.id))
-        return newest.at if newest else case.updated_at
-
-    def _candidates(self, key: CaseKey, seen_at: datetime) -> list[CaseRow]:
-        here = (row for row in self._ledger.find_cases(key.resource_id) if _place(row.key) == _place(key))
+    def note(self, taken: Iterable[tuple[Finding, CaseRow]]) -> None:
+        """Write down where these findings, just taken into their cases, had been fixed; noted again, nothing."""
+        news = list(taken)
+        if not news:
+            return
+        acted_on: dict[Place, list[CaseRow]] = {}
+        for row in self._ledger.cases_on(case.key.resource_id for _, case in news):
+            if row.last_response_id is not None:  # What no response has acted on was never fixed.
+                acted_on.setdefault(_place(row.key), []).append(row)
         if self._replaced is None:
-            self._replaced = self._read_replaced(seen_at - self._longest)
-        return [*here, *self._replaced.get(_place(key), [])]
+            self._replaced = self._read_replaced(min(case.updated_at for _, case in news) - self._longest)
+        for finding, case in news:
+            place = _place(case.key)
+            for old in (*acted_on.get(place, []), *self._replaced.get(place, [])):
+                self._compare(finding, case, old)
+
+    def _compare(self, finding: Finding, case: CaseRow, old: CaseRow) -> None:
+        fixed, seen_at = _fixed(self._ledger, old.id), case.updated_at
+        if fixed is None or not fixed.had(finding) or seen_at - fixed.at > self._watched_for(old.key):
+            return
+        record = Recurred(fixed_in=old.id, fixed_at=fixed.at, case=case.id, finding=finding.arn)
+        for stream in dict.fromkeys((case_stream(old.id), case_stream(case.id))):
+            self._ledger.append_once(stream, record)
 
     def _read_replaced(self, since: datetime) -> dict[Place, list[CaseRow]]:
         """Successor -> the closed cases whose resource it took the place of."""
         found: dict[Place, list[CaseRow]] = {}
-        for row in self._ledger.closed_since(since):
+        closed = [row for row in self._ledger.closed_since(since) if row.last_response_id is not None]
+        for row in closed:
             for successor in _successors(self._ledger, row.id):
                 found.setdefault((row.key.account, row.key.region, successor), []).append(row)
         return found

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from runbooks.case import SYSTEM_STREAM, CaseKey
 from runbooks.definition import Runbook
-from runbooks.errors import LeaseLost, NotFound, Refused, RunbooksError
+from runbooks.errors import LeaseLost, NotFound, Overtaken, Refused, RunbooksError
 from runbooks.history import ResponseHistory
 from runbooks.plan import Plan
 from runbooks.records import Purpose, SetAsideRecord
@@ -42,10 +42,9 @@ class Run:
 
     @cached_property
     def cases(self) -> dict[str, CaseRow]:
-        found = {case: self.services.ledger.case(case) for case in self.response.cases}
-        return {case: row for case, row in found.items() if row is not None}
+        return {row.id: row for row in self.services.ledger.cases_of(self.response.cases)}
 
-    @property
+    @cached_property
     def keys(self) -> dict[str, CaseKey]:
         return {case: row.key for case, row in self.cases.items()}
 
@@ -57,7 +56,9 @@ class Run:
     def aws(self) -> AwsSessions:
         """Sessions whose every acting call checks lease and kill switch immediately before it leaves."""
         chosen = self.services.settings
-        findings = (finding for case in self.cases for finding in self.services.ledger.case_findings(case))
+        # One partition has the accounts of a response: its cases share one.
+        some = self.response.cases[:1]
+        findings = (finding for each in self.services.ledger.findings_of(some).values() for finding in each)
         return AwsSessions(
             chosen.role_arn,
             next((finding.resource.partition for finding in findings), "aws"),
@@ -111,21 +112,7 @@ def running(response: str, attempt: int, flow_run: str) -> Iterator[Run]:
         NotFound: there is no such response.
     """
     have = services()
-    row = have.ledger.response(response)
-    if row is None:
-        raise NotFound(f"no response has the id {response!r}", code="no-such-response")
-    chosen = attempt or have.ledger.next_attempt(response)
-    keys = [case.key for each in row.cases if (case := have.ledger.case(each)) is not None]
-    # Two runbooks may hold cases on one instance: the lease is on the instance, not only on the response.
-    resources = tuple(dict.fromkeys(f"{key.account}/{key.region}/{key.resource_id}" for key in keys))
-    lease = have.ledger.take_over(
-        response,
-        chosen,
-        flow_run,
-        resources,
-        have.settings.lease_seconds,
-        settle_seconds=have.settings.settle_seconds,
-    )
+    row, lease = _take_over(have, response, attempt, flow_run)
     run = Run(services=have, response=row, lease=lease, flow_run=flow_run)
     renewal = threading.Thread(target=_keep_alive, args=(run,), name=f"lease of {response}", daemon=True)
     renewal.start()
@@ -136,6 +123,30 @@ def running(response: str, attempt: int, flow_run: str) -> Iterator[Run]:
         _current.reset(token)
         run.stopped.set()
         renewal.join()
+
+
+def _take_over(have: Services, response: str, attempt: int, flow_run: str) -> tuple[ResponseRow, Lease]:
+    """The response as it was taken over: with all cases that had joined it by then, and with no other one after."""
+    row = have.ledger.response(response)
+    if row is None:
+        raise NotFound(f"no response has the id {response!r}", code="no-such-response")
+    chosen = attempt or have.ledger.next_attempt(response)
+    while True:
+        keys = [case.key for case in have.ledger.cases_of(row.cases)]
+        # Two runbooks may hold cases on one instance: the lease is on the instance, not only on the response.
+        resources = tuple(dict.fromkeys(f"{key.account}/{key.region}/{key.resource_id}" for key in keys))
+        try:
+            return row, have.ledger.take_over(
+                response,
+                chosen,
+                flow_run,
+                resources,
+                have.settings.lease_seconds,
+                settle_seconds=have.settings.settle_seconds,
+                cases=row.cases,
+            )
+        except Overtaken:
+            row = have.ledger.response(response) or row
 
 
 def _keep_alive(run: Run) -> None:

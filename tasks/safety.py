@@ -44,21 +44,22 @@ class Check:
         return f"{self.name}: {self.found}" + (f"; {self.mend}" if self.mend and not self.ok else "")
 
 
-def require_safe(have: Services, *, around: bool = False) -> None:
+def require_safe(have: Services, *, around: bool = False, runs: bool = True) -> None:
     """Refuse to start where something is unsafe.
 
     Args:
         around: ask Prefect's and AWS's clocks as well.
+        runs: whether flows are run or served with the settings of this process.
 
     Raises:
         Unsafe: with one line for each thing, and its mend; `code` is `unsafe`.
     """
-    wrong = [check for check in examine(have, around=around) if check.refuses and not check.ok]
+    wrong = [check for check in examine(have, around=around, runs=runs) if check.refuses and not check.ok]
     if wrong:
         raise Unsafe("it is not safe to start:\n" + "\n".join(f"  {check}" for check in wrong))
 
 
-def examine(have: Services, *, around: bool = True) -> list[Check]:
+def examine(have: Services, *, around: bool = True, runs: bool = True) -> list[Check]:
     """Everything that can be told from here. Nothing is changed, but for a ledger that is made where there is none."""
     from prefect.settings import get_current_settings
 
@@ -66,8 +67,7 @@ def examine(have: Services, *, around: bool = True) -> list[Check]:
     checks = [
         *_versions(),
         _prefect_login(chosen),
-        _results(chosen),
-        *_server(chosen),
+        *((_results(chosen), *_server(chosen)) if runs else ()),
         _tried("signing key", lambda: have.signer and "there is one, and only its owner can read it"),
         _tried("ledger", lambda: have.ledger.probe() or "can be written"),
         _approvers(have),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,6 +16,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from runbooks.errors import InvalidSetting
 
 PREFIX = "RUNBOOKS_"
+
+_QUEUE = re.compile(r"https?://[^/?#@\s]+/[0-9]{12}/[A-Za-z0-9_-]{1,80}(\.fifo)?", re.ASCII)
+_TOPIC = re.compile(r"arn:aws(-[a-z]+)*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?", re.ASCII)
 
 
 class Settings(BaseSettings):
@@ -96,6 +100,17 @@ class Settings(BaseSettings):
         default=None,
         description="API key that EventBridge sends in x-api-key. The receiver does not start without one.",
     )
+    queue_url: str = Field(
+        default="",
+        description="SQS queue that `runbooks consumer` empties: https://sqs.{region}.amazonaws.com/{account}/{name}.",
+    )
+    queue_wait_seconds: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=20, description="How long the queue is asked for messages before it says that there are none."
+    )
+    sns_topics: str = Field(
+        default="",
+        description="ARNs of the SNS topics that the receiver takes messages of, separated by ','. Empty: of none.",
+    )
     receiver_host: str = Field(default="127.0.0.1", description="Address the receiver listens on.")
     receiver_port: Annotated[int, Field(ge=1, le=65535)] = Field(
         default=8080, description="Port the receiver listens on."
@@ -114,6 +129,10 @@ class Settings(BaseSettings):
     )
     short_wait_seconds: Annotated[int, Field(ge=0, le=30)] = Field(
         default=8, description="How long a run waits in place before it ends and is woken by the sweep."
+    )
+    grouping_seconds: Annotated[int, Field(ge=0, le=55)] = Field(
+        default=40,
+        description="How long a case may wait for others like it; a quarter of that without another is enough.",
     )
     sweep_seconds: Annotated[float, Field(ge=0.2, le=300)] = Field(default=2, description="Pause between two sweeps.")
     maximum_look_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
@@ -143,10 +162,36 @@ class Settings(BaseSettings):
             raise ValueError("must contain {account} and {role}")
         return value
 
+    @field_validator("queue_url")
+    @classmethod
+    def _is_a_queue(cls, value: str) -> str:
+        if value and not _QUEUE.fullmatch(value):
+            raise ValueError("must be https://{host}/{account of 12 digits}/{name of the queue}")
+        if value.startswith("http://") and not _leads_to_this_machine(value):
+            raise ValueError("http:// is for this machine only (127.0.0.1, ::1, localhost); use https://")
+        return value
+
+    @field_validator("sns_topics")
+    @classmethod
+    def _are_topics(cls, value: str) -> str:
+        if not all(_TOPIC.fullmatch(topic) for topic in _listed(value)):
+            raise ValueError("must be ARNs of topics, arn:aws:sns:{region}:{account}:{name}, separated by ','")
+        return value
+
     @property
     def ledger(self) -> str:
         """The ledger's URL, the default filled in."""
         return self.ledger_url or f"sqlite:///{self.home.resolve() / 'ledger.db'}"
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The ARNs of the SNS topics."""
+        return _listed(self.sns_topics)
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The regions that Inspector is asked in."""
+        return _listed(self.inspector_regions)
 
     @property
     def library_folders(self) -> tuple[Path, ...]:
@@ -174,6 +219,10 @@ def settings() -> Settings:
             for each in error.errors(include_url=False, include_input=False)
         )
         raise InvalidSetting("; ".join(problems)) from None
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def _leads_to_this_machine(address: str) -> bool:

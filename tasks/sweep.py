@@ -48,7 +48,8 @@ async def sweep(have: Services) -> Swept:
 
 
 async def _drain(have: Services, swept: Swept) -> None:
-    swept.deliveries = drain(have.ledger, have.catalog).deliveries
+    drained = drain(have.ledger, have.catalog, grouping_seconds=have.settings.grouping_seconds)
+    swept.deliveries = drained.deliveries
 
 
 async def _expire(have: Services, question: ApprovalRow, swept: Swept) -> None:

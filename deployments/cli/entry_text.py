@@ -12,6 +12,7 @@ from runbooks.records import (
     ApprovalAsked,
     CaseClosed,
     CaseOpened,
+    CasesJoined,
     CaseSuccessors,
     CaseTriaged,
     CaseVerdict,
@@ -31,9 +32,12 @@ from runbooks.records import (
     RunStarted,
     SetAsideRecord,
     Waiting,
+    WaveEnded,
+    WavesSteered,
 )
 from runbooks.telling.progress import STATUSES
 from runbooks.telling.triage_text import decision_in_words
+from runbooks.telling.wave_words import steered_words, wave_ended_words
 from runbooks.telling.words import ANSWERS, CHANNELS, by_whom, counted, moment
 
 
@@ -125,6 +129,8 @@ def _of_a_run(record: Record) -> str:
     match record:
         case ResponseStarted(runbook=runbook, cases=cases, started_by=by):
             return f"response to {record.purpose} started by {by}: {counted(len(cases), 'case')} under {runbook}"
+        case CasesJoined(cases=cases, joined_by=by):
+            return f"{counted(len(cases), 'more case')} joined, by {by}"
         case RunStarted(attempt=attempt, epoch=epoch, flow_run=flow_run):
             return f"run {attempt} took over, epoch {epoch}, flow run {flow_run}"
         case Waiting(reason=reason, look_again_at=at):
@@ -136,6 +142,16 @@ def _of_a_run(record: Record) -> str:
             return f"ended, {result}: {reason}{still}"
         case Restarted(response=response, attempt=attempt, reason=reason):
             return f"run {attempt} of {response} was started: {reason}"
+        case _:
+            return _between_runs(record)
+
+
+def _between_runs(record: Record) -> str:
+    match record:
+        case WaveEnded():
+            return wave_ended_words(record)
+        case WavesSteered():
+            return steered_words(record)
         case Missed(arn=arn, delivery=delivery):
             return f"missed: no delivery brought {arn}; fetched as {delivery}"
         case Reconciled(region=region, until=until, listed=listed, missed=missed, trouble=trouble):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from runbooks.case import CaseKey
@@ -76,7 +76,7 @@ def alert_message(
         header(f"🔴 {what}"),
         *list_of("Recurrence of", list(recurrence_of)),
         fields({name: value(text) for name, text in _how_bad(every, keys, runbook).items()}),
-        *list_of("Where", [str(key) for key in keys.values()] if len(keys) > 1 else []),
+        *list_of("Where, the most urgent first", _places(keys, findings) if len(keys) > 1 else []),
         section(slack(what_happens_next(runbook))),
         *links({"Follow the run": run_url, "Ticket": ticket_url, "Amazon Inspector": console_url}),
     )
@@ -91,6 +91,17 @@ def alert_summary(keys: Mapping[str, CaseKey], findings: Mapping[str, tuple[Find
     others = len(vulnerability_names(every)) - 1
     more = f" and {others} more" if others > 0 else ""
     return plain(f"{severity} {names[0]}{more} on {_where(keys, every)}")
+
+
+def most_urgent_first(cases: Iterable[str], findings: Mapping[str, tuple[Finding, ...]]) -> list[str]:
+    """By the worst finding of each: its severity, whether an exploit is known, its score."""
+
+    def urgency(case: str) -> tuple[int, bool, float]:
+        first = worst(findings.get(case, ()))
+        exploit = any(each.exploit_available for each in findings.get(case, ()))
+        return (first.severity_rank, exploit, score(first) or 0.0) if first else (-1, exploit, 0.0)
+
+    return sorted(cases, key=urgency, reverse=True)
 
 
 def what_happens_next(runbook: Runbook) -> str:
@@ -208,6 +219,14 @@ def _how_bad(findings: Sequence[Finding], keys: Mapping[str, CaseKey], runbook: 
         "First seen": moment(min(each.first_observed_at for each in findings)),
         "Runbook": runbook.title,
     }
+
+
+def _places(keys: Mapping[str, CaseKey], findings: Mapping[str, tuple[Finding, ...]]) -> list[str]:
+    first = {case: worst(findings.get(case, ())) for case in keys}
+    named = {
+        case: f": {found.severity} {found.vulnerability_id or found.title}" for case, found in first.items() if found
+    }
+    return [f"{keys[case]}{named.get(case, '')}" for case in most_urgent_first(keys, findings)]
 
 
 def _where(keys: Mapping[str, CaseKey], findings: Sequence[Finding]) -> str:

@@ -16,12 +16,13 @@ from runbooks.records import Decision, ResponseEnded
 from runbooks.telling.escaping import fitted, lines_within, plain, wiki, wiki_code, wiki_link
 from runbooks.telling.incident import Answer, Moment, PostMortem
 from runbooks.telling.layout import bullets, wiki_section, wiki_table
-from runbooks.telling.messages import alert_summary, verdict_lines, what_happens_next
+from runbooks.telling.messages import alert_summary, most_urgent_first, verdict_lines, what_happens_next
 from runbooks.telling.plan_text import plan_title
 from runbooks.telling.progress import STATUSES, WENT_WRONG
 from runbooks.telling.words import (
     ANSWERS,
     by_whom,
+    counted,
     listed,
     moment,
     score,
@@ -38,6 +39,8 @@ LABEL_LIMIT = 255
 COMMON_LABEL = "remediation-runbooks"
 _LABELS_OF_A_KIND = 10
 _CELL = 600
+_ROWS = 40
+"""Of a table: more nobody reads, and it would push out what follows."""
 _CUT = "... and {} more lines, which are in the Prefect artifact"
 
 
@@ -105,14 +108,14 @@ def alert_ticket(
         recurrence_of: the cases that it was fixed in before, in words.
     """
     every = tuple(finding for each in findings.values() for finding in each)
-    links = {"Prefect run": run_url, "Amazon Inspector": console_url}
+    links, has_many = {"Prefect run": run_url, "Amazon Inspector": console_url}, len(keys) > 1
     return _ticket(
         alert_summary(keys, findings),
         (
             wiki(what_happens_next(runbook)),
             wiki_section("Recurrence of", bullets(map(wiki, recurrence_of), "*")),
-            wiki_section("Findings", _findings(every)),
-            wiki_section("Where", _where(keys)),
+            wiki_section("Findings", _vulnerabilities(every) if has_many else _findings(every)),
+            wiki_section("Cases", _cases(keys, findings)) if has_many else wiki_section("Where", _where(keys)),
             wiki_section("Links", bullets((wiki_link(label, url) for label, url in links.items() if url), "*")),
             f"Runbook {wiki_code(runbook.name)}: {wiki(runbook.title)}",
         ),
@@ -190,6 +193,8 @@ def jira_label(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._:-]+", "-", plain(text)).strip("-")[:LABEL_LIMIT] or "none"
 
 
+_RATED = ("Severity", "Score", "EPSS", "Exploit known", "Package", "Fixed in", "First seen")
+_FINDING_HEADER = ("Vulnerability", "On", *_RATED)
 _ANSWER_HEADER = ("When", "Plan", "Answer", "Who", "Through", "Comment", "Reason", "Digest")
 
 
@@ -216,9 +221,13 @@ def _labels(runbook: str, keys: Mapping[str, CaseKey], findings: Sequence[Findin
 
 
 def _findings(findings: Sequence[Finding]) -> str:
-    worst_first = sorted(findings, key=lambda each: (-each.severity_rank, -(score(each) or 0.0)))
-    header = ("Vulnerability", "On", "Severity", "Score", "EPSS", "Exploit known", "Package", "Fixed in", "First seen")
-    return wiki_table(header, map(_finding, worst_first))
+    rows = list(map(_finding, sorted(findings, key=_severity)))
+    return _and_more(wiki_table(_FINDING_HEADER, rows[:_ROWS]), len(rows), "finding", "findings")
+
+
+def _severity(finding: Finding) -> tuple[int, float]:
+    """Sorts the worst first."""
+    return -finding.severity_rank, -(score(finding) or 0.0)
 
 
 def _finding(finding: Finding) -> Sequence[str]:
@@ -236,11 +245,43 @@ def _finding(finding: Finding) -> Sequence[str]:
     )
 
 
+def _vulnerabilities(findings: Sequence[Finding]) -> str:
+    """Each once, the worst first, with how many resources have it."""
+    alike: dict[str, list[Finding]] = {}
+    for each in findings:
+        alike.setdefault(each.vulnerability_id or each.title, []).append(each)
+    first = sorted((worst(each) or each[0] for each in alike.values()), key=_severity)
+    rows: list[Sequence[str]] = []
+    for finding in first[:_ROWS]:
+        resources = {each.resource.id for each in alike[finding.vulnerability_id or finding.title]}
+        name, on, *rest = _finding(finding)
+        rows.append((name, on if len(resources) == 1 else counted(len(resources), "resource"), *rest))
+    return _and_more(wiki_table(_FINDING_HEADER, rows), len(first), "vulnerability", "vulnerabilities")
+
+
+def _cases(keys: Mapping[str, CaseKey], findings: Mapping[str, tuple[Finding, ...]]) -> str:
+    """The most urgent first; what is left out is counted."""
+    rows: list[Sequence[str]] = []
+    for case in most_urgent_first(keys, findings)[:_ROWS]:
+        key, theirs = keys[case], findings.get(case, ())
+        first = worst(theirs)
+        named = wiki(f"{first.severity} {first.vulnerability_id or first.title}") if first else "-"
+        place = (wiki_code(key.resource_id), wiki(key.account), wiki(key.region))
+        rows.append((*place, named, str(len(theirs)), wiki_code(case)))
+    header = ("Resource", "Account", "Region", "Worst finding", "Findings", "Case")
+    return _and_more(wiki_table(header, rows), len(keys), "case", "cases")
+
+
 def _where(keys: Mapping[str, CaseKey]) -> str:
-    rows = (
+    rows = [
         (wiki_code(key.resource_id), wiki(key.account), wiki(key.region), wiki_code(case)) for case, key in keys.items()
-    )
-    return wiki_table(("Resource", "Account", "Region", "Case"), rows)
+    ]
+    return _and_more(wiki_table(("Resource", "Account", "Region", "Case"), rows[:_ROWS]), len(rows), "case", "cases")
+
+
+def _and_more(table: str, number: int, one: str, many: str) -> str:
+    left = number - _ROWS
+    return f"{table}\n... and {left} more {one if left == 1 else many}" if left > 0 else table
 
 
 def _refusals(history: ResponseHistory, keys: Mapping[str, CaseKey]) -> Iterator[str]:

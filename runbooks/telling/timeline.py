@@ -12,6 +12,7 @@ from runbooks.records import (
     ApprovalAsked,
     CaseClosed,
     CaseOpened,
+    CasesJoined,
     CaseSuccessors,
     CaseTriaged,
     CaseVerdict,
@@ -28,11 +29,14 @@ from runbooks.records import (
     ResponseStarted,
     RunStarted,
     Waiting,
+    WaveEnded,
+    WavesSteered,
 )
 from runbooks.telling.incident import Material, Moment, MomentKind, Span, SpanKind
 from runbooks.telling.plan_text import plan_title
 from runbooks.telling.progress import STATUSES, WENT_WRONG
 from runbooks.telling.triage_text import decision_in_words
+from runbooks.telling.wave_words import steered_words, wave_ended_words
 from runbooks.telling.words import ANSWERS, DOING, by_whom, case_name, counted, listed, moment, sentence
 
 _ACTIONS = {
@@ -192,6 +196,8 @@ def _of_the_response(material: Material, record: Record) -> tuple[str, MomentKin
     match record:
         case ResponseStarted(cases=cases, started_by=started_by, purpose=purpose):
             return f"{_PURPOSES[purpose]} {counted(len(cases), 'case')} started by {started_by}", "decided"
+        case CasesJoined(cases=cases, joined_by=joined_by):
+            return f"{counted(len(cases), 'more case')} joined, by {joined_by}", "decided"
         case PlanMade(plan=plan):
             what = f"{plan_title(plan, material.keys)}: {counted(len(plan.steps), 'step')}"
             return f"Plan made (revision {plan.revision}, {plan.short_digest}): {what}", "decided"
@@ -206,6 +212,16 @@ def _of_the_response(material: Material, record: Record) -> tuple[str, MomentKin
             return _phase(ended)
         case ResponseEnded(result=result, reason=reason):
             return f"Ended, {result.replace('-', ' ')}: {reason}", "ended"
+        case _:
+            return _of_a_wave(record)
+
+
+def _of_a_wave(record: Record) -> tuple[str, MomentKind] | None:
+    match record:
+        case WaveEnded(stops=stops):
+            return sentence(wave_ended_words(record)), "failed" if stops else "proven"
+        case WavesSteered():
+            return sentence(steered_words(record)), "decided"
         case _:
             return None
 

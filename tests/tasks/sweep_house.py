@@ -98,8 +98,8 @@ class SweepHouse(Services):
 
 @contextmanager
 def sweep_house(folder: Path, **settings: Any) -> Iterator[SweepHouse]:
-    """A house without Prefect and Slack."""
-    chosen = Settings.model_validate({"home": folder, "signing_key": SIGNING_KEY, **settings})
+    """A house without Prefect and Slack, in which no case waits for others like it."""
+    chosen = Settings.model_validate({"home": folder, "signing_key": SIGNING_KEY, "grouping_seconds": 0, **settings})
     house = SweepHouse(chosen)
     vars(house)["ledger"] = Ledger.open(chosen.ledger, clock=house.clock, sign=house.sign)
     try:

@@ -100,8 +100,8 @@ def test_what_is_over_opens_nothing_and_says_why(ledger: Ledger, status: str) ->
         ("lambda_code_event", "no-runbook"),
         ("azure_vm_event", "other-cloud"),
         ("scan_event", "not-a-finding"),
-        ("security_hub_event", "unsupported-source"),
-        ("sqs_messages", "wrapped"),
+        ("guardduty_event", "unsupported-source"),
+        ("finding_details", "not-a-finding"),
     ],
 )
 def test_what_no_runbook_acts_on_is_set_aside_by_name_with_its_payload(ledger: Ledger, name: str, code: str) -> None:
@@ -113,6 +113,18 @@ def test_what_no_runbook_acts_on_is_set_aside_by_name_with_its_payload(ledger: L
     assert (settled.state, settled.code, ledger.cases()) == ("set-aside", code, ())
     assert settled.reason
     assert json.loads(settled.body) == payload
+
+
+def test_one_finding_through_every_door_is_one_case_with_one_response(ledger: Ledger) -> None:
+    names = ("ec2_package_event", "security_hub_event", "security_hub_ocsf_event", "sqs_messages", "lambda_sns_records")
+    for name in names:
+        deliver(ledger, json.loads((EVENTS / f"{name}.json").read_text()), name)
+    drain(ledger, CATALOG)
+    (case,) = ledger.cases()
+    (response,) = ledger.responses()
+    assert response.cases == (case.id,)
+    assert len(ledger.case_findings(case.id)) == 1
+    assert [delivery.state for delivery in ledger.deliveries()] == ["handled"] * len(names)
 
 
 def test_a_malformed_delivery_does_not_keep_the_next_one_waiting(ledger: Ledger) -> None:

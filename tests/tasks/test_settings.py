@@ -61,3 +61,54 @@ def test_every_mistake_is_named_in_our_own_words(monkeypatch: pytest.MonkeyPatch
     assert refused.value.detail == (
         "RUNBOOKS_ROLE_ARN: must contain {account} and {role}; RUNBOOKS_UI_URL: must begin with http:// or https://"
     )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/findings",
+        "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/findings.fifo",
+        "http://127.0.0.1:5000/123456789012/findings",
+        "",
+    ],
+)
+def test_a_queue_is_named_by_its_address(url: str) -> None:
+    assert Settings(queue_url=url).queue_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "arn:aws:sqs:eu-west-1:123456789012:findings",
+        "https://sqs.eu-west-1.amazonaws.com/findings",
+        "https://sqs.eu-west-1.amazonaws.com/1234/findings",
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/findings?Action=DeleteQueue",
+        "https://user:secret@sqs.eu-west-1.amazonaws.com/123456789012/findings",
+        "http://sqs.eu-west-1.amazonaws.com/123456789012/findings",
+        "http://127.0.0.1.example.com/123456789012/findings",
+    ],
+)
+def test_what_is_no_queue_of_ours_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("RUNBOOKS_QUEUE_URL", url)
+    settings.cache_clear()
+    with pytest.raises(InvalidSetting, match=r"^RUNBOOKS_QUEUE_URL: ") as refused:
+        settings()
+    assert url not in refused.value.detail
+
+
+@pytest.mark.parametrize("seconds", [-1, 21])
+def test_a_queue_is_waited_for_no_longer_than_it_allows(seconds: int) -> None:
+    with pytest.raises(ValidationError):
+        Settings(queue_wait_seconds=seconds)
+
+
+def test_topics_and_regions_are_lists() -> None:
+    one, two = "arn:aws:sns:eu-west-1:123456789012:findings", "arn:aws-cn:sns:cn-north-1:123456789012:findings.fifo"
+    chosen = Settings(sns_topics=f" {one},{two} ,", inspector_regions="eu-west-1, us-east-1")
+    assert (chosen.topics, chosen.regions) == ((one, two), ("eu-west-1", "us-east-1"))
+
+
+@pytest.mark.parametrize("topic", ["findings", "arn:aws:sqs:eu-west-1:123456789012:findings", "arn:aws:sns:::findings"])
+def test_what_is_no_topic_is_refused(topic: str) -> None:
+    with pytest.raises(ValidationError, match="must be ARNs of topics"):
+        Settings(sns_topics=f"arn:aws:sns:eu-west-1:123456789012:findings,{topic}")

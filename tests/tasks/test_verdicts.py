@@ -11,7 +11,7 @@ from runbooks.case import case_stream
 from runbooks.records import CaseVerdict
 from runbooks.verdict import Verdict, VerdictKind
 from tasks.verdicts import newest_verdict, verdicts_on
-from tests.runbooks.builders import a_verdict
+from tests.runbooks.builders import a_package, a_verdict
 from tests.tasks.contained import OTHER
 from tests.tasks.gateways.aws_world import INSTANCE
 from tests.tasks.sweep_house import SweepHouse, sweep_house
@@ -53,7 +53,7 @@ def test_the_last_word_is_the_last_that_was_signed(house: SweepHouse) -> None:
 
 
 def test_a_verdict_on_one_case_says_nothing_of_another(house: SweepHouse) -> None:
-    house.deliver(2, OTHER)
+    house.deliver(2, OTHER, packages=(a_package(name="zlib1g"),))
     house.sweep()
     mine, other = house.newest(INSTANCE), house.newest(OTHER)
     judged(house, VerdictKind.FIXED, signed=True)

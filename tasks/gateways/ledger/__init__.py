@@ -4,7 +4,7 @@
 together or not at all. The parts are classes of their own, each on top of the ones it needs:
 
     Journal     entries in streams, verifying them, making the tables anew
-    Inbox       deliveries
+    Inbox       deliveries, and Settling many of them
     Cases       cases and findings
     Leases      who may act
     Responses   responses and their runs
@@ -21,7 +21,6 @@ from typing import Self
 from tasks.gateways.ledger.admissions import Admissions
 from tasks.gateways.ledger.approvals import Approvals
 from tasks.gateways.ledger.database import Database
-from tasks.gateways.ledger.inbox import Inbox
 from tasks.gateways.ledger.journal import Sign, unsigned
 from tasks.gateways.ledger.rows import (
     AdmissionRow,
@@ -31,10 +30,14 @@ from tasks.gateways.ledger.rows import (
     Lease,
     Receipt,
     ResponseRow,
+    Settlement,
+    Sighting,
     Taken,
+    Unanswered,
     Verification,
 )
 from tasks.gateways.ledger.schema import upgrade
+from tasks.gateways.ledger.settling import Settling
 
 __all__ = [
     "AdmissionRow",
@@ -45,7 +48,10 @@ __all__ = [
     "Ledger",
     "Receipt",
     "ResponseRow",
+    "Settlement",
+    "Sighting",
     "Taken",
+    "Unanswered",
     "Verification",
 ]
 
@@ -54,7 +60,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Ledger(Inbox, Approvals, Admissions):
+class Ledger(Settling, Approvals, Admissions):
     """The ledger at one database. Synchronous, and safe to share between threads."""
 
     @classmethod

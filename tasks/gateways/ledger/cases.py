@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, or_, select
+from sqlalchemy import Connection, Row, Select, and_, case, func, literal, or_, select
 
 from runbooks.case import CaseKey, case_stream
 from runbooks.chain import read_body
 from runbooks.finding import Finding, FindingStatus
-from runbooks.records import CaseClosed, CaseOpened, FindingSeen
+from runbooks.grouping import COMMAND
+from runbooks.records import CaseClosed
+from tasks.gateways.ledger.database import portions
 from tasks.gateways.ledger.journal import Journal
-from tasks.gateways.ledger.rows import CaseRow, CaseStatus, Taken
+from tasks.gateways.ledger.rows import CaseRow, CaseStatus, Sighting, Taken, Unanswered
 from tasks.gateways.ledger.tables import cases, entries, findings
+from tasks.gateways.ledger.taking import Book, Decided
 
 
 class Cases(Journal):
@@ -22,29 +26,52 @@ class Cases(Journal):
     def take_finding(
         self, key: CaseKey, finding: Finding, source: str, delivery: str | None = None, *, reopen: bool = False
     ) -> Taken:
-        """Writes a finding down under its case, which it opens if none is open.
+        """Writes one finding down under its case, as `take` does. `reopen`: a person asks for a response to it."""
+        return self.take([Sighting(key, finding, source, delivery, asked=reopen)])[0]
 
-        A finding seen before with the same status and the same or a later `updated_at`, or seen later in any status,
-        is no news and changes nothing. Only an active finding opens a case. `reopen`: a person asks for the case to be
-        opened again even though the finding is no news.
+    def take(self, sightings: Sequence[Sighting]) -> tuple[Taken, ...]:
+        """Writes findings down under their cases, which it opens where none is open, in one commit.
+
+        What is no news changes nothing, and nor does one that is older than what was seen. A case about which nothing
+        was done is closed when none of its findings is active any more.
         """
-        stream = case_stream(key.id)
         with self._database.writing() as connection:
-            case = _case(connection, key.id)
-            news = _is_news(connection, key.id, finding)
-            is_open = case is not None and case.status == "open"
-            opens = not is_open and (news or reopen) and finding.status == FindingStatus.ACTIVE
-            if opens:
-                self._write(connection, stream, CaseOpened(key=key, reopened=case is not None))
-            if opens or (news and case is not None):
-                self._write(connection, stream, FindingSeen(finding=finding, source=source, delivery=delivery))
-            now_open = _case(connection, key.id) if opens or is_open else None
-            return Taken(
-                case=now_open,
-                news=opens or (news and case is not None),
-                opened=opens,
-                reopened=opens and case is not None,
+            book = Book(connection, sightings)
+            decided = [book.enter(each) for each in sightings]
+            closed = book.close()
+            for stream, records in book.records.items():
+                self._write(connection, stream, *records)
+            rows = {row.id: row for row in _cases_of(connection, [each.key.id for each in sightings])}
+        return tuple(
+            _taken(rows.get(each.key.id), was, closed=each.key.id in closed)
+            for each, was in zip(sightings, decided, strict=True)
+        )
+
+    def unanswered(self) -> tuple[Unanswered, ...]:
+        """The open cases that wait for a response, those that have waited longest first."""
+        now, source = self._now(), findings.c.source
+        asked = case((or_(source == COMMAND, source.startswith(f"{COMMAND}:")), source))
+        query = (
+            select(
+                cases,
+                func.min(findings.c.seen_at).label("first"),
+                func.max(findings.c.seen_at).label("last"),
+                func.coalesce(func.min(asked), func.min(source)).label("source"),
+                func.max(case((findings.c.is_hasty, 1), else_=0)).label("hasty"),
             )
+            .join(findings, findings.c.case_id == cases.c.id)
+            .where(cases.c.status == "open", cases.c.response_id.is_(None), *_WAITS)
+            .group_by(cases.c.id)
+            .order_by(func.min(findings.c.seen_at), cases.c.id)
+        )
+        with self._database.reading() as connection:
+            return tuple(_read_unanswered(row, now) for row in connection.execute(query))
+
+    def unanswered_findings(self, case_id: str) -> tuple[str, ...]:
+        """The ARNs of the case's active findings that no response has answered, in the order they were seen."""
+        query = select(findings.c.arn).where(findings.c.case_id == case_id, *_WAITS).order_by(findings.c.sequence)
+        with self._database.reading() as connection:
+            return tuple(connection.scalars(query))
 
     def seen_at(self, case_id: str, arn: str) -> datetime | None:
         """When Inspector had last updated the finding, in its newest sighting in the case; None when it is new."""
@@ -68,17 +95,40 @@ class Cases(Journal):
         """All cases, or those of one status, in the order they were opened."""
         return self._cases(_ALL if status is None else _ALL.where(cases.c.status == status))
 
+    def cases_of(self, case_ids: Iterable[str]) -> tuple[CaseRow, ...]:
+        """These cases, as far as there are any of those ids, in the order of the ids."""
+        wanted = tuple(dict.fromkeys(case_ids))
+        with self._database.reading() as connection:
+            rows = {row.id: row for row in _cases_of(connection, wanted)}
+        return tuple(rows[name] for name in wanted if name in rows)
+
+    def cases_on(self, resource_ids: Iterable[str]) -> tuple[CaseRow, ...]:
+        """The cases of every runbook on the resources of these ids."""
+        with self._database.reading() as connection:
+            found = [
+                _read_case(row)
+                for names in portions(resource_ids)
+                for row in connection.execute(_ALL.where(cases.c.resource_id.in_(names)))
+            ]
+        return tuple(sorted(found, key=lambda row: (row.opened_at, row.id)))
+
     def case_findings(self, case_id: str) -> tuple[Finding, ...]:
         """The newest sighting of each of the case's findings, in the order of those sightings."""
+        return self.findings_of((case_id,))[case_id]
+
+    def findings_of(self, case_ids: Iterable[str]) -> dict[str, tuple[Finding, ...]]:
+        """Case -> the newest sighting of each of its findings, in the order of those sightings."""
+        found: dict[str, list[Finding]] = {name: [] for name in case_ids}
         query = (
-            select(entries.c.body)
-            .join(findings, findings.c.sequence == entries.c.sequence)
-            .where(findings.c.case_id == case_id, entries.c.stream == case_stream(case_id))
-            .order_by(entries.c.sequence)
+            select(findings.c.case_id, entries.c.body)
+            .join(entries, and_(findings.c.sequence == entries.c.sequence, entries.c.stream == _STREAM))
+            .order_by(findings.c.case_id, entries.c.sequence)
         )
         with self._database.reading() as connection:
-            bodies = connection.scalars(query)
-            return tuple(Finding.model_validate(read_body(body)["finding"]) for body in bodies)
+            for names in portions(found):
+                for row in connection.execute(query.where(findings.c.case_id.in_(names))):
+                    found[row.case_id].append(Finding.model_validate(read_body(row.body)["finding"]))
+        return {name: tuple(seen) for name, seen in found.items()}
 
     def closed_since(self, moment: datetime) -> tuple[CaseRow, ...]:
         """Closed cases that were heard of since then."""
@@ -90,8 +140,8 @@ class Cases(Journal):
             return self._close_case(connection, case_id, response, reason)
 
     def _close_case(self, connection: Connection, case_id: str, response: str, reason: str) -> bool:
-        case = _case(connection, case_id)
-        if case is None or case.status != "open":
+        row = _case(connection, case_id)
+        if row is None or row.status != "open":
             return False
         self._write(connection, case_stream(case_id), CaseClosed(response=response, reason=reason))
         return True
@@ -102,6 +152,9 @@ class Cases(Journal):
 
 
 _ALL = select(cases)
+_STREAM = literal(case_stream("")) + findings.c.case_id
+_WAITS = (findings.c.status == FindingStatus.ACTIVE, findings.c.answered.is_distinct_from(findings.c.gist))
+"""Of a finding: no response has answered it."""
 
 
 def _case(connection: Connection, case_id: str) -> CaseRow | None:
@@ -109,16 +162,28 @@ def _case(connection: Connection, case_id: str) -> CaseRow | None:
     return None if row is None else _read_case(row)
 
 
-def _is_news(connection: Connection, case_id: str, finding: Finding) -> bool:
-    query = select(findings.c.status, findings.c.updated_at)
-    seen = connection.execute(query.where(findings.c.case_id == case_id, findings.c.arn == finding.arn)).first()
-    if seen is None or finding.updated_at > seen.updated_at:
-        return True
-    return finding.updated_at == seen.updated_at and finding.status != seen.status
+def _cases_of(connection: Connection, case_ids: Iterable[str]) -> Iterator[CaseRow]:
+    for names in portions(case_ids):
+        yield from map(_read_case, connection.execute(_ALL.where(cases.c.id.in_(names))))
+
+
+def _taken(row: CaseRow | None, was: Decided, *, closed: bool) -> Taken:
+    is_open = row is not None and row.status == "open"
+    return Taken(
+        case=row if is_open else None,
+        news=was.news,
+        opened=was.opened,
+        reopened=was.reopened,
+        closed=closed,
+        repeated=was.repeated,
+    )
+
+
+def _read_unanswered(row: Row[Any], now: datetime) -> Unanswered:
+    waited, quiet = now - row.first, now - row.last
+    return Unanswered(case=_read_case(row), source=row.source, waited=waited, quiet=quiet, is_hasty=row.hasty == 1)
 
 
 def _read_case(row: Row[Any]) -> CaseRow:
-    values = row._asdict()
-    key = CaseKey(**{name: values.pop(name) for name in CaseKey.model_fields})
-    del values["responses"]
-    return CaseRow(key=key, **values)
+    key = CaseKey(**{name: getattr(row, name) for name in CaseKey.model_fields})
+    return CaseRow(key=key, **{name: getattr(row, name) for name in CaseRow.model_fields if name != "key"})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, bindparam, delete, func, select
 
 from runbooks.chain import GENESIS, Entry, Head, canonical, read_body, seal
 from runbooks.checkpoint import Anchored, Place
@@ -162,15 +162,8 @@ class Journal:
 
         The heads are left alone: a head made from the entries would vouch for whatever stands there now.
         """
-        position, counted = 0, 0
         with self._database.writing() as connection:
-            for table in tables.PROJECTIONS:
-                connection.execute(delete(table))
-            while rows := connection.execute(_after(position)).all():
-                for row in rows:
-                    project(connection, _read_entry(row))
-                position, counted = rows[-1].position, counted + len(rows)
-        return counted
+            return remake(connection)
 
     def probe(self) -> None:
         """Sees that the ledger can be read and that this process may write.
@@ -192,12 +185,13 @@ class Journal:
         written: list[Entry] = []
         for record in records:
             entry = seal(stream, sequence + 1, now, record, previous)
-            connection.execute(tables.entries.insert(), _values(entry))
-            project(connection, entry)
             sequence, previous = entry.sequence, entry.hash
             written.append(entry)
         if written:
+            connection.execute(tables.entries.insert(), [_values(entry) for entry in written])
             upsert(connection, tables.streams, {"stream": stream, "sequence": sequence, "hash": previous})
+        for entry, record in zip(written, records, strict=True):
+            project(connection, entry, record)
         return tuple(written)
 
     def _require(self, connection: Connection, lease: Lease | None) -> None:
@@ -209,13 +203,28 @@ class Journal:
         return self._clock().astimezone(UTC)
 
 
+def remake(connection: Connection) -> int:
+    """Empties the tables that follow from the entries, and fills them from there. The number of entries read."""
+    position, counted = 0, 0
+    for table in tables.PROJECTIONS:
+        connection.execute(delete(table))
+    while rows := connection.execute(_after(position)).all():
+        for row in rows:
+            entry = _read_entry(row)
+            project(connection, entry, entry.record())
+        position, counted = rows[-1].position, counted + len(rows)
+    return counted
+
+
 _COLUMNS = tuple(column for column in tables.entries.c if column.name != "position")
 _ENTRIES = select(*_COLUMNS)
 
 
+_HEAD = select(tables.streams.c.sequence, tables.streams.c.hash).where(tables.streams.c.stream == bindparam("name"))
+
+
 def _head(connection: Connection, stream: str) -> Head:
-    heads = tables.streams
-    row = connection.execute(select(heads.c.sequence, heads.c.hash).where(heads.c.stream == stream)).first()
+    row = connection.execute(_HEAD, {"name": stream}).first()
     return (row.sequence, row.hash) if row else (0, GENESIS)
 
 

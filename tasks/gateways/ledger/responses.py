@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, RowMapping, and_, case, func, select, update
 
 from runbooks.case import SYSTEM_STREAM, response_stream
-from runbooks.errors import LeaseLost, NotFound, Refused
-from runbooks.records import Purpose, ResponseEnded, ResponseStarted, Restarted, RunStarted, Waiting
+from runbooks.errors import LeaseLost, NotFound, Overtaken, Refused
+from runbooks.records import CasesJoined, Purpose, ResponseEnded, ResponseStarted, Restarted, RunStarted, Waiting
 from runbooks.verdict import VerdictKind
 from tasks.gateways.ledger import leasing
 from tasks.gateways.ledger.cases import Cases
-from tasks.gateways.ledger.database import upsert
+from tasks.gateways.ledger.database import portions, upsert
 from tasks.gateways.ledger.leases import Leases
 from tasks.gateways.ledger.leasing import SETTLE_SECONDS
 from tasks.gateways.ledger.rows import Lease, ResponseRow, ResponseStatus
@@ -46,7 +46,8 @@ class Responses(Cases, Leases):
         """
         wanted = tuple(dict.fromkeys(case_ids))
         with self._database.writing() as connection:
-            rows = {row.id: row for row in connection.execute(select(cases).where(cases.c.id.in_(wanted)))}
+            found = (connection.execute(select(cases).where(cases.c.id.in_(names))) for names in portions(wanted))
+            rows = {row.id: row for each in found for row in each}
             for case_id in wanted:
                 if case_id not in rows:
                     raise NotFound(f"there is no case {case_id}", code="no-such-case")
@@ -59,12 +60,41 @@ class Responses(Cases, Leases):
                 newest = _ALL.where(responses.c.id.in_(busy)).order_by(responses.c.started_at.desc(), responses.c.id)
                 return _read_response(connection.execute(newest.limit(1)).mappings().one())
             response_id = _response_id({name: rows[name].responses for name in free})
-            stream = response_stream(response_id)
             started = ResponseStarted(
                 response=response_id, purpose=purpose, runbook=runbook, cases=free, started_by=started_by
             )
-            self._write(connection, stream, self._sign(stream, started))
+            self._begin(connection, started)
             return _response(connection, response_id)
+
+    def group_cases(
+        self, runbook: str, grouping: str, case_ids: Sequence[str], started_by: str, most: int
+    ) -> tuple[str, ...]:
+        """Gives cases that are alike to responses, in one commit: each to one, and no response more than `most`.
+
+        They join the responses of that grouping that no run has begun, as far as there is room; the rest get their own.
+        Those that are not open, or are acted upon, are left alone.
+
+        Returns:
+            The responses they were given to; empty when all were left alone.
+        """
+        with self._database.writing() as connection:
+            rows = {row.id: row for names in portions(case_ids) for row in _idle_cases(connection, names)}
+            rest = [name for name in dict.fromkeys(case_ids) if name in rows]
+            given: list[str] = []
+            for response_id, number in _not_begun(connection, runbook, grouping) if rest else ():
+                joining, rest = rest[: max(most - number, 0)], rest[max(most - number, 0) :]
+                if joining:
+                    self._join_response(connection, response_id, joining, started_by)
+                    given.append(response_id)
+            for start in range(0, len(rest), most):
+                chosen = rest[start : start + most]
+                response_id = _response_id({name: rows[name].responses for name in chosen})
+                started = ResponseStarted(
+                    response=response_id, runbook=runbook, cases=tuple(chosen), started_by=started_by, grouping=grouping
+                )
+                self._begin(connection, started)
+                given.append(response_id)
+            return tuple(given)
 
     def response(self, response_id: str) -> ResponseRow | None:
         """One response; None when there is none of that id."""
@@ -118,10 +148,15 @@ class Responses(Cases, Leases):
         ttl_seconds: float,
         *,
         settle_seconds: float = SETTLE_SECONDS,
+        cases: Sequence[str] | None = None,
     ) -> Lease:
         """The run begins to act: it holds the response and all the resources, each under a higher epoch.
 
+        Args:
+            cases: those of the response, as they were read; None: whichever they are. No other joins from now on.
+
         Raises:
+            Overtaken: others have joined since they were read: read them again; nothing is taken.
             LeaseLost: `lease-lost`: a later attempt is the current one. `lease-held`: another run holds the response
                 or a resource, or the one before has not settled yet; nothing is taken.
             Refused: The response has ended.
@@ -130,6 +165,8 @@ class Responses(Cases, Leases):
             row = require_live(connection, response_id)
             if row.attempt != attempt:
                 raise LeaseLost(f"{response_id} is at attempt {row.attempt}, not {attempt}: another run has taken over")
+            if cases is not None and row.cases != tuple(cases):
+                raise Overtaken(f"{len(row.cases) - len(cases)} cases have joined {response_id} since it was read")
             now, holder = self._now(), leasing.new_holder(response_id, attempt)
             until = leasing.later(now, ttl_seconds)
             epochs = leasing.acquire(connection, (response_id, *resources), holder, now, until, settle_seconds)
@@ -198,6 +235,15 @@ class Responses(Cases, Leases):
         holder = select(leases.c.resource).where(leases.c.resource == responses.c.id, held).exists()
         return tuple(row.id for row in self._responses(_status == "running", ~holder))
 
+    def _begin(self, connection: Connection, started: ResponseStarted) -> None:
+        stream = response_stream(started.response)
+        self._write(connection, stream, self._sign(stream, started))
+
+    def _join_response(self, connection: Connection, response_id: str, joining: Sequence[str], joined_by: str) -> None:
+        stream = response_stream(response_id)
+        joined = CasesJoined(response=response_id, cases=tuple(joining), joined_by=joined_by)
+        self._write(connection, stream, self._sign(stream, joined))
+
     def _release_response(self, connection: Connection, response_id: str) -> None:
         holder = leasing.holder_of(connection, response_id)
         if holder is not None:
@@ -229,6 +275,19 @@ _COLUMNS: tuple[ColumnElement[Any], ...] = (
 )
 _ALL = select(*_COLUMNS).select_from(responses.outerjoin(dispatches, dispatches.c.response_id == responses.c.id))
 """Every response with the newest run asked for: until that run begins, the response is starting."""
+
+
+def _idle_cases(connection: Connection, case_ids: Sequence[str]) -> Iterator[Row[Any]]:
+    idle = (cases.c.status == "open", cases.c.response_id.is_(None))
+    yield from connection.execute(select(cases).where(cases.c.id.in_(case_ids), *idle))
+
+
+def _not_begun(connection: Connection, runbook: str, grouping: str) -> list[tuple[str, int]]:
+    """The responses that others may still join, oldest first, with how many cases they have."""
+    alike = (responses.c.runbook == runbook, responses.c.grouping == grouping, responses.c.purpose == "respond")
+    query = select(responses.c.id, responses.c.cases).where(responses.c.status == "new", *alike)
+    rows = connection.execute(query.order_by(responses.c.started_at, responses.c.id))
+    return [(row.id, len(json.loads(row.cases))) for row in rows]
 
 
 def _response(connection: Connection, response_id: str) -> ResponseRow:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal
 
 from runbooks.audit import CheckpointProblem
 from runbooks.case import CaseKey
 from runbooks.chain import Problem
+from runbooks.finding import Finding
 from runbooks.model import Model
 from runbooks.plan import Extent, Phase
 from runbooks.records import Purpose
@@ -58,6 +60,16 @@ class Delivery(Model):
     reason: str | None = None
 
 
+@dataclass(frozen=True)
+class Settlement:
+    """What became of a delivery."""
+
+    delivery: str
+    state: DeliveryState
+    code: str | None = None
+    reason: str | None = None
+
+
 class CaseRow(Model):
     """A case as it stands."""
 
@@ -74,6 +86,20 @@ class CaseRow(Model):
     updated_at: datetime
 
 
+@dataclass(frozen=True)
+class Sighting:
+    """A finding that arrived, and the case that it belongs to."""
+
+    key: CaseKey
+    finding: Finding
+    source: str
+    delivery: str | None = None
+    asked: bool = False
+    """A person asks for a response to it, although it may be no news."""
+    is_hasty: bool = False
+    """Its case is not to wait for others like it."""
+
+
 class Taken(Model):
     """What became of a finding. `case` is None where none is open for it."""
 
@@ -82,6 +108,24 @@ class Taken(Model):
     """Whether it was written down; False for one that was seen before, or is older than what was seen."""
     opened: bool = False
     reopened: bool = False
+    closed: bool = False
+    """Whether the case was closed, because nothing had been done and none of its findings is active."""
+    repeated: bool = False
+    """Whether it was no news because an earlier pass, which was killed, had taken this very delivery."""
+
+
+class Unanswered(Model):
+    """An open case that no response acts on, with active findings that none has answered."""
+
+    case: CaseRow
+    source: str
+    """Where they came from; a person's command, where one asked."""
+    waited: timedelta
+    """Since the first of them came."""
+    quiet: timedelta
+    """Since the last of them came."""
+    is_hasty: bool = False
+    """Whether one of them called for haste."""
 
 
 class ResponseRow(Model):

@@ -8,8 +8,9 @@ from sqlalchemy import Connection, inspect, text
 
 from runbooks.errors import LedgerError
 from tasks.gateways.ledger.database import Database
+from tasks.gateways.ledger.journal import remake
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration under `migrations/versions`."""
 
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -27,6 +28,7 @@ def upgrade(database: Database) -> None:
     with database.writing() as connection:
         if _revision(connection) != REVISION:
             _migrate(connection)
+            remake(connection)  # A newer version may read more from the same entries.
 
 
 def _revision(connection: Connection) -> str | None:

@@ -113,6 +113,8 @@ cases = Table(
     Column("responses", Integer, nullable=False),
     Column("opened_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    Column("triaged_by", Text),
+    Column("closed_at", Moment),
     Index(None, "status", "opened_at"),
     Index(None, "resource_id"),
     Index(None, "response_id"),
@@ -126,9 +128,19 @@ findings = Table(
     Column("status", Text, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Column("sequence", Integer, nullable=False),
+    Column("gist", Text, nullable=False),
+    Column("answered", Text),
+    Column("seen_at", Moment, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("delivery", Text),
+    Column("is_hasty", Boolean, nullable=False),
     PrimaryKeyConstraint("case_id", "arn"),
 )
-"""The newest sighting of each finding of a case; `sequence` is its entry in the case's stream."""
+"""The newest sighting of each finding of a case; `sequence` is its entry in the case's stream.
+
+`gist` is what of it calls for an answer, `seen_at` since when it says so, and `answered` the gist that a response has
+read, or that a person was given. An active finding whose gist is not the answered one waits for a response.
+"""
 
 responses = Table(
     "responses",
@@ -146,6 +158,7 @@ responses = Table(
     Column("started_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Column("waiting_phase", Text),
+    Column("grouping", Text),
     Index(None, "status", "look_again_at"),
 )
 """`attempt` is the last one that ran; a later one that was only asked for is in `dispatches`."""

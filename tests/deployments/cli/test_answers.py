@@ -167,7 +167,7 @@ def test_without_a_terminal_the_code_has_to_come_from_a_file(run: Run, ledger: L
 
 
 @pytest.mark.parametrize("word", ["verify", "release"])
-def test_who_starts_a_response_is_written_down(run: Run, ledger: Ledger, word: str) -> None:
+def test_who_starts_a_response_is_written_down(run: Run, ledger: Ledger, secret: str, word: str) -> None:
     open_case(ledger)
 
     run(word, "i-0a", "--no-wait", "--as", "jane")

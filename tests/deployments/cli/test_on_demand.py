@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -91,14 +92,22 @@ def test_ctrl_c_stops_following_and_not_the_response(home: Path, ledger: Ledger)
     case = open_case(ledger)
     command = (sys.executable, "-m", "deployments.cli.main", "release", case)
     environment = {**os.environ, "RUNBOOKS_HOME": str(home), "RUNBOOKS_UI_URL": "http://127.0.0.1:4200"}
-    process = subprocess.Popen(command, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    process = subprocess.Popen(
+        command,
+        text=True,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        # A shell that started these tests in the background has them, and so the command, ignore Ctrl-C.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+    )
     assert process.stderr is not None
     told = [process.stderr.readline() for _ in range(2)]
     response = ledger.responses()[0].id
     ask(ledger, a_contain_plan(response, case))
     told += [process.stderr.readline() for _ in range(3)]
     process.send_signal(signal.SIGINT)
-    out, rest = process.communicate(timeout=20)
+    out, rest = process.communicate(timeout=60)
 
     assert told[0] == f"{response}: release i-0a (111122223333, eu-west-1); the sweep starts its run\n"
     assert told[4] == "  answer it at http://127.0.0.1:4200/runs/flow-run/run-1\n"

@@ -353,3 +353,18 @@ def test_a_plan_of_hundreds_of_steps_is_one_question() -> None:
     message = approval_message(a_contain_plan(*every), keys_of(*every), URL, after(60))
     assert "and 286 more" in said(message)
     assert_slack_takes(message)
+
+
+def test_the_alert_of_three_hundred_cases_names_the_most_urgent_and_counts_the_rest() -> None:
+    keys = {key.id: key for key in (a_case_key(f"i-{number:017x}") for number in range(300))}
+    findings = {
+        case: (a_finding(1, resource=a_resource(key.resource_id), severity="HIGH"),) for case, key in keys.items()
+    }
+    last = list(keys)[-1]
+    findings[last] = (a_finding(2, resource=a_resource(keys[last].resource_id)),)
+    message = alert_message(keys, findings, a_runbook())
+    assert message.text == "CRITICAL CVE-2026-10002 and 1 more on 300 instances (210987654321, eu-west-1)"
+    (where,) = [block["text"]["text"] for block in message.blocks if "most urgent" in str(block.get("text"))]
+    lines = where.split("\n")
+    assert lines[1] == f"• {keys[last]}: CRITICAL CVE-2026-10002"
+    assert (len(lines), lines[-1]) == (1 + 12 + 1, "and 288 more")

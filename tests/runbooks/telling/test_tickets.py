@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runbooks.case import CaseKey
+from runbooks.finding import Finding
 from runbooks.history import fold
 from runbooks.records import PhaseEnded, PlanMade, ResponseEnded
 from runbooks.telling.escaping import size
@@ -22,6 +25,7 @@ from tests.runbooks.builders import (
     a_decision,
     a_finding,
     a_history,
+    a_package,
     a_resource,
     a_runbook,
     a_verdict,
@@ -91,16 +95,52 @@ def test_the_alert_ticket_says_what_where_and_what_comes_next() -> None:
     assert_jira_takes(ticket)
 
 
-def test_a_ticket_for_four_hundred_cases_is_cut_between_lines_and_says_so() -> None:
-    keys = {key.id: key for key in (a_case_key(f"i-{number:017x}") for number in range(400))}
+def a_burst(cases: int) -> tuple[dict[str, CaseKey], dict[str, tuple[Finding, ...]]]:
+    """One vulnerability on every instance, a second on the last, which is the only critical one with an exploit."""
+    keys = {key.id: key for key in (a_case_key(f"i-{number:017x}") for number in range(cases))}
+    common: dict[str, Any] = {"severity": "HIGH", "exploit_available": False, "vulnerability_id": "CVE-2026-44228"}
     findings = {
-        case: (a_finding(number, resource=a_resource(key.resource_id)),)
+        case: (a_finding(number, resource=a_resource(key.resource_id), **common),)
         for number, (case, key) in enumerate(keys.items(), start=1)
+    }
+    last = list(keys)[-1]
+    findings[last] = (*findings[last], a_finding(cases + 1, resource=a_resource(keys[last].resource_id)))
+    return keys, findings
+
+
+def test_a_ticket_for_three_hundred_cases_has_the_most_urgent_and_counts_the_rest() -> None:
+    keys, findings = a_burst(300)
+    ticket = alert_ticket(keys, findings, a_runbook(), run_url=URL)
+    assert_jira_takes(ticket)
+    assert ticket.summary == "CRITICAL CVE-2026-10301 and 1 more on 300 instances (210987654321, eu-west-1)"
+    assert headings(ticket) == ["Findings", "Cases", "Links"]
+    vulnerabilities, cases = (part.split("\n\n")[0].split("\n") for part in ticket.description.split("h3. ")[1:3])
+    assert [line.split(" | ")[:3] for line in vulnerabilities[2:]] == [
+        ["| [CVE-2026-10301|https://vendor.example/CVE-2026-10301]", "{{i-0000000000000012b}}", "CRITICAL"],
+        ["| [CVE-2026-44228|https://vendor.example/CVE-2026-44228]", "300 resources", "HIGH"],
+    ]
+    last = list(keys)[-1]
+    assert cases[2] == (
+        "| {{i-0000000000000012b}} | 210987654321 | eu-west-1 | CRITICAL CVE-2026-10301 | 2 | {{" + last + "}} |"
+    )
+    assert (len(cases), cases[-1]) == (2 + 40 + 1, "... and 260 more cases")
+    assert len(ticket.description) < 10_000
+
+
+def test_a_ticket_too_long_for_jira_is_cut_between_lines_and_says_so() -> None:
+    keys = {key.id: key for key in (a_case_key(f"i-{number:017x}") for number in range(50))}
+    many = tuple(a_package(name="p" * 190 + str(number), fixed_in="9" * 190 + str(number)) for number in range(3))
+    findings = {
+        case: tuple(
+            a_finding(50 * place + each, resource=a_resource(key.resource_id), packages=many) for each in range(9)
+        )
+        for place, (case, key) in enumerate(keys.items())
     }
     ticket = alert_ticket(keys, findings, a_runbook())
     assert_jira_takes(ticket)
-    last = ticket.description.split("\n")[-1]
-    assert re.fullmatch(r"\.\.\. and \d+ more lines, which are in the Prefect artifact", last)
+    assert re.fullmatch(
+        r"\.\.\. and \d+ more lines, which are in the Prefect artifact", ticket.description.split("\n")[-1]
+    )
     assert ticket.description.split("\n")[-2].endswith(" |")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from runbooks.verdict import VerdictKind
+from tests.runbooks.builders import a_package
 from tests.tasks.prefect_api import PrefectApi
 from tests.tasks.sweep_house import SweepHouse, prefect_api, slack_workspace, sweep_house, written
 
@@ -69,7 +70,8 @@ class Scene:
 def a_scene(folder: Path) -> Iterator[Scene]:
     with prefect_api() as prefect, slack_workspace() as (workspace, settings), sweep_house(folder, **settings) as house:
         for number in range(1, 6):
-            house.deliver(number, f"i-0{number:016x}")
+            # Each with a package of its own: alike, they would be one response.
+            house.deliver(number, f"i-0{number:016x}", packages=(a_package(name=f"library-{number}"),))
         house.sweep()
         rows = {number: house.newest(f"i-0{number:016x}") for number in range(1, 6)}
         house.take_over(rows[2].id)

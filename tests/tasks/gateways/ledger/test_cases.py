@@ -91,10 +91,18 @@ def test_a_case_shows_the_newest_sighting_of_each_finding(ledger: Ledger) -> Non
 
 
 def test_a_closed_finding_opens_no_case(ledger: Ledger) -> None:
-    taken = ledger.take_finding(a_key(), a_finding(status="CLOSED"), "webhook", None)
-    assert taken == Taken(case=None, news=False)
+    taken = ledger.take_finding(a_key(), a_finding(status="CLOSED", updated_at=MORNING + HOUR), "webhook", None)
+    assert taken == Taken(case=None, news=True)
     assert ledger.cases() == ()
-    assert ledger.streams() == ()
+
+
+@pytest.mark.parametrize("status", ["CLOSED", "SUPPRESSED"])
+def test_what_was_over_before_its_late_first_delivery_opens_no_case(ledger: Ledger, status: str) -> None:
+    ledger.take_finding(a_key(), a_finding(status=status, updated_at=MORNING + HOUR), "webhook", None)
+    late = ledger.take_finding(a_key(), a_finding(), "webhook", None)
+    assert (late, ledger.cases()) == (Taken(case=None, news=False), ())
+    again = ledger.take_finding(a_key(), a_finding(updated_at=MORNING + 2 * HOUR), "webhook", None)
+    assert (again.opened, again.reopened) == (True, False)
 
 
 def test_a_closed_case_is_opened_again_by_news_and_its_history_goes_on(ledger: Ledger, clock: Clock) -> None:

@@ -15,8 +15,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from runbooks.errors import LedgerError
+from runbooks.records import ResponseEnded
 from tasks.gateways.ledger import Ledger, schema, tables
 from tasks.gateways.ledger.database import Database
+from tests.tasks.gateways.ledger.samples import a_finding, a_key, contents, start
 
 
 def test_the_migrations_make_exactly_the_tables(ledger: Ledger) -> None:
@@ -75,3 +77,25 @@ def test_an_up_to_date_ledger_opens_without_loading_the_migrations(url: str) -> 
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_ledger_of_the_version_before_is_brought_up_with_what_its_entries_say(
+    url: str, opened: Callable[[str], Ledger]
+) -> None:
+    ledger = opened(url)
+    response = start(ledger, "i-0a")
+    ledger.take_finding(a_key("i-0b"), a_finding(2, resource="i-0b"), "webhook", "delivery-1")
+    ledger.end_response(response, ResponseEnded(result="failed", reason="no role"), {})
+    before = contents(ledger)
+    older = (
+        "DROP TABLE findings",
+        "CREATE TABLE findings (case_id TEXT NOT NULL, arn TEXT NOT NULL, PRIMARY KEY (case_id, arn))",
+        "ALTER TABLE cases DROP COLUMN triaged_by",
+        "ALTER TABLE cases DROP COLUMN closed_at",
+        "ALTER TABLE responses DROP COLUMN grouping",
+        "UPDATE alembic_version SET version_num = '0002'",
+    )
+    with ledger._database.writing() as connection:
+        for statement in older:
+            connection.execute(text(statement))
+    assert contents(opened(url)) == before

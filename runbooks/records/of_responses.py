@@ -1,84 +1,14 @@
-"""What the ledger holds: one typed record for each thing that happened. A record is never changed, only followed."""
+"""What is written in the stream of a response: plans, answers, changes, and how it ended."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
-from runbooks.approvers import Approver
-from runbooks.case import CaseKey
-from runbooks.finding import Finding
 from runbooks.model import Model
 from runbooks.plan import Extent, Phase, Plan
-from runbooks.triage import Assessment
-from runbooks.verdict import Verdict
-
-# --- the case stream -------------------------------------------------------------------------------------------------
-
-
-class CaseOpened(Model):
-    kind: Literal["case-opened"] = "case-opened"
-    key: CaseKey
-    reopened: bool = False
-
-
-class FindingSeen(Model):
-    """A finding arrived for the case; disclosure, first-seen and update times are the finding's own."""
-
-    kind: Literal["finding-seen"] = "finding-seen"
-    finding: Finding
-    source: str
-    """webhook, command, sweep."""
-    delivery: str | None = None
-
-
-class CaseTriaged(Model):
-    kind: Literal["case-triaged"] = "case-triaged"
-    response: str
-    assessment: Assessment
-
-
-class CaseVerdict(Model):
-    kind: Literal["case-verdict"] = "case-verdict"
-    response: str
-    remediation: str | None
-    """Digest of the remediate plan it judges; None for a look on demand."""
-    verdict: Verdict
-    signature: str = ""
-    """A release may rest on it: one without a valid signature is no verdict."""
-
-
-class CaseSuccessors(Model):
-    """The instances that took the case's instance's place."""
-
-    kind: Literal["case-successors"] = "case-successors"
-    response: str
-    successors: tuple[str, ...]
-
-
-class CaseClosed(Model):
-    kind: Literal["case-closed"] = "case-closed"
-    response: str
-    reason: str
-
-
-class Recurred(Model):
-    """What was fixed in one case is back, in that case opened again or in another; in the streams of both."""
-
-    kind: Literal["recurred"] = "recurred"
-    fixed_in: str
-    """The case that was closed as fixed."""
-    fixed_at: datetime
-    case: str
-    """The case that handles it now."""
-    finding: str
-    """The ARN of the finding that showed it."""
-
-
-# --- the response stream ---------------------------------------------------------------------------------------------
-
 
 Purpose = Literal["respond", "verify", "release"]
 """What a response is for: the whole playbook, a look on demand, or the end of a containment."""
@@ -92,6 +22,19 @@ class ResponseStarted(Model):
     cases: tuple[str, ...]
     started_by: str
     """webhook, sweep, or `command:` and the name of whoever gave it; that person does not approve it as well."""
+    grouping: str = ""
+    """Digest of what its cases have in common: others like them join it until a run has begun. Empty: none does."""
+    signature: str = ""
+
+
+class CasesJoined(Model):
+    """More cases of the same grouping, before any run of the response has begun."""
+
+    kind: Literal["cases-joined"] = "cases-joined"
+    response: str
+    cases: tuple[str, ...]
+    joined_by: str
+    """As `started_by` of the response; a person's command joins nothing but what they started themselves."""
     signature: str = ""
 
 
@@ -240,6 +183,34 @@ class Waiting(Model):
     look_again_at: datetime
 
 
+class WaveEnded(Model):
+    """A wave was verified; the limits count its cases no more."""
+
+    kind: Literal["wave-ended"] = "wave-ended"
+    digest: str
+    wave: int
+    """From 0."""
+    cases: tuple[str, ...]
+    failed: dict[str, str] = Field(default_factory=dict)
+    """Case -> why it is not fixed."""
+    stops: str = ""
+    """Why the waves after it are not begun; empty where they are."""
+
+
+class WavesSteered(Model):
+    """An operator held back the waves to come, let them go on, or left the last of them out."""
+
+    kind: Literal["waves-steered"] = "waves-steered"
+    digest: str
+    says: Literal["pause", "resume", "stop"]
+    by: str
+    reason: str
+    last: int | None = None
+    """For `stop`: the last wave that is still begun, from 0; -1 for none."""
+    signature: str = ""
+    """Of a `resume`: another one lets nothing go on."""
+
+
 class PhaseEnded(Model):
     kind: Literal["phase-ended"] = "phase-ended"
     phase: Phase
@@ -255,146 +226,3 @@ class ResponseEnded(Model):
     reason: str
     contained: bool = False
     """Whether a containment is still in place."""
-
-
-# --- the system stream -----------------------------------------------------------------------------------------------
-
-
-class SetAsideRecord(Model):
-    """What nothing acts upon: a delivery, or a part of one, that stays in the inbox; a request that was refused.
-
-    In a response's own stream: a plan that may not run.
-    """
-
-    kind: Literal["set-aside"] = "set-aside"
-    delivery: str | None
-    code: str
-    what: str
-    reason: str
-
-
-class Restarted(Model):
-    """The sweep started a new run for a response whose run had died or was stuck."""
-
-    kind: Literal["restarted"] = "restarted"
-    response: str
-    attempt: int
-    reason: str
-
-
-class Missed(Model):
-    """A finding that Inspector listed and that no delivery had brought."""
-
-    kind: Literal["missed"] = "missed"
-    arn: str
-    delivery: str
-
-
-class Reconciled(Model):
-    """Inspector was asked what it has found in a region; in a stream of that region's own, whose last entry counts."""
-
-    kind: Literal["reconciled"] = "reconciled"
-    account: str
-    region: str
-    until: datetime
-    """Everything updated before then has been compared."""
-    listed: int = 0
-    missed: int = 0
-    trouble: str = ""
-    """Why it could not be asked; `until` is then as it was."""
-
-
-class Halted(Model):
-    """The kill switch was turned on."""
-
-    kind: Literal["halted"] = "halted"
-    by: str
-    reason: str
-    signature: str = ""
-
-
-class Resumed(Model):
-    """The kill switch was turned off again; only a signed one is believed."""
-
-    kind: Literal["resumed"] = "resumed"
-    by: str
-    reason: str
-    ends: int = 0
-    """The entry of the stream that it follows and ends: an old one, written again, ends nothing."""
-    signature: str = ""
-
-
-# --- the approvers' stream -------------------------------------------------------------------------------------------
-
-
-class ApproverAdded(Model):
-    """Someone may approve from now on. Added again, they have what this record says."""
-
-    kind: Literal["approver-added"] = "approver-added"
-    approver: Approver
-    by: str
-    signature: str = ""
-
-
-class ApproverRevoked(Model):
-    kind: Literal["approver-revoked"] = "approver-revoked"
-    name: str
-    by: str
-    signature: str = ""
-
-
-class ApproverUnlocked(Model):
-    kind: Literal["approver-unlocked"] = "approver-unlocked"
-    name: str
-    by: str
-    signature: str = ""
-
-
-class CodeTried(Model):
-    """A one-time code was given in an approver's name."""
-
-    kind: Literal["code-tried"] = "code-tried"
-    name: str
-    accepted: bool
-    timecode: int | None = None
-    """The 30 second step of an accepted code: it and earlier ones are used up (RFC 6238, section 5.2)."""
-    response: str
-    """The response that the answer was about; empty for the code that confirmed a registration."""
-    signature: str = ""
-
-
-Record = Annotated[
-    CaseOpened
-    | FindingSeen
-    | CaseTriaged
-    | CaseVerdict
-    | CaseSuccessors
-    | CaseClosed
-    | Recurred
-    | ResponseStarted
-    | RunStarted
-    | PlanMade
-    | ApprovalAsked
-    | Reminded
-    | AnswerGiven
-    | Decision
-    | Admitted
-    | Intent
-    | Outcome
-    | Waiting
-    | PhaseEnded
-    | ResponseEnded
-    | SetAsideRecord
-    | Restarted
-    | Missed
-    | Reconciled
-    | Halted
-    | Resumed
-    | ApproverAdded
-    | ApproverRevoked
-    | ApproverUnlocked
-    | CodeTried,
-    Field(discriminator="kind"),
-]
-
-record_adapter: TypeAdapter[Record] = TypeAdapter(Record)

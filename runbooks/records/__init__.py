@@ -1,0 +1,130 @@
+"""What the ledger holds: one typed record for each thing that happened. A record is never changed, only followed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
+
+from runbooks.records.of_approvers import (
+    ApproverAdded,
+    ApproverRevoked,
+    ApproverUnlocked,
+    CodeTried,
+)
+from runbooks.records.of_cases import (
+    CaseClosed,
+    CaseOpened,
+    CaseSuccessors,
+    CaseTriaged,
+    CaseVerdict,
+    FindingSeen,
+    Recurred,
+)
+from runbooks.records.of_responses import (
+    Admitted,
+    AnswerGiven,
+    ApprovalAsked,
+    CasesJoined,
+    Channel,
+    Decision,
+    Intent,
+    Outcome,
+    PhaseEnded,
+    PlanMade,
+    Purpose,
+    Reminded,
+    ResponseEnded,
+    ResponseStarted,
+    RunStarted,
+    Waiting,
+    WaveEnded,
+    WavesSteered,
+)
+from runbooks.records.of_the_system import (
+    Halted,
+    Missed,
+    Reconciled,
+    Restarted,
+    Resumed,
+    SetAsideRecord,
+)
+
+__all__ = [
+    "Admitted",
+    "AnswerGiven",
+    "ApprovalAsked",
+    "ApproverAdded",
+    "ApproverRevoked",
+    "ApproverUnlocked",
+    "CaseClosed",
+    "CaseOpened",
+    "CaseSuccessors",
+    "CaseTriaged",
+    "CaseVerdict",
+    "CasesJoined",
+    "Channel",
+    "CodeTried",
+    "Decision",
+    "FindingSeen",
+    "Halted",
+    "Intent",
+    "Missed",
+    "Outcome",
+    "PhaseEnded",
+    "PlanMade",
+    "Purpose",
+    "Reconciled",
+    "Record",
+    "Recurred",
+    "Reminded",
+    "ResponseEnded",
+    "ResponseStarted",
+    "Restarted",
+    "Resumed",
+    "RunStarted",
+    "SetAsideRecord",
+    "Waiting",
+    "WaveEnded",
+    "WavesSteered",
+    "record_adapter",
+]
+
+Record = Annotated[
+    CaseOpened
+    | FindingSeen
+    | CaseTriaged
+    | CaseVerdict
+    | CaseSuccessors
+    | CaseClosed
+    | Recurred
+    | ResponseStarted
+    | CasesJoined
+    | RunStarted
+    | PlanMade
+    | ApprovalAsked
+    | Reminded
+    | AnswerGiven
+    | Decision
+    | Admitted
+    | Intent
+    | Outcome
+    | Waiting
+    | WaveEnded
+    | WavesSteered
+    | PhaseEnded
+    | ResponseEnded
+    | SetAsideRecord
+    | Restarted
+    | Missed
+    | Reconciled
+    | Halted
+    | Resumed
+    | ApproverAdded
+    | ApproverRevoked
+    | ApproverUnlocked
+    | CodeTried,
+    Field(discriminator="kind"),
+]
+
+record_adapter: TypeAdapter[Record] = TypeAdapter(Record)

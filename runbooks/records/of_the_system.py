@@ -1,0 +1,72 @@
+"""What is written in the streams of the system, of reconciliation and of the halt."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from runbooks.model import Model
+
+
+class SetAsideRecord(Model):
+    """What nothing acts upon: a delivery, or a part of one, that stays in the inbox; a request that was refused.
+
+    In a response's own stream: a plan that may not run.
+    """
+
+    kind: Literal["set-aside"] = "set-aside"
+    delivery: str | None
+    code: str
+    what: str
+    reason: str
+
+
+class Restarted(Model):
+    """The sweep started a new run for a response whose run had died or was stuck."""
+
+    kind: Literal["restarted"] = "restarted"
+    response: str
+    attempt: int
+    reason: str
+
+
+class Missed(Model):
+    """A finding that Inspector listed and that no delivery had brought."""
+
+    kind: Literal["missed"] = "missed"
+    arn: str
+    delivery: str
+
+
+class Reconciled(Model):
+    """Inspector was asked what it has found in a region; in a stream of that region's own, whose last entry counts."""
+
+    kind: Literal["reconciled"] = "reconciled"
+    account: str
+    region: str
+    until: datetime
+    """Everything updated before then has been compared."""
+    listed: int = 0
+    missed: int = 0
+    trouble: str = ""
+    """Why it could not be asked; `until` is then as it was."""
+
+
+class Halted(Model):
+    """The kill switch was turned on."""
+
+    kind: Literal["halted"] = "halted"
+    by: str
+    reason: str
+    signature: str = ""
+
+
+class Resumed(Model):
+    """The kill switch was turned off again; only a signed one is believed."""
+
+    kind: Literal["resumed"] = "resumed"
+    by: str
+    reason: str
+    ends: int = 0
+    """The entry of the stream that it follows and ends: an old one, written again, ends nothing."""
+    signature: str = ""
