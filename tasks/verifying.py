@@ -78,10 +78,18 @@ def _over_all(run: Run, history: ResponseHistory, verdicts: dict[str, Verdict], 
     show.verdicts(run, tuple(verdicts.values()))
     kinds = {verdict.kind for verdict in verdicts.values()} | ({VerdictKind.NOT_FIXED} if left else set())
     kind = next((each for each in WORST_FIRST if each in kinds), VerdictKind.UNVERIFIABLE)
-    reasons = (reason for verdict in verdicts.values() for reason in verdict.reasons)
-    words = "; ".join(dict.fromkeys((*reasons, *left.values())))
+    words = _words(verdicts, left)
     again = remediation is not None and remediates_again(run, history, remediation)
     return Verified(kind=kind, words=words, again=again)
+
+
+def _words(verdicts: Mapping[str, Verdict], left: Mapping[str, str]) -> str:
+    """The reasons; of several cases how many are fixed, and the reasons of the others."""
+    fixed = [case for case, verdict in verdicts.items() if verdict.kind is VerdictKind.FIXED and case not in left]
+    count = len({*verdicts, *left})
+    told = [verdict for case, verdict in verdicts.items() if count == 1 or case not in fixed]
+    reasons = dict.fromkeys((*(reason for verdict in told for reason in verdict.reasons), *left.values()))
+    return "; ".join([f"{len(fixed)} of {count} cases are fixed"] * (count > 1) + list(reasons))
 
 
 def _judged(
@@ -92,7 +100,7 @@ def _judged(
     final = run.now() - max(since, began) > timedelta(minutes=run.runbook.verify.timeout_minutes)
     assessments = assessments_of(run.services.ledger, run.response.id, cases)
     subjects = [_subject(run, history, remediation, assessments[case]) for case in cases if case in assessments]
-    evidence = gather(run.aws, subjects)
+    evidence = gather(run.aws, subjects, None if final else since)
     return {each.case: judge(each.case, evidence[each.case], each.fixed_in, since, final=final) for each in subjects}
 
 

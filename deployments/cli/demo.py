@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from rich.console import Console
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def demo(
     json: Flag = False,
     reject: Flag = False,
     folder: Path | None = None,
+    burst: Annotated[int | None, Parameter(validator=validators.Number(gte=2, lte=1000))] = None,
 ) -> int:
     """Show a finding on its way to a proven fix: alert, triage, contain, patch, verify, release, write up.
 
@@ -36,8 +37,10 @@ def demo(
         event: A file with an Inspector event to play; the sandbox is furnished to match it.
         json: Print one JSON object on standard output, and nothing else.
         reject: Play an operator who rejects.
+        burst: Play the vulnerability on so many instances at once: one plan, in waves, and one instance that fails.
         folder: Where the ledger, the post-mortem and the logs go; a new folder under demo-output by default.
     """
+    from deployments.demo.burst import burst_of, furnish_burst, write_library
     from deployments.demo.events import furnish, read_event
     from deployments.local import Local
     from deployments.processes import Stack
@@ -47,22 +50,28 @@ def demo(
     where = (folder or FOLDER / now.strftime("%Y%m%d-%H%M%S")).resolve()
     where.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=json, quiet=json and not sys.stderr.isatty(), highlight=False)
-    local = Local(where)
+    events = burst_of(payload, burst) if burst else []
+    local = Local(where, settings={"RUNBOOKS_LIBRARY": str(write_library(where / "library"))} if burst else {})
     with Stack(where) as stack:
         with console.status("Starting the sandbox: AWS, Slack and Jira on this machine") as status:
             local.start_sandbox(stack)
-            bucket = furnish(local.aws, payload, known_exploited=event is None)
+            if burst:
+                bucket = furnish_burst(local.aws, events, status.update)
+            else:
+                bucket = furnish(local.aws, payload, known_exploited=event is None)
             status.update("Starting Prefect, the receiver and the sweep (about 20 s)")
             local.start_product(stack, bucket)
         introduce(console, local)
-        report = _play(console, stack, local, payload, told=not json, interactive=interactive, reject=reject)
+        report = _play(console, stack, local, events or payload, told=not json, interactive=interactive, reject=reject)
         _conclude(console, local, report)
         if json:
             sys.stdout.write(report.model_dump_json() + "\n")
         if keep:
             console.print(f"\nEverything stays up until Ctrl-C: Prefect at {local.prefect}")
             stack.wait()
-    return 0 if report.good or reject else 1
+    # One instance of a burst fails, to show that the others go on.
+    good = report.good or (burst is not None and report.fixed >= report.cases - 1 > 0)
+    return 0 if good or reject else 1
 
 
 def introduce(console: Console, local: Local) -> None:
@@ -76,12 +85,13 @@ def _play(
     console: Console,
     stack: Any,
     local: Local,
-    payload: dict[str, Any],
+    payload: dict[str, Any] | list[dict[str, Any]],
     *,
     told: bool,
     interactive: bool,
     reject: bool,
 ) -> Report:
+    from deployments.demo.burst import BurstStory
     from deployments.demo.demonstration import Demonstration
     from deployments.demo.operator import Operator
     from deployments.demo.story import Story
@@ -95,9 +105,11 @@ def _play(
     ledger = Ledger.open(local.ledger)
     with console.status("Delivering the event") if console.is_terminal else nullcontext() as status:
         progress = status.update if status else lambda words: None
-        story = Story(console, local.prefect) if told or interactive else None
+        teller = BurstStory if isinstance(payload, list) else Story
+        story = teller(console, local.prefect) if told or interactive else None
+        demonstration = Demonstration(stack, local, ledger, story, operator, progress)
         try:
-            return Demonstration(stack, local, ledger, story, operator, progress).run(payload)
+            return demonstration.run_burst(payload) if isinstance(payload, list) else demonstration.run(payload)
         finally:
             ledger.close()
             if operator:

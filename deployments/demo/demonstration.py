@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from deployments.demo.authenticators import enter_was_pressed
+from deployments.demo.burst import BurstStory, deliver
 from deployments.demo.operator import Operator
 from deployments.demo.report import Report, make_report
 from deployments.demo.story import Story
@@ -31,7 +32,7 @@ class Demonstration:
     stack: Stack
     local: Local
     ledger: Ledger
-    story: Story | None
+    story: Story | BurstStory | None
     """None: nothing is told on the way."""
     operator: Operator | None
     """None: a person answers in the browser."""
@@ -43,12 +44,29 @@ class Demonstration:
         Raises:
             Outside: a service failed, or the end did not come within fifteen minutes (with a person, a day).
         """
+        return self._follow([self._deliver(event)])
+
+    def run_burst(self, events: list[dict[str, Any]]) -> Report:
+        """The whole way of many events that come at once.
+
+        Raises:
+            Outside: as `run` does.
+        """
         began = time.monotonic()
-        delivery = self._deliver(event)
+        deliveries = deliver(self.local, events)
+        if self.story:
+            self.story.chapter("Webhook")
+            self.story.say(
+                f"{len(events)} findings delivered in {time.monotonic() - began:.1f} s, each answered with 202"
+            )
+        return self._follow(deliveries)
+
+    def _follow(self, deliveries: list[str]) -> Report:
+        began = time.monotonic()
         limit = began + (LONGEST_SECONDS if self.operator else 24 * 3600)
         told: dict[str, int] = {}
         answered: set[str] = set()
-        while not self._over(delivery):
+        while not self._over(deliveries):
             if time.monotonic() > limit:
                 raise Outside("the response did not end in time; the logs are in the folder", code="demo-timeout")
             self.stack.check()
@@ -56,7 +74,7 @@ class Demonstration:
             self._answer(answered)
             time.sleep(LOOK_SECONDS)
         self._tell(told)
-        return make_report(self.ledger, self.local, delivery, seconds=time.monotonic() - began)
+        return make_report(self.ledger, self.local, deliveries[0], seconds=time.monotonic() - began)
 
     def _deliver(self, event: dict[str, Any]) -> str:
         """POST it as EventBridge does, and give the delivery's id."""
@@ -78,9 +96,12 @@ class Demonstration:
     def _responses(self) -> tuple[ResponseRow, ...]:
         return self.ledger.responses()
 
-    def _over(self, delivery: str) -> bool:
-        arrived = self.ledger.delivery(delivery)
-        if arrived is None or arrived.state == "pending":
+    def _over(self, deliveries: list[str]) -> bool:
+        arrived = self.ledger.delivery(deliveries[-1])
+        if arrived is None or arrived.state == "pending" or self.ledger.pending(1):
+            return False
+        # A case may wait for others like it before anything acts on it.
+        if any(case.last_response_id is None for case in self.ledger.cases("open")):
             return False
         return all(response.status == "ended" for response in self._responses())
 
@@ -96,7 +117,8 @@ class Demonstration:
         self.progress(self._doing())
 
     def _streams(self) -> list[str]:
-        cases = [case_stream(case.id) for case in self.ledger.cases()]
+        several = isinstance(self.story, BurstStory)
+        cases = [] if several else [case_stream(case.id) for case in self.ledger.cases()]
         return cases + [response_stream(response.id) for response in self._responses()]
 
     def _doing(self) -> str:

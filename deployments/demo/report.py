@@ -26,6 +26,10 @@ class Report(Model):
     verdict: str | None
     reason: str
     result: str
+    cases: int = 0
+    """Of the response."""
+    fixed: int = 0
+    """How many of them were proven to be."""
     plans: tuple[dict[str, Any], ...] = ()
     steps: tuple[dict[str, Any], ...] = ()
     ledger: dict[str, Any]
@@ -62,12 +66,14 @@ def _of_response(ledger: Ledger, response: ResponseRow) -> dict[str, Any]:
     history = read_history(ledger, response.id)
     ended, contain = history.ended, history.plan(Phase.CONTAIN)
     case = response.cases[0]
-    verdict = _verdict(ledger, response, case)
+    verdicts = [_verdict(ledger, response, each) for each in response.cases]
     ticket = history.outcomes.get(operation_id(response.id, "create-ticket/alert"))
     return {
         "case": case,
         "runbook": response.runbook,
-        "verdict": verdict,
+        "verdict": verdicts[0],
+        "cases": len(verdicts),
+        "fixed": verdicts.count("fixed"),
         "reason": ended.reason if ended else "not ended",
         "result": ended.result if ended else "not ended",
         "plans": tuple(_plans(history)),

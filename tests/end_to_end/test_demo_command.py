@@ -76,6 +76,15 @@ def test_it_shows_the_whole_way_and_reports_it_as_one_json_object(tmp_path: Path
     assert (tmp_path / "out" / "responses").is_dir()
 
 
+def test_a_burst_is_one_response_in_waves_and_one_bad_instance_stops_nobody(tmp_path: Path) -> None:
+    report = report_of(demo(tmp_path / "out", "--json", "--burst", "3"))
+    assert (report["cases"], report["fixed"], report["result"]) == (3, 2, "not fixed")
+    assert report["reason"].startswith("2 of 3 cases are fixed; Update openssl-libs")
+    assert [plan["phase"] for plan in report["plans"]].count("remediate") == 1
+    assert report["ticket"] == "SEC-1"
+    assert report["ledger"]["verified"]
+
+
 def test_a_closed_finding_calls_for_nothing(tmp_path: Path) -> None:
     report = report_of(demo(tmp_path / "out", "--json", "--event", str(shipped(tmp_path, status="CLOSED"))))
     assert (report["verdict"], report["case"]) == (None, None)
