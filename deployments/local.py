@@ -19,8 +19,8 @@ from deployments.stack import (
     ensure_work_pool,
     prefect_environment,
     prefect_server_service,
-    prefect_worker_service,
     responds,
+    worker_service,
 )
 from tasks.settings import Settings
 
@@ -74,7 +74,7 @@ class Local:
         self._tell_slack()
         ensure_work_pool(self.environment, WORK_POOL)
         deploy_all(REPOSITORY, self.environment)
-        stack.start(prefect_worker_service(self.environment, WORK_POOL), self._sweep(), progress=progress)
+        stack.start(worker_service(self.environment, WORK_POOL), self._sweep(), progress=progress)
 
     def _tell_slack(self) -> None:
         """Where what is pressed goes: what is entered on the page of a Slack app as its request URL."""
@@ -109,6 +109,7 @@ class Local:
             "RUNBOOKS_WEBHOOK_KEY": WEBHOOK_KEY,
             "RUNBOOKS_RECEIVER_PORT": str(receiver),
             "RUNBOOKS_SWEEP_SECONDS": "0.5",
+            "RUNBOOKS_GROUPING_SECONDS": "1",
             # The sandbox's Inspector looks within seconds; a real one takes minutes, and the runbook's interval holds.
             "RUNBOOKS_MAXIMUM_LOOK_SECONDS": "2",
             **self.settings,

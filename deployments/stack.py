@@ -1,9 +1,9 @@
-"""Prefect on this machine, as children of one command: its server, a process worker, the deployments.
+"""Prefect on this machine, as children of one command: its server, a worker, the deployments.
 
 with Stack(folder) as stack:
     stack.start(prefect_server_service(env, port))
     ensure_work_pool(env, pool)
-    stack.start(prefect_worker_service(env, pool))
+    stack.start(worker_service(env, pool))
     deploy_all(repository, env)
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,6 +33,7 @@ __all__ = [
     "prefect_server_service",
     "prefect_worker_service",
     "responds",
+    "worker_service",
 ]
 
 _PREFECT = (sys.executable, "-m", "prefect")
@@ -74,7 +75,6 @@ def prefect_environment(folder: Path, api_url: str, *, auth: str | None = None) 
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         # The default is pickle: whoever can write a result file could run code in the worker.
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_LEVEL": "INFO",
@@ -103,12 +103,22 @@ def prefect_server_service(env: Mapping[str, str]) -> Service:
     )
 
 
+def worker_service(env: Mapping[str, str], pool: str) -> Service:
+    """`runbooks worker` for the pool, restarted when it dies; ready when it polls."""
+    return _worker((sys.executable, "-m", "deployments.cli.main", "worker", "--pool", pool, "--healthcheck"), env)
+
+
 def prefect_worker_service(env: Mapping[str, str], pool: str) -> Service:
-    """A process worker for the pool, restarted when it dies; ready when it polls."""
+    """Prefect's own process worker, in place of `worker_service`: every flow run imports everything anew."""
+    command = (*_PREFECT, "worker", "start", "--pool", pool, "--type", "process", "--with-healthcheck")
+    return _worker(command, {**env, "PREFECT_WORKER_QUERY_SECONDS": "1"})
+
+
+def _worker(command: Sequence[str], env: Mapping[str, str]) -> Service:
     port = free_port()
     return Service(
-        name="prefect-worker",
-        command=(*_PREFECT, "worker", "start", "--pool", pool, "--type", "process", "--with-healthcheck"),
+        name="worker",
+        command=command,
         env={**env, "PREFECT_WORKER_WEBSERVER_PORT": str(port)},
         ready=lambda: responds(f"http://127.0.0.1:{port}/health"),
         restart=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,6 +44,7 @@ COMMANDS = {
     "approve": "Say yes to the plan that a case waits with.",
     "reject": "Say no to the plan that a case waits with.",
     "approvers": "Who may say yes: add, list, revoke, unlock.",
+    "waves": "How the waves of a response stand; hold the next one back.",
     "halt": "Stop every change at once.",
     "resume": "Let changes be made again.",
     "doctor": "Is it safe and able to run like this?",
@@ -52,16 +52,25 @@ COMMANDS = {
     "audit": "The record itself: read it, verify it.",
     "inbox": "What was delivered, and what was set aside.",
     "receiver": "Serve the webhook that EventBridge calls.",
+    "consumer": "Take messages from an SQS queue into the inbox.",
     "sweep": "Keep every response moving; runs until it is stopped.",
+    "worker": "Run the flows; runs until it is stopped.",
     "sandbox": "A small AWS, Slack and Jira on this machine.",
 }
 """Name -> what it is for. Each is the `app` of the module of its name."""
+
+
+def _version() -> str:
+    from importlib.metadata import version  # with it comes what reads mail
+
+    return version("remediation-runbooks")
+
 
 app = App(
     name="runbooks",
     help=HELP,
     help_format="plaintext",
-    version=lambda: version("remediation-runbooks"),
+    version=_version,
     result_action="return_value",
 )
 for name, words in COMMANDS.items():

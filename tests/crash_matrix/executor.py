@@ -159,6 +159,7 @@ def _product(world: World) -> Iterator[Services]:
             "signing_key": base64.b64encode(SIGNING_KEY).decode(),
             "lease_seconds": LEASE_SECONDS,
             "short_wait_seconds": 0,
+            "grouping_seconds": 0,
         }
     )
     made = _Services(settings)

@@ -41,7 +41,7 @@ def test_killed_while_the_patch_runs_it_is_carried_on_and_nothing_is_done_twice(
     survivor.approve("contain", "remediate")
     product.until(lambda: running_commands(survivor) == ["AWS-RunPatchBaseline"], "a patch that is being installed")
     runs = len(survivor.history().runs)
-    kill(product.processes("prefect", "worker", "start"))
+    kill(product.processes("deployments.cli.main", "worker"))
     product.until(lambda: len(survivor.history().runs) > runs, "a new run that takes over")
     product.advance(seconds=90)
     survivor.reject("release")
