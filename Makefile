@@ -39,8 +39,8 @@ reversibility: .venv/.development ## Contain and release a thousand generated in
 tamperings: .venv/.development ## Ten thousand random tamperings with the record, each to be found
 	@TAMPERINGS=10000 $(PYTEST) -o timeout=3000 tests/tasks/test_tampering.py $(ARGS)
 
-bench: .venv/.development ## What the audit costs: entries, seconds, memory
-	@.venv/bin/python -m benchmarks.audit $(ARGS)
+bench: .venv/.development ## Measure, beside something to compare with: make bench ARGS="ingest command"
+	@.venv/bin/python -m benchmarks $(ARGS)
 
 format: .venv/.development ## Format, and mend what the linter can mend
 	.venv/bin/ruff format .

@@ -3,11 +3,13 @@
     python -m benchmarks.audit [ENTRIES]
 
 Prints what was made and the seconds that verifying it took; then edits one entry in the middle, as the database's owner
-could, with every hash after it made anew, and prints that it is found.
+could, with every hash after it made anew, and prints that it is found. The last line is one JSON object:
+`audit_entries`, and `audit_verify_seconds`, `audit_verify_processor_seconds` and `audit_peak_mb` of verifying it whole.
 """
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 import tempfile
@@ -38,6 +40,15 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def main(entries: int) -> None:
+    _say(json.dumps(measure(entries)))
+
+
+def measure(entries: int) -> dict[str, Any]:
+    """The figures; see the module.
+
+    Raises:
+        SystemExit: A ledger that is as it was written was refused, or one that was rewritten was not.
+    """
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         have = Services(Settings(home=Path(folder)))
         began = time.perf_counter()
@@ -45,13 +56,16 @@ def main(entries: int) -> None:
         size = Path(folder, "ledger.db").stat().st_size / 2**20
         made = time.perf_counter() - began
         _say(f"{entries} entries, {entries // STREAM_LENGTH} streams, {size:.0f} MiB, made in {made:.0f} s")
-        _measure(have)
+        intact, figures = _measure(have)
         _rewrite(have, entries // 2 - 2 * STREAM_LENGTH)
-        _measure(have)
+        rewritten, _ = _measure(have)
         have.ledger.close()
+    if not intact or rewritten:
+        raise SystemExit("the verdict is wrong")
+    return {"audit_entries": entries, **figures}
 
 
-def _measure(have: Services) -> None:
+def _measure(have: Services) -> tuple[bool, dict[str, float]]:
     began, processor = time.perf_counter(), time.process_time()
     found = verify(have, public_keys=(OwnKey(SEED).public_key,))
     seconds, processor = time.perf_counter() - began, time.process_time() - processor
@@ -60,6 +74,11 @@ def _measure(have: Services) -> None:
     _say(f"  ({processor:.1f} s of processor, {memory:.0f} MiB at most), ok: {found.ok}")
     for problem in (*found.problems, *found.checkpoint_problems)[:3]:
         _say(f"  {problem}")
+    return found.ok, {
+        "audit_verify_seconds": round(seconds, 2),
+        "audit_verify_processor_seconds": round(processor, 2),
+        "audit_peak_mb": round(memory),
+    }
 
 
 def _fill(have: Services, entries: int) -> None:

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, TextIO
 
 from cyclopts import Parameter
-from pydantic_core import to_jsonable_python
 
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="As JSON.")]
 
 
 def data(value: Any) -> None:
     """`value` as JSON, on standard output; models and times as their JSON forms."""
+    from pydantic_core import to_jsonable_python
+
     print(json.dumps(to_jsonable_python(value), indent=2))
 
 

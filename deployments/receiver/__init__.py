@@ -1,4 +1,4 @@
-"""The receiver: the doors that others knock at, EventBridge with its events and Slack with what was pressed there."""
+"""The receiver: the doors that others knock at, EventBridge and SNS with events, Slack with what was pressed."""
 
 from deployments.receiver.application import create_app, main, serve
 

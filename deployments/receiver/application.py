@@ -1,4 +1,4 @@
-"""The receiver as one application: the webhook, and Slack's door where it is configured."""
+"""The receiver as one application: the webhook, and the doors of Slack and SNS where they are configured."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
 
 from deployments.receiver.exchange import Fault, answer, our_fault
-from deployments.receiver.webhook import webhook
+from deployments.receiver.sns import sns
+from deployments.receiver.webhook import keeping, webhook
 from runbooks.errors import InvalidSetting, LedgerError
 from tasks.gateways.ledger import Ledger
+from tasks.gateways.sns import SnsGateway
 from tasks.safety import require_safe
 from tasks.services import Services
 from tasks.settings import settings
@@ -33,6 +35,7 @@ def create_app(
     *,
     body_seconds: float = 10.0,
     have: Services | None = None,
+    gateway: SnsGateway | None = None,
 ) -> FastAPI:
     """The receiver as an ASGI application.
 
@@ -41,20 +44,23 @@ def create_app(
         api_key: What senders must send in `header`; or a function that gives it, for a key that changes.
         header: The header's name.
         body_seconds: How long a body may take to arrive; more than EventBridge's own five seconds.
-        have: What answers from Slack are verified with. Without it, or without a signing secret in its settings, there
-            is no door for them.
+        have: What answers from Slack and messages from SNS are verified with. Without it, or without a signing secret
+            or a topic in its settings, there is no door for them.
+        gateway: What SNS is asked with; none for the network, and the authorities that everyone trusts.
 
     Raises:
         InvalidSetting: The key is empty, or not ASCII.
     """
     # The document and no page of it: FastAPI's pages load scripts from elsewhere.
     app = FastAPI(title="Remediation runbooks: receiver", version="1", docs_url=None, redoc_url=None)
-    app.include_router(webhook(ledger, api_key, header, body_seconds))
+    app.router.routes.append(webhook(keeping(ledger), api_key, header, body_seconds))
     if have is not None and have.settings.slack_signing_secret is not None:
         # It brings Prefect with it, which a webhook alone does not need.
         from deployments.receiver.interactions import interactions
 
         app.include_router(interactions(have, have.settings.slack_signing_secret.get_secret_value(), body_seconds))
+    if have is not None and have.settings.topics:
+        app.include_router(sns(have, gateway or SnsGateway(), body_seconds))
 
     @app.get(
         "/healthz",
@@ -81,7 +87,11 @@ def serve(
     have: Services | None = None,
 ) -> None:
     """Serves until it is told to stop (SIGINT, SIGTERM)."""
-    app = create_app(ledger, api_key, have=have)
+    listen(create_app(ledger, api_key, have=have), host, port)
+
+
+def listen(app: FastAPI, host: str, port: int) -> None:
+    """Serves an application until it is told to stop; what was begun is answered, for ten seconds at most."""
     uvicorn.run(app, host=host, port=port, server_header=False, limit_concurrency=200, timeout_graceful_shutdown=10)
 
 

@@ -6,23 +6,34 @@ is a 5xx, and a 4xx says that sending the same again is of no use. A delivery th
 aside for a person.
 """
 
+from __future__ import annotations
+
 import hashlib
 import hmac
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-from fastapi import APIRouter, Request, Response, Security
+from fastapi import Request, Response, Security
 from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from pydantic import BaseModel, Field
+from starlette.routing import request_response
 
 from deployments.receiver.exchange import Fault, answer, our_fault, read_body
+from deployments.receiver.group_commit import GroupCommit
 from runbooks import strict_json
-from runbooks.errors import InvalidSetting, LedgerError, MalformedPayload, RunbooksError
+from runbooks.delivery_key import delivery_key
+from runbooks.errors import BadInput, InvalidSetting, LedgerError, RunbooksError
 from runbooks.event import read_payload
 from tasks.gateways.ledger import Ledger
 
 SOURCE = "webhook"
+PATH = "/webhooks/inspector"
+Keep = Callable[[bytes], Awaitable[Response]]
+"""Takes a body, and answers for it."""
+_LARGE_BYTES = 64 * 1024
+"""A body beyond this is read in a thread: it would hold up the others for milliseconds."""
 
 
 class Accepted(BaseModel):
@@ -41,37 +52,66 @@ _DESCRIPTION = {
 }
 
 
-def webhook(ledger: Ledger, api_key: str | Callable[[], str], header: str, body_seconds: float) -> APIRouter:
-    """The door for EventBridge.
+def webhook(keep: Keep, api_key: str | Callable[[], str], header: str, body_seconds: float) -> APIRoute:
+    """The door for EventBridge: whoever has the key gets his body to `keep`.
 
     Raises:
         InvalidSetting: The key is empty, or not ASCII.
     """
     expected = _key_reader(api_key)
-    key_header = APIKeyHeader(name=header, auto_error=False, description="As set in the EventBridge connection.")
-    router = APIRouter()
+    unknown = Fault(code="wrong-key", detail=f"{header} is missing or wrong")
+    challenge = {"WWW-Authenticate": f'ApiKey header="{header}"'}
 
-    @router.post(
-        "/webhooks/inspector",
-        status_code=202,
-        response_model=Accepted,
-        response_description="It is kept, and will be looked at.",
-        responses={status: {"model": Fault, "description": words} for status, words in _DESCRIPTION.items()},
-        openapi_extra={"requestBody": _ANY_OBJECT},
-        summary="Deliver an event from Amazon EventBridge",
-    )
-    async def receive_event(request: Request, key: Annotated[str | None, Security(key_header)]) -> Response:
+    async def receive_event(request: Request) -> Response:
         try:
             wanted = expected()
         except RunbooksError as fault:
             return our_fault(fault, "the API key is not known here; send it again")
-        if not _same(key or "", wanted):
-            refused = Fault(code="wrong-key", detail=f"{header} is missing or wrong")
-            return answer(401, refused, {"WWW-Authenticate": f'ApiKey header="{header}"'})
+        if not _same(request.headers.get(header, ""), wanted):
+            return answer(401, unknown, challenge)
         body = await read_body(request, body_seconds, "send one event at a time")
-        return body if isinstance(body, Response) else await run_in_threadpool(_keep, ledger, body)
+        return body if isinstance(body, Response) else await keep(body)
 
-    return router
+    return _PlainRoute(
+        PATH,
+        receive_event,
+        methods=["POST"],
+        status_code=202,
+        response_model=Accepted,
+        response_description="It is kept, and will be looked at.",
+        responses={status: {"model": Fault, "description": words} for status, words in _DESCRIPTION.items()},
+        dependencies=[Security(APIKeyHeader(name=header, description="As set in the EventBridge connection."))],
+        openapi_extra={"requestBody": _ANY_OBJECT},
+        summary="Deliver an event from Amazon EventBridge",
+    )
+
+
+def keeping(ledger: Ledger) -> Keep:
+    """What keeps deliveries in the ledger's inbox, those that come together in one transaction."""
+    group = GroupCommit(ledger.receive_all)
+
+    async def keep(body: bytes) -> Response:
+        try:
+            receipt = await group.keep(await _key_of(body), SOURCE, body)
+        except BadInput as error:
+            return await run_in_threadpool(_set_aside, ledger, body, error)
+        except LedgerError as fault:
+            return our_fault(fault, _NOT_KEPT)
+        return answer(202, Accepted(delivery=receipt.id, duplicate=not receipt.new))
+
+    return keep
+
+
+class _PlainRoute(APIRoute):
+    """In the document as any other, but called as Starlette calls its own, with the request alone.
+
+    FastAPI's own way to a function costs more than it does to keep a delivery, and it would find nothing to do: the key
+    is asked for before anything is read, and the body is kept as it is.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], **described: Any) -> None:
+        super().__init__(path, endpoint, **described)
+        self.app = request_response(endpoint)
 
 
 _ANY_OBJECT: dict[str, Any] = {
@@ -79,28 +119,19 @@ _ANY_OBJECT: dict[str, Any] = {
     "description": "An EventBridge event, as EventBridge made it. Kinds that are not acted upon are kept too.",
     "content": {"application/json": {"schema": {"type": "object", "additionalProperties": True}}},
 }
+_NOT_KEPT = "the delivery could not be kept; send it again"
 
 
-def _keep(ledger: Ledger, body: bytes) -> Response:
-    digest = hashlib.sha256(body).hexdigest()
+async def _key_of(body: bytes) -> str:
+    parsed = read_payload(body) if len(body) <= _LARGE_BYTES else await run_in_threadpool(read_payload, body)
+    return delivery_key(body, parsed)
+
+
+def _set_aside(ledger: Ledger, body: bytes, error: BadInput) -> Response:
     try:
-        delivery = read_payload(body)
-    except MalformedPayload as error:
-        return _set_aside(ledger, f"body/{digest}", body, error)
-    event = delivery.event_id
-    key = f"event/{event}" if event is not None and len(event) <= 200 else f"body/{digest}"
-    try:
-        receipt = ledger.receive(key, SOURCE, body)
-    except LedgerError as fault:
-        return our_fault(fault, "the delivery could not be kept; send it again")
-    return answer(202, Accepted(delivery=receipt.id, duplicate=not receipt.new))
-
-
-def _set_aside(ledger: Ledger, key: str, body: bytes, error: MalformedPayload) -> Response:
-    try:
-        ledger.receive_set_aside(key, SOURCE, body, error.code, error.detail)
-    except LedgerError as fault:
-        return our_fault(fault, "the delivery could not be kept; send it again")
+        ledger.receive_set_aside(delivery_key(body, None), SOURCE, body, error.code, error.detail)
+    except RunbooksError as fault:
+        return our_fault(fault, _NOT_KEPT)
     return answer(400, Fault(code=error.code, detail=error.detail))
 
 
