@@ -99,6 +99,7 @@ def prefect_server_service(env: Mapping[str, str]) -> Service:
         command=(*command, "--port", env["PREFECT_SERVER_API_PORT"]),
         env=env,
         ready=lambda: responds(f"{api}/health") and responds(f"{api}/ready"),
+        restart=True,
         ready_within=120,
     )
 

@@ -26,7 +26,13 @@ class Operator:
         self._client.close()
 
     def form(self, flow_run: str) -> str | None:
-        """What the form shows, None while the run is not suspended with one."""
+        """What the form shows, None while the run is not suspended with one, or Prefect does not answer."""
+        try:
+            return self._form(flow_run)
+        except httpx.TransportError:
+            return None
+
+    def _form(self, flow_run: str) -> str | None:
         state = self._client.get(f"/flow_runs/{flow_run}").raise_for_status().json()["state"]
         keys = state["state_details"].get("run_input_keyset") if state["type"] == "PAUSED" else None
         if not keys:
@@ -45,19 +51,26 @@ class Operator:
         comment = COMMENTS[self._decision]
         answer = {"decision": self._decision, "approver": approver, "one_time_code": code, "comment": comment}
         taken = self._submit(flow_run, answer)
-        # SQLite says 503 under load: the answer was not taken, and may be given again.
-        for pause in (0.5, 1, 2):
-            if taken.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+        # SQLite says 503 under load: the answer was not taken, and may be given again. So it may when nobody answered:
+        # a form that was taken all the same says so.
+        for pause in (0.5, 1, 2, 5, 10, 10):
+            if taken is not None and taken.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             time.sleep(pause)
             taken = self._submit(flow_run, answer)
+        if taken is None:
+            raise Outside("Prefect does not answer", code="form-refused")
         status = taken.json().get("status") if taken.is_success else None
         if status != "ACCEPT":
             raise Outside(f"Prefect did not take the answer: {status or taken.status_code}", code="form-refused")
 
-    def _submit(self, flow_run: str, answer: dict[str, str]) -> httpx.Response:
+    def _submit(self, flow_run: str, answer: dict[str, str]) -> httpx.Response | None:
+        """What Prefect says; None where it does not answer."""
         address = f"/flow_runs/{flow_run}/resume"
-        return self._client.post(address, json={"run_input": answer}, headers=self._protection())
+        try:
+            return self._client.post(address, json={"run_input": answer}, headers=self._protection())
+        except httpx.TransportError:
+            return None
 
     def _protection(self) -> dict[str, str]:
         token = self._client.get("/csrf-token", params={"client": self._id}).raise_for_status().json()["token"]
