@@ -81,7 +81,7 @@ class Plan(Model):
     waves: tuple[tuple[str, ...], ...] = ()
     """The cases of each wave, where there is more than one: the next begins when the one before was verified."""
     deferred: tuple[str, ...] = ()
-    """Cases that are planned, and asked about, when this plan has ended: together they are more than the limits allow."""
+    """Cases that are asked about when this plan has ended: together they are more than the limits let begin."""
     extents: tuple[Extent, ...] = ()
     """One for each case whose world is changed; empty for a plan that only looks."""
     windows: tuple[ChangeWindow, ...] = ()

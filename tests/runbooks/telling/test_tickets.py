@@ -99,7 +99,7 @@ def a_burst(cases: int) -> tuple[dict[str, CaseKey], dict[str, tuple[Finding, ..
     """One vulnerability on every instance, a second on the last, which is the only critical one with an exploit."""
     keys = {key.id: key for key in (a_case_key(f"i-{number:017x}") for number in range(cases))}
     common: dict[str, Any] = {"severity": "HIGH", "exploit_available": False, "vulnerability_id": "CVE-2026-44228"}
-    findings = {
+    findings: dict[str, tuple[Finding, ...]] = {
         case: (a_finding(number, resource=a_resource(key.resource_id), **common),)
         for number, (case, key) in enumerate(keys.items(), start=1)
     }
