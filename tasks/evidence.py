@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from runbooks.case import CaseKey
 from runbooks.finding import Finding, FindingStatus
@@ -39,14 +40,21 @@ class Subject:
         return {package.name: package.fixed_in for package in self.packages}
 
 
-def gather(aws: AwsSessions, subjects: Sequence[Subject]) -> dict[str, list[Evidence]]:
-    """Case -> the evidence on each of its resources."""
+def gather(
+    aws: AwsSessions, subjects: Sequence[Subject], rescanned_since: datetime | None = None
+) -> dict[str, list[Evidence]]:
+    """Case -> the evidence on each of its resources.
+
+    Args:
+        rescanned_since: findings and inventory of what Inspector has not scanned after that moment are left out:
+            nothing is judged by them yet, and the inventory takes a call for each. None reads everything.
+    """
     places: dict[tuple[str, str], list[Subject]] = {}
     for subject in subjects:
         places.setdefault((subject.key.account, subject.key.region), []).append(subject)
     found: dict[str, list[Evidence]] = {}
     for (account, region), members in places.items():
-        seen = _Seen(aws, account, region, sorted({each for member in members for each in member.resources}))
+        seen = _Seen(aws, account, region, members, rescanned_since)
         found |= {member.case: [seen.evidence(member, each) for each in member.resources] for member in members}
     return found
 
@@ -54,14 +62,21 @@ def gather(aws: AwsSessions, subjects: Sequence[Subject]) -> dict[str, list[Evid
 class _Seen:
     """What one account and region shows of some instances."""
 
-    def __init__(self, aws: AwsSessions, account: str, region: str, ids: Sequence[str]) -> None:
+    def __init__(
+        self, aws: AwsSessions, account: str, region: str, subjects: Sequence[Subject], since: datetime | None
+    ) -> None:
         self._where = (account, region)
         self._inspector = InspectorGateway(aws)
+        ids = sorted({each for subject in subjects for each in subject.resources})
         self._coverage: dict[str, Coverage | None] = self._inspector.coverage(account, region, ids)
         self._alive = Ec2Gateway(aws).existing(account, region, ids)
-        ssm = SsmGateway(aws)
-        self._inventories: dict[str, Inventory | None] = ssm.inventories(
-            account, region, sorted(ssm.nodes(account, region, ids))
+        self._telling = {one for one in ids if _is_after(self._coverage[one], since)}
+        own = [each for each in subjects if each.key.resource_id in self._telling & set(each.resources)]
+        hints = {finding.arn: finding.vulnerability_id for subject in own for finding in subject.counted}
+        self._now = self._inspector.findings(account, region, [*hints], hints)
+        # What is not a managed node has no inventory, and the call says so.
+        self._inventories: dict[str, Inventory | None] = SsmGateway(aws).inventories(
+            account, region, sorted(self._telling & self._alive)
         )
 
     def evidence(self, subject: Subject, resource: str) -> Evidence:
@@ -80,9 +95,19 @@ class _Seen:
 
     def _statuses(self, subject: Subject, resource: str) -> dict[str, str]:
         """ARN -> status; a successor has findings of its own, of the same vulnerabilities."""
+        if resource not in self._telling:
+            return {}
         if resource == subject.key.resource_id:
-            now = self._inspector.findings(*self._where, [finding.arn for finding in subject.counted])
+            now = {finding.arn: self._now[finding.arn] for finding in subject.counted}
             return {arn: live.status if live else ABSENT for arn, live in now.items()}
         vulnerabilities = {finding.vulnerability_id for finding in subject.counted}
         found = self._inspector.findings_of(*self._where, resource)
         return {each.arn: each.status for each in found if each.vulnerability_id in vulnerabilities}
+
+
+def _is_after(coverage: Coverage | None, since: datetime | None) -> bool:
+    """Whether Inspector scans the resource, and has scanned it after that moment."""
+    if since is None:
+        return True
+    scanned = coverage.last_scanned_at if coverage is not None and coverage.status == "ACTIVE" else None
+    return scanned is not None and scanned > since

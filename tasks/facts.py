@@ -19,6 +19,8 @@ def read_case_facts(
     seen: Mapping[str, Sequence[Finding]],
     image_parameter: str | None,
     environment_tag: str = "environment",
+    *,
+    protection: bool = True,
 ) -> dict[str, CaseFacts]:
     """The facts of each case, read in bulk for each account and region.
 
@@ -27,6 +29,7 @@ def read_case_facts(
         seen: case id -> its findings as they arrived; a hint of what to read, never an authority.
         image_parameter: the runbook's parameter for the newest patched AMI, None for AWS's public one.
         environment_tag: the runbook's tag for the environment of an instance.
+        protection: whether termination protection and shutdown behaviour are wanted, two calls for each instance.
     """
     places: dict[tuple[str, str], list[str]] = {}
     for case, key in keys.items():
@@ -34,12 +37,13 @@ def read_case_facts(
     facts: dict[str, CaseFacts] = {}
     for (account, region), cases in places.items():
         inspector = InspectorGateway(aws)
-        arns = [finding.arn for case in cases for finding in seen[case] if finding.arn_is_valid]
-        now = inspector.findings(account, region, arns)
-        exploitation = inspector.exploitation(account, region, arns)
+        hints = {each.arn: each.vulnerability_id for case in cases for each in seen[case] if each.arn_is_valid}
+        now = inspector.findings(account, region, [*hints], hints)
+        live_ids = {arn: finding.vulnerability_id for arn, finding in now.items() if finding is not None}
+        exploitation = inspector.exploitation(account, region, [*live_ids], live_ids)
         platforms = {keys[case].resource_id: platform_of(seen[case]) for case in cases}
         resources = Ec2Gateway(aws).read_facts(
-            account, region, [*platforms], platforms, image_parameter, environment_tag
+            account, region, [*platforms], platforms, image_parameter, environment_tag, protection=protection
         )
         for case in cases:
             live = tuple(found for finding in seen[case] if (found := now.get(finding.arn)) is not None)

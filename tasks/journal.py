@@ -23,9 +23,19 @@ class Journal:
         self.ledger = ledger
         self.response = response
         self.lease = lease
+        self._read: dict[int, tuple[Entry, list[Dated]]] = {}
 
     def history(self) -> ResponseHistory:
-        return read_history(self.ledger, self.response)
+        """The state of the response now. An entry that stands as it was read before is not validated anew."""
+        entries = self.ledger.entries(response_stream(self.response))
+        return fold(each for entry in entries for each in self._dated(entry))
+
+    def _dated(self, entry: Entry) -> list[Dated]:
+        before, known = self._read.get(entry.sequence, (None, list[Dated]()))
+        if before != entry:
+            known = dated([entry])
+            self._read[entry.sequence] = (entry, known)
+        return known
 
     def write(self, *records: Record) -> None:
         """Append to the response's stream; refused with LeaseLost once another run has taken over."""

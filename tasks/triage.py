@@ -94,7 +94,12 @@ def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:
     seen = {case: run.services.ledger.case_findings(case) for case in cases}
     runbook = run.runbook
     facts = read_case_facts(
-        run.aws, keys, seen, runbook.remediate.image_parameter, environment_tag=runbook.limits.environment_tag
+        run.aws,
+        keys,
+        seen,
+        runbook.remediate.image_parameter,
+        environment_tag=runbook.limits.environment_tag,
+        protection=runbook.contain.protect_evidence,
     )
     contained = contained_cases(run.services.ledger, run.response)
     return {case: each.model_copy(update={"contained": case in contained}) for case, each in facts.items()}

@@ -84,6 +84,8 @@ class AwsSessions:
         self._read_timeout_seconds = read_timeout_seconds
         self._lock = threading.Lock()
         self._sessions: dict[tuple[str, str, Role], boto3.Session] = {}
+        self._credentials: dict[tuple[str, Role], Any] = {}
+        """Of each account and role, for every region: those of a regional STS endpoint hold in all of them."""
         self._clients: dict[tuple[str, str, str, Role], Any] = {}
 
     def client(self, service: str, account: str, region: str, role: Role) -> Any:
@@ -108,7 +110,26 @@ class AwsSessions:
 
     def _new_session(self, account: str, region: str, role: Role) -> boto3.Session:
         import boto3
-        from botocore.credentials import CredentialProvider, CredentialResolver, RefreshableCredentials
+        from botocore.credentials import CredentialProvider, CredentialResolver
+        from botocore.session import get_session
+
+        if (account, role) not in self._credentials:
+            self._credentials[account, role] = self._new_credentials(account, region, role)
+        credentials = self._credentials[account, role]
+
+        class Assumed(CredentialProvider):
+            METHOD = "assume-role"
+
+            def load(self) -> Any:
+                return credentials
+
+        underlying = get_session()
+        underlying.register_component("data_loader", _shared_loader())
+        underlying.register_component("credential_provider", CredentialResolver([Assumed()]))
+        return boto3.Session(botocore_session=underlying, region_name=region)
+
+    def _new_credentials(self, account: str, region: str, role: Role) -> Any:
+        from botocore.credentials import RefreshableCredentials
         from botocore.session import get_session
 
         own = get_session()
@@ -123,7 +144,7 @@ class AwsSessions:
             request["ExternalId"] = self._external_id
 
         # Born expired, so that the role is assumed when the first request is signed.
-        credentials = RefreshableCredentials(
+        return RefreshableCredentials(
             "",
             "",
             "",
@@ -133,17 +154,6 @@ class AwsSessions:
             advisory_timeout=_REFRESH_BEFORE_SECONDS,
             mandatory_timeout=_MUST_REFRESH_BEFORE_SECONDS,
         )
-
-        class Assumed(CredentialProvider):
-            METHOD = "assume-role"
-
-            def load(self) -> RefreshableCredentials:
-                return credentials
-
-        underlying = get_session()
-        underlying.register_component("data_loader", _shared_loader())
-        underlying.register_component("credential_provider", CredentialResolver([Assumed()]))
-        return boto3.Session(botocore_session=underlying, region_name=region)
 
     def _config(self, attempts: int) -> Config:
         from botocore.config import Config

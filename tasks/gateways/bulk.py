@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
+TWO_HUNDRED = 200
+"""Values of one EC2 filter (EC2 user guide, "Filter your resources"); rows of a page of Inspector's coverage."""
 HUNDRED = 100
-"""Values of one EC2 filter (at most 200 are taken)."""
+"""Findings of a page (Inspector API reference, ListFindings)."""
 FIFTY = 50
 """Ids that Systems Manager and Auto Scaling take in one call."""
 TEN = 10
@@ -40,11 +42,16 @@ def pages(client: Any, operation: str, result: str, **request: Any) -> Iterator[
         yield from page.get(result) or ()
 
 
+def by_fifty(client: Any, operation: str, result: str, **request: Any) -> Iterator[Mapping[str, Any]]:
+    """As `pages`, of Systems Manager: fifty items in a page, where it gives ten to whom does not say."""
+    return pages(client, operation, result, PaginationConfig={"PageSize": FIFTY}, **request)
+
+
 def described(
     client: Any, operation: str, result: str, filter_name: str, values: Sequence[str], *more: Mapping[str, Any]
 ) -> Iterator[Mapping[str, Any]]:
     """What an EC2 Describe call shows for these values of a filter; a value that matches nothing is just absent."""
-    for portion in portions(sorted(set(values)), HUNDRED):
+    for portion in portions(sorted(set(values)), TWO_HUNDRED):
         filters = [{"Name": filter_name, "Values": list(portion)}, *more]
         yield from pages(client, operation, result, Filters=filters)
 

@@ -58,15 +58,21 @@ class Ec2Gateway:
         return {raw["InstanceId"]: tags_of(raw) for each in reservations for raw in each["Instances"]}
 
     @reads()
-    def read_instances(self, account: str, region: str, ids: Sequence[str]) -> dict[str, Instance | None]:
-        """Each instance with its interfaces, volumes, group and targets; None for one that is terminated or unknown."""
+    def read_instances(
+        self, account: str, region: str, ids: Sequence[str], *, protection: bool = True
+    ) -> dict[str, Instance | None]:
+        """Each instance with its interfaces, volumes, group and targets; None for one that is terminated or unknown.
+
+        Args:
+            protection: see `read_facts`.
+        """
         client = self._client(account, region)
         known = read_raw_instances(client, ids)
         raws = {one: raw for one, raw in known.items() if raw["State"]["Name"] != "terminated"}
         alive = sorted(raws)
         interfaces = read_raw_interfaces(client, alive)
         elastic = read_elastic_addresses(client, (raw for attached in interfaces.values() for raw in attached))
-        protection = read_protection(client, alive)
+        protected = read_protection(client, alive) if protection else dict.fromkeys(alive, (False, "stop"))
         memberships = self._autoscaling.memberships(account, region, alive)
         vpcs = {interface["VpcId"] for attached in interfaces.values() for interface in attached}
         targets = self._load_balancing.registrations(account, region, vpcs, alive)
@@ -75,7 +81,7 @@ class Ec2Gateway:
                 account,
                 region,
                 raw,
-                Neighbours(interfaces[one], elastic, protection[one], memberships.get(one), targets[one]),
+                Neighbours(interfaces[one], elastic, protected[one], memberships.get(one), targets[one]),
             )
             for one, raw in raws.items()
         }
@@ -90,6 +96,8 @@ class Ec2Gateway:
         platforms: Mapping[str, str],
         image_parameter: str | None = None,
         environment_tag: str = "environment",
+        *,
+        protection: bool = True,
     ) -> dict[str, InstanceFacts]:
         """All that triage and planning take of each instance.
 
@@ -97,8 +105,10 @@ class Ec2Gateway:
             platforms: Inspector's platform of each instance, as far as it is known.
             image_parameter: the SSM parameter that names the patched AMI; None takes the public one of the platform.
             environment_tag: the instance tag that names its environment, whose instances are counted.
+            protection: whether termination protection and shutdown behaviour are read, of which EC2 tells one instance
+                and one attribute in a call; without, they are as EC2 sets them for a new instance.
         """
-        instances = self.read_instances(account, region, ids)
+        instances = self.read_instances(account, region, ids, protection=protection)
         present = {one: instance for one, instance in instances.items() if instance is not None}
         network = read_network(self._client(account, region), region, present.values())
         nodes = self._ssm.nodes(account, region, sorted(present))

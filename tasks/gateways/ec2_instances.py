@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runbooks.instance import AutoScalingMembership, Instance, Interface, TargetRegistration, Volume
-from tasks.gateways.bulk import HUNDRED, described, each, portions, tags_of
+from tasks.gateways.bulk import TWO_HUNDRED, described, each, portions, tags_of
 
 Members = Mapping[str, Any]
 
@@ -50,7 +50,7 @@ def read_elastic_addresses(client: Any, interfaces: Iterable[Members]) -> frozen
     """The public addresses of these interfaces that are Elastic IPs."""
     addresses = sorted({address for raw in interfaces if (address := _public_address(raw))})
     found: set[str] = set()
-    for portion in portions(addresses, HUNDRED):
+    for portion in portions(addresses, TWO_HUNDRED):
         filters = [{"Name": "public-ip", "Values": list(portion)}]
         found.update(raw["PublicIp"] for raw in client.describe_addresses(Filters=filters)["Addresses"])
     return frozenset(found)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from runbooks.steps.base import Role
 from runbooks.verdict import Coverage
 from tasks.gateways.aws_errors import code_of, reads
 from tasks.gateways.aws_session import AwsSessions
-from tasks.gateways.bulk import HUNDRED, TEN, pages, portions
+from tasks.gateways.bulk import HUNDRED, TEN, TWO_HUNDRED, pages, portions
 
 Members = Mapping[str, Any]
 
@@ -30,16 +31,25 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class InspectorGateway:
-    """Reads Inspector in bulk: ten values of a filter, ten ARNs of a batch."""
+    """Reads Inspector in bulk: ten values of a filter, ten ARNs of a batch, and whole pages where that is less."""
 
     def __init__(self, sessions: AwsSessions) -> None:
         self._sessions = sessions
 
     @reads()
-    def findings(self, account: str, region: str, arns: Sequence[str]) -> dict[str, Finding | None]:
-        """Each finding as it is now, whatever its status; None for one that Inspector no longer has."""
+    def findings(
+        self, account: str, region: str, arns: Sequence[str], vulnerabilities: Mapping[str, str | None] | None = None
+    ) -> dict[str, Finding | None]:
+        """Each finding as it is now, whatever its status; None for one that Inspector no longer has.
+
+        Args:
+            vulnerabilities: ARN -> the vulnerability that the finding may be about: many findings of one are listed a
+                hundred in a call. A hint: what does not stand there is asked for by its ARN before it is called absent.
+        """
         found: dict[str, Finding | None] = dict.fromkeys(arns)
-        for portion in portions(list(found), TEN):
+        for finding in self._of_vulnerabilities(account, region, found, vulnerabilities or {}):
+            found[finding.arn] = finding
+        for portion in portions([arn for arn, finding in found.items() if finding is None], TEN):
             for finding in self._list(account, region, "findingArn", portion):
                 found[finding.arn] = finding
         return found
@@ -75,14 +85,33 @@ class InspectorGateway:
         return tuple(found)
 
     @reads()
-    def exploitation(self, account: str, region: str, arns: Sequence[str]) -> dict[str, Exploitation | None]:
+    def exploitation(
+        self, account: str, region: str, arns: Sequence[str], vulnerabilities: Mapping[str, str | None] | None = None
+    ) -> dict[str, Exploitation | None]:
         """What is publicly known of exploits for each finding; None where Inspector did not say.
 
         None is not "no exploit is known": the look-up failed for this finding, and the log says why.
+
+        Args:
+            vulnerabilities: ARN -> the vulnerability that Inspector says the finding is about. The details are the
+                vulnerability's (Inspector API reference, FindingDetail), so that one finding of each is asked about;
+                the others are only where that fails.
         """
-        found: dict[str, Exploitation | None] = dict.fromkeys(arns)
+        alike: dict[str, list[str]] = {}
+        for arn in dict.fromkeys(arns):
+            alike.setdefault((vulnerabilities or {}).get(arn) or arn, []).append(arn)
+        first = self._details(account, region, [members[0] for members in alike.values()])
+        failed = [arn for members in alike.values() if members[0] not in first for arn in members[1:]]
+        known = first | self._details(account, region, failed)
+        found: dict[str, Exploitation | None] = {}
+        for members in alike.values():
+            found |= {arn: known.get(arn, first.get(members[0])) for arn in members}
+        return found
+
+    def _details(self, account: str, region: str, arns: Sequence[str]) -> dict[str, Exploitation]:
+        found: dict[str, Exploitation] = {}
         client = self._client(account, region)
-        for portion in portions([arn for arn in found if _DETAILED.fullmatch(arn)], TEN):
+        for portion in portions([arn for arn in arns if _DETAILED.fullmatch(arn)], TEN):
             try:
                 answer = client.batch_get_finding_details(findingArns=list(portion))
             except ClientError as error:
@@ -99,13 +128,55 @@ class InspectorGateway:
 
         With hybrid scanning a resource has a row for each scan mode: the active one counts, then the latest.
         """
-        rows: dict[str, list[Members]] = {one: [] for one in resource_ids}
-        client = self._client(account, region)
-        for portion in portions(list(rows), TEN):
-            criteria = {"resourceId": _equals(portion), "scanType": _equals(["PACKAGE"])}
-            for row in pages(client, "list_coverage", "coveredResources", filterCriteria=criteria):
+        rows: dict[str, list[Members]] = {one: [] for one in dict.fromkeys(resource_ids)}
+        for row in self._all_coverage(account, region, rows) or self._coverage_of(account, region, list(rows)):
+            if row["resourceId"] in rows:
                 rows[row["resourceId"]].append(row)
         return {one: _coverage(max(found, key=_weight)) if found else None for one, found in rows.items()}
+
+    def _all_coverage(self, account: str, region: str, wanted: Collection[str]) -> list[Members] | None:
+        """The rows of every resource of the account; None where asking by id takes fewer calls.
+
+        All or nothing: the rows of one resource may stand on different pages.
+        """
+        most = len(wanted) // TEN
+        if most == 0:
+            return None
+        rows: list[Members] = []
+        criteria = {"accountId": _equals([account]), "scanType": _equals(["PACKAGE"])}
+        listed = self._client(account, region).get_paginator("list_coverage")
+        size = {"PageSize": TWO_HUNDRED}
+        for number, page in enumerate(listed.paginate(filterCriteria=criteria, PaginationConfig=size), 1):
+            here = page["coveredResources"]
+            rows += here
+            if not page.get("nextToken"):
+                return rows
+            if number >= most or sum(row["resourceId"] in wanted for row in here) <= TEN:
+                return None
+        return None
+
+    def _coverage_of(self, account: str, region: str, ids: Sequence[str]) -> Iterator[Members]:
+        client = self._client(account, region)
+        for portion in portions(ids, TEN):
+            criteria = {"resourceId": _equals(portion), "scanType": _equals(["PACKAGE"])}
+            yield from pages(client, "list_coverage", "coveredResources", filterCriteria=criteria)
+
+    def _of_vulnerabilities(
+        self, account: str, region: str, wanted: Collection[str], vulnerabilities: Mapping[str, str | None]
+    ) -> Iterator[Finding]:
+        """Those of the wanted findings that whole pages bring, for as long as a page brings more than asking by ARN."""
+        named = Counter(vulnerability for arn in wanted if (vulnerability := vulnerabilities.get(arn)))
+        listed = self._client(account, region).get_paginator("list_findings")
+        size = {"PageSize": HUNDRED}
+        for portion in portions([name for name, _ in named.most_common()], TEN):
+            if sum(named[name] for name in portion) <= TEN:
+                return
+            criteria = {"vulnerabilityId": _equals(portion)}
+            for page in listed.paginate(filterCriteria=criteria, PaginationConfig=size):
+                here = [raw for raw in page["findings"] if raw["findingArn"] in wanted]
+                yield from map(read_finding, here)
+                if page.get("nextToken") and len(here) <= TEN:
+                    return
 
     def _list(self, account: str, region: str, key: str, values: Sequence[str]) -> list[Finding]:
         client = self._client(account, region)

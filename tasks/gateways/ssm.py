@@ -12,7 +12,7 @@ from runbooks.instance import InstalledPackage, Inventory, ManagedNode
 from runbooks.steps.base import Role
 from tasks.gateways.aws_errors import code_of, reads
 from tasks.gateways.aws_session import AwsSessions
-from tasks.gateways.bulk import FIFTY, TEN, each, pages, portions
+from tasks.gateways.bulk import FIFTY, TEN, by_fifty, each, pages, portions
 
 Members = Mapping[str, Any]
 
@@ -70,7 +70,7 @@ def read_nodes(client: Any, ids: Sequence[str]) -> dict[str, Members]:
     return {
         raw["InstanceId"]: raw
         for portion in portions(ids, FIFTY)
-        for raw in pages(
+        for raw in by_fifty(
             client,
             "describe_instance_information",
             "InstanceInformationList",

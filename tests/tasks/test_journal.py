@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from runbooks.case import response_stream
 from runbooks.errors import AnswerLost, LeaseLost
@@ -156,3 +157,16 @@ def test_what_a_newer_version_wrote_is_passed_over(house: House, run: Run):
     newer = entries[-1].model_copy(update={"kind": "from-the-future", "body": {"kind": "from-the-future"}})
     assert dated([*entries, newer]) == dated(entries)
     assert len(dated(entries)) == len(entries)
+
+
+def test_an_entry_that_was_edited_since_it_was_read_counts_as_it_stands_now(house: House, run: Run):
+    run.journal.write(Waiting(phase="contain", reason="as it was written", look_again_at=house.now()))
+    before = run.journal.history()
+    with house.ledger._database.writing() as connection:
+        connection.execute(text("DROP TRIGGER entries_refuse_update"))
+        connection.execute(text("UPDATE entries SET body = replace(body, 'as it was written', 'as it was edited')"))
+    after = run.journal.history()
+    assert before.waiting is not None
+    assert after.waiting is not None
+    assert (before.waiting.reason, after.waiting.reason) == ("as it was written", "as it was edited")
+    assert after == read_history(house.ledger, house.response)

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from runbooks.steps.patching import CollectInventory, PatchPackages, WriteOverrideList
 from tasks.gateways.actions.base import AwsAction, Look, Place
 from tasks.gateways.aws_errors import code_of
-from tasks.gateways.bulk import pages
+from tasks.gateways.bulk import by_fifty
 from tasks.gateways.ssm import read_nodes
 
 Members = Mapping[str, Any]
@@ -119,7 +119,7 @@ def _sent(client: Any, document: str, operations: Collection[str]) -> dict[str, 
     """The commands of these operations among those of the document (Systems Manager keeps them for thirty days)."""
     found: dict[str, Members] = {}
     filters = [{"key": "DocumentName", "value": document}]
-    for command in pages(client, "list_commands", "Commands", Filters=filters):
+    for command in by_fifty(client, "list_commands", "Commands", Filters=filters):
         if command.get("Comment") in operations:
             found[command["Comment"]] = command
         if len(found) == len(operations):
@@ -151,7 +151,7 @@ def _progress(client: Any, step: PatchPackages, command: Members) -> Look:
     identifier = command["CommandId"]
     invocations = {
         raw["InstanceId"]: raw
-        for raw in pages(client, "list_command_invocations", "CommandInvocations", CommandId=identifier)
+        for raw in by_fifty(client, "list_command_invocations", "CommandInvocations", CommandId=identifier)
     }
     succeeded = [one for one, raw in invocations.items() if raw["Status"] == "Success"]
     states = _patch_states(client, step, succeeded)
@@ -209,6 +209,6 @@ def _patch_states(client: Any, step: PatchPackages, ids: Sequence[str]) -> dict[
         return {}
     return {
         raw["InstanceId"]: raw
-        for raw in pages(client, "describe_instance_patch_states", "InstancePatchStates", InstanceIds=sorted(ids))
+        for raw in by_fifty(client, "describe_instance_patch_states", "InstancePatchStates", InstanceIds=sorted(ids))
         if raw.get("SnapshotId") == step.snapshot_id
     }

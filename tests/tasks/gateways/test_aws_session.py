@@ -51,6 +51,14 @@ def test_a_role_is_assumed_once_for_many_calls_of_several_services(aws: AwsWorld
     assert [one["RoleArn"].rpartition("-")[2] for one in aws.parameters("AssumeRole")] == ["read", "patch"]
 
 
+def test_a_role_is_assumed_once_for_all_regions_of_an_account(aws: AwsWorld):
+    for region in (REGION, "us-east-1"):
+        aws.sessions.client("ec2", ACCOUNT, region, Role.READ).describe_vpcs()
+    assert len(aws.parameters("AssumeRole")) == 1
+    aws.sessions.client("ec2", "210987654322", REGION, Role.READ).describe_vpcs()
+    assert [one["RoleArn"].split(":")[4] for one in aws.parameters("AssumeRole")] == [ACCOUNT, "210987654322"]
+
+
 def test_a_session_is_renewed_before_it_expires(aws: AwsWorld):
     client = aws.client("ec2")
     client.describe_vpcs()

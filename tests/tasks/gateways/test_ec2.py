@@ -266,8 +266,26 @@ def test_a_parameter_of_the_runbook_is_taken_before_the_public_one(aws: AwsWorld
     assert facts(aws, image_parameter="/images/none")[INSTANCE].replacement_image is None
 
 
-def test_reading_a_hundred_and_one_instances_asks_twice_not_a_hundred_times(aws: AwsWorld):
-    Ec2Gateway(aws.sessions).existing(ACCOUNT, REGION, [f"i-{number:017x}" for number in range(101)])
+def test_what_ec2_tells_one_by_one_is_read_where_it_is_wanted(aws: AwsWorld):
+    aws.furnish(termination_protection=True, shutdown_behavior="terminate")
+    instance = facts(aws)[INSTANCE].instance
+    assert instance is not None
+    assert (instance.termination_protection, instance.shutdown_behavior) == (True, "terminate")
+    assert len(aws.parameters("DescribeInstanceAttribute")) == 2
+    assert facts(aws, protection=False)[INSTANCE].instance is not None
+    assert len(aws.parameters("DescribeInstanceAttribute")) == 2
+
+
+def test_nodes_are_asked_about_by_fifty(aws: AwsWorld):
+    ids = [f"i-{number:017x}" for number in range(1, 13)]
+    for number, one in enumerate(ids, 1):
+        aws.furnish(an_event(one, number), interfaces=1)
+    assert sorted(SsmGateway(aws.sessions).nodes(ACCOUNT, REGION, ids)) == ids
+    assert aws.calls() == ["ssm:DescribeInstanceInformation"]
+
+
+def test_reading_two_hundred_and_one_instances_asks_twice_not_a_hundred_times(aws: AwsWorld):
+    Ec2Gateway(aws.sessions).existing(ACCOUNT, REGION, [f"i-{number:017x}" for number in range(201)])
     assert aws.calls() == ["ec2:DescribeInstances"] * 2
 
 

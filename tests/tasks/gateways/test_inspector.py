@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,23 @@ from runbooks.steps.base import Role
 from tasks.gateways.inspector import InspectorGateway
 from tests.tasks.gateways.aws_world import ACCOUNT, INSTANCE, REGION, AwsWorld, an_event
 
+CVE = "CVE-2026-10001"
 ABSENT = f"arn:aws:inspector2:{REGION}:{ACCOUNT}:finding/{'f' * 32}"
+
+
+def a_fleet(aws: AwsWorld, count: int, after: int = 0, **options: Any) -> list[str]:
+    """The ARNs of findings of one vulnerability, on so many instances."""
+    numbers = range(after + 1, after + count + 1)
+    events = [an_event(f"i-{number:017x}", number % 200 + 1) for number in numbers]
+    for number, event in zip(numbers, events, strict=True):
+        event["detail"]["findingArn"] = f"arn:aws:inspector2:{REGION}:{ACCOUNT}:finding/{number:032x}"
+    return [aws.furnish(event, interfaces=1, volumes=1, **options)["finding_arn"] for event in events]
+
+
+def asked_by(parameters: dict[str, Any]) -> tuple[str, int]:
+    """The key that a list was filtered by, and how many of its values."""
+    ((key, values),) = parameters["filterCriteria"].items()
+    return key, len(values)
 
 
 def test_a_finding_is_read_as_it_is_now(aws: AwsWorld):
@@ -35,6 +52,40 @@ def test_findings_are_asked_for_by_ten(aws: AwsWorld):
     found = InspectorGateway(aws.sessions).findings(ACCOUNT, REGION, arns)
     assert [finding.arn for finding in found.values() if finding] == arns
     assert aws.calls() == ["inspector2:ListFindings"] * 2
+
+
+def test_many_findings_of_one_vulnerability_are_listed_by_the_hundred(aws: AwsWorld):
+    arns = a_fleet(aws, 25)
+    hints = dict.fromkeys(arns, CVE)
+    found = InspectorGateway(aws.sessions).findings(ACCOUNT, REGION, arns, hints)
+    assert [finding.arn for finding in found.values() if finding] == arns
+    assert [*map(asked_by, aws.parameters("ListFindings"))] == [("vulnerabilityId", 1)]
+
+
+def test_what_a_wrong_hint_does_not_bring_is_asked_for_by_its_arn_before_it_is_called_absent(aws: AwsWorld):
+    arns = [*a_fleet(aws, 12), ABSENT]
+    hints = {arn: CVE if number else "CVE-1999-0001" for number, arn in enumerate(arns)}
+    del hints[arns[1]]
+    gateway = InspectorGateway(aws.sessions)
+    assert gateway.findings(ACCOUNT, REGION, arns, hints) == gateway.findings(ACCOUNT, REGION, arns)
+    wrong = dict.fromkeys(arns, "CVE-1999-0001")
+    aws.sandbox.cloud.record.clear()
+    found = gateway.findings(ACCOUNT, REGION, arns, wrong)
+    assert [arn for arn, finding in found.items() if finding is None] == [ABSENT]
+    assert [*map(asked_by, aws.parameters("ListFindings"))] == [
+        ("vulnerabilityId", 1),
+        ("findingArn", 10),
+        ("findingArn", 3),
+    ]
+
+
+def test_a_page_that_brings_little_is_the_last_one(aws: AwsWorld):
+    a_fleet(aws, 110)
+    arns = a_fleet(aws, 11, after=110)
+    found = InspectorGateway(aws.sessions).findings(ACCOUNT, REGION, arns, dict.fromkeys(arns, CVE))
+    assert [finding.arn for finding in found.values() if finding] == arns
+    keys = [key for key, _ in map(asked_by, aws.parameters("ListFindings"))]
+    assert keys == ["vulnerabilityId", "findingArn", "findingArn"]
 
 
 def test_all_findings_of_a_resource_are_found(aws: AwsWorld):
@@ -67,6 +118,22 @@ def test_a_look_up_that_fails_is_unknown_and_not_no_exploit(aws: AwsWorld):
     assert gateway.exploitation(ACCOUNT, REGION, [arn]) == {arn: None}
 
 
+def test_one_finding_of_each_vulnerability_is_asked_for_details(aws: AwsWorld):
+    arns = a_fleet(aws, 12, known_exploited=True)
+    found = InspectorGateway(aws.sessions).exploitation(ACCOUNT, REGION, arns, dict.fromkeys(arns, CVE))
+    assert [*found] == arns
+    assert all(each is not None and each.known_exploited_since for each in found.values())
+    assert [len(asked["findingArns"]) for asked in aws.parameters("BatchGetFindingDetails")] == [1]
+
+
+def test_where_the_one_that_was_asked_about_is_not_known_the_others_are_asked_about(aws: AwsWorld):
+    arns = a_fleet(aws, 2)
+    hints = dict.fromkeys([ABSENT, *arns], CVE)
+    found = InspectorGateway(aws.sessions).exploitation(ACCOUNT, REGION, [*hints], hints)
+    assert found[ABSENT] is None
+    assert [found[arn] is not None for arn in arns] == [True, True]
+
+
 def test_a_finding_that_cannot_be_read_is_not_an_absent_one(aws: AwsWorld):
     arn = aws.furnish()["finding_arn"]
     aws.fault("inspector2:ListFindings", FaultKind.THROTTLE, times=5)
@@ -90,3 +157,23 @@ def test_coverage_says_when_and_whether_the_resource_was_scanned(aws: AwsWorld):
     excluded = gateway.coverage(ACCOUNT, REGION, [INSTANCE])[INSTANCE]
     assert excluded is not None
     assert (excluded.status, excluded.reason) == ("INACTIVE", "EXCLUDED_BY_TAG")
+
+
+def test_the_coverage_of_many_is_read_in_pages_of_the_account(aws: AwsWorld):
+    a_fleet(aws, 12)
+    ids = [f"i-{number:017x}" for number in range(1, 13)]
+    gateway = InspectorGateway(aws.sessions)
+    found = gateway.coverage(ACCOUNT, REGION, [*ids, "i-0ffffffffffffffff"])
+    assert {one for one, coverage in found.items() if coverage is not None} == set(ids)
+    assert found[ids[0]] == gateway.coverage(ACCOUNT, REGION, ids[:1])[ids[0]]
+    criteria = [sorted(asked["filterCriteria"]) for asked in aws.parameters("ListCoverage")]
+    assert criteria == [["accountId", "scanType"], ["resourceId", "scanType"]]
+
+
+def test_coverage_is_asked_for_by_id_where_the_pages_would_be_more(aws: AwsWorld):
+    a_fleet(aws, 201)
+    ids = [f"i-{number:017x}" for number in range(190, 202)]
+    found = InspectorGateway(aws.sessions).coverage(ACCOUNT, REGION, ids)
+    assert all(coverage is not None for coverage in found.values())
+    criteria = [min(asked["filterCriteria"]) for asked in aws.parameters("ListCoverage")]
+    assert criteria == ["accountId", "resourceId", "resourceId"]
