@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import Connection, case, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from runbooks.errors import LeaseLost
 from tasks.gateways.ledger.database import upsert
@@ -75,6 +75,8 @@ def require(connection: Connection, lease: Lease, now: datetime | None = None) -
     Raises:
         LeaseLost: It is not, or it has.
     """
+    if _holds(connection, lease, now):
+        return
     query = select(leases).where(leases.c.holder == lease.holder, leases.c.resource.in_(lease.resources))
     held = {row.resource: row for row in connection.execute(query)}
     for resource, epoch in lease.epochs.items():
@@ -83,6 +85,17 @@ def require(connection: Connection, lease: Lease, now: datetime | None = None) -
             raise LeaseLost(f"{resource} is no longer held by {lease.holder}; another run has taken over")
         if now is not None and row.expires_at <= now:
             raise LeaseLost(f"the lease of {lease.holder} on {resource} ran out at {row.expires_at.isoformat()}")
+
+
+def _holds(connection: Connection, lease: Lease, now: datetime | None) -> bool:
+    """Whether all is well, told without reading every row: it is asked before each call, for hundreds of resources.
+
+    A holder's name is one take-over's own, and an epoch only rises: as many rows with the same sum are the same rows.
+    """
+    number, epochs, expires = func.count(), func.sum(leases.c.epoch), func.min(leases.c.expires_at)
+    found = connection.execute(select(number, epochs, expires).where(leases.c.holder == lease.holder)).one()
+    alike = (found[0], found[1]) == (len(lease.epochs), sum(lease.epochs.values()))
+    return alike and (now is None or (found[2] is not None and found[2] > now))
 
 
 def later(now: datetime, seconds: float) -> datetime:
