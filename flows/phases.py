@@ -41,7 +41,7 @@ async def carry_out(plan: Plan) -> None:
     for number, stage in enumerate(plan.stages()):
         wave = plan.wave_of(stage[0])
         if wave > before:
-            await verify_wave(plan, before)
+            await verify_wave(plan, before, wave)
             before = wave
         if is_over(plan, wave):
             continue
@@ -51,12 +51,12 @@ async def carry_out(plan: Plan) -> None:
             await patience.wait(progress.waiting, progress.held, progress.until)
 
 
-async def verify_wave(plan: Plan, wave: int) -> None:
-    """Judge a wave, and wait while an operator holds the next one back."""
+async def verify_wave(plan: Plan, wave: int, following: int) -> None:
+    """Judge a wave, and wait while an operator holds the one that follows back."""
     if not is_over(plan, wave):
         await verify_until_known()
         end_wave(plan, wave)
-    if (why := why_paused(plan)) is not None:
+    if (why := why_paused(plan, following)) is not None:
         raise LookAgain(PAUSED, why, next_turn(current(), PAUSED))
 
 

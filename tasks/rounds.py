@@ -125,7 +125,7 @@ def _over_all(history: ResponseHistory, plan: Plan, ended: PhaseEnded) -> PhaseE
         return ended
     if ended.result in ("done", "partial"):
         there |= going_on(history, plan)
-    every = {case for each in before for case in each.cases}
+    every = {case for each in (*before, plan) for case in (*each.cases, *each.deferred)}
     return ended.model_copy(update={"result": "done" if every <= there else "partial"})
 
 

@@ -25,10 +25,13 @@ def is_over(plan: Plan, wave: int) -> bool:
     return wave in history.waves.get(plan.digest, {}) or set(plan.waves[wave]) <= not_begun(history, plan).keys()
 
 
-def why_paused(plan: Plan) -> str | None:
-    """Who holds the waves to come back, and why; None where nobody does."""
+def why_paused(plan: Plan, wave: int) -> str | None:
+    """Who holds this wave back, and why; None where nobody does, or where it has begun: it goes on to its end."""
     run = current()
-    pause = paused(run.history(), plan, run.services.signer)
+    history = run.history()
+    if any(plan.wave_of(step) == wave and plan.operation(step) in history.intents for step in plan.steps):
+        return None
+    pause = paused(history, plan, run.services.signer)
     return f"{pause.by} holds the next wave back: {pause.reason}" if pause else None
 
 

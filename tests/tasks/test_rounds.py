@@ -254,3 +254,13 @@ def test_nobody_is_asked_about_what_was_put_off_by_a_plan_that_was_rejected(
 
     assert (len(playing.asked), ended.result) == (1, "rejected")
     assert house.mutating_calls() == []
+
+
+def test_a_phase_of_which_what_was_put_off_is_rejected_is_partly_done(open_house: OpenHouse, tmp_path: Path) -> None:
+    house = furnished(open_house, {"limits": {"maximum_cases_at_once": 1}})
+    house.furnish(an_event(OTHER, 2))
+    playing = Playing(house, tmp_path)
+
+    ended = playing.phase(Phase.CONTAIN, answer=lambda plan: "approved" if plan.revision == 1 else "rejected")
+
+    assert (len(playing.asked), ended.result) == (2, "partial")
