@@ -124,7 +124,7 @@ async def _not_asking(have: Services, response: ResponseRow, now: datetime) -> _
 
 
 def _start(have: Services, response: ResponseRow, attempt: int) -> Start:
-    cases = [case for each in response.cases if (case := have.ledger.case(each)) is not None]
+    cases = have.ledger.cases_of(response.cases)
     first = cases[0].key.resource_id if cases else response.id
     subject = first if len(cases) < 2 else f"{first} and {len(cases) - 1} more"
     if not cases:

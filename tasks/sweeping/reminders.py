@@ -129,8 +129,7 @@ def _plan(have: Services, question: ApprovalRow) -> Plan | None:
 
 
 def _message(have: Services, question: ApprovalRow, plan: Plan) -> Message:
-    cases = (have.ledger.case(each) for each in plan.cases)
-    title = plan_title(plan, {case.id: case.key for case in cases if case is not None})
+    title = plan_title(plan, {case.id: case.key for case in have.ledger.cases_of(plan.cases)})
     until = f" It can be answered until {moment(question.expires_at)}." if question.expires_at else ""
     form = f"{have.settings.console}/runs/flow-run/{question.flow_run}" if question.flow_run else None
     return note(f"⏰ Still waiting for an answer: {title}.{until}", {"Read the plan and decide": form})
