@@ -23,6 +23,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "grouping": (),
     "starting": (),
     "calls": (),
+    "throttle": (),
     "audit": ("100000",),
 }
 """Name -> arguments of its quick form, in the order in which they run; each prints one JSON object last."""

@@ -110,6 +110,8 @@ class Local:
             "RUNBOOKS_RECEIVER_PORT": str(receiver),
             "RUNBOOKS_SWEEP_SECONDS": "0.5",
             "RUNBOOKS_GROUPING_SECONDS": "1",
+            # The sandbox takes requests as fast as they come.
+            "RUNBOOKS_REQUEST_RATE_FACTOR": "0",
             # The sandbox's Inspector looks within seconds; a real one takes minutes, and the runbook's interval holds.
             "RUNBOOKS_MAXIMUM_LOOK_SECONDS": "2",
             **self.settings,

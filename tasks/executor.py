@@ -41,6 +41,7 @@ from tasks.gateways.actions.base import Action, Look
 from tasks.journal import Journal
 from tasks.looking import NOT_BELIEVED, not_believed
 from tasks.rounds import fallen_out
+from tasks.sending import Sent, send
 
 CHUNK = 50
 """Targets between one look and the acts that follow it."""
@@ -236,26 +237,26 @@ class Executor:
                 # An account that denies it does not decide for the others.
                 return [reason for step in steps for reason in self._chunk(history, plan, [step], fallen)]
             return self._unseen(history, plan, steps, error)
-        waiting, acting = [], []
+        waiting, closing, opening = [], [], []
         for step in steps:
             look = looks[step.key]
             if step.key in doubtful:
                 waiting.append(f"{step.describe()}: {NOT_BELIEVED}")
             elif look.status == "half-done":
-                acting.append((step, look))
+                closing.append(step)
             elif look.status == "as-expected":
                 if self._refused(plan, step, fallen) or self._tried_enough(history, plan, step):
                     continue
                 if self._held is not None:
                     waiting.append(self._held.words)
                 else:
-                    acting.append((step, look))
+                    opening.append(step)
             elif reason := self._settle(history, plan, step, look):
                 waiting.append(reason)
         # What was left in between is closed before anything else is begun.
-        acting.sort(key=lambda each: each[1].status != "half-done")
-        self._journal.write(*(self._intent(plan, step, look) for step, look in acting))
-        return waiting + [reason for step, _ in acting if (reason := self._act(history, action, plan, step))]
+        self._journal.write(*(self._intent(plan, step, looks[step.key]) for step in (*closing, *opening)))
+        settle = partial(self._settle_sent, history, action, plan)
+        return waiting + send(action, closing, operations, settle) + send(action, opening, operations, settle)
 
     def _intent(self, plan: Plan, step: AnyStep, look: Look) -> Intent:
         """Signed: whoever could write one of their own could make an approval that has expired last for ever."""
@@ -303,21 +304,24 @@ class Executor:
                 return f"{step.describe()}: {look.detail}" if look.detail else step.describe()
         return None
 
-    def _act(self, history: ResponseHistory, action: Action, plan: Plan, step: AnyStep) -> str | None:
-        try:
-            result = action.act(step, plan.operation(step))
-        except Halted as halted:
-            # It did not leave. Its intent stands, so that it is looked at first when changes may be made again.
-            self._held = _Held("halted", halted.detail)
-            return halted.detail
-        except (Throttled, AnswerLost) as error:
-            # The effect is unknown, or was refused for now: no outcome, so the next call looks first.
-            return f"{step.describe()}: AWS did not answer ({error.code}); looking again"
-        except Outside as error:
-            return self._after_refusal(history, action, plan, step, error)
-        status = "in-progress" if step.finishes_later else "done"
-        self._end(plan, step, status, "", Look(status="as-left", result=dict(result)))
-        return step.describe() if step.finishes_later else None
+    def _settle_sent(
+        self, history: ResponseHistory, action: Action, plan: Plan, step: AnyStep, sent: Sent
+    ) -> str | None:
+        """Record what came of the calls that have left, or why they did not leave."""
+        match sent:
+            case Halted():
+                # It did not leave. Its intent stands, so that it is looked at first when changes may be made again.
+                self._held = _Held("halted", sent.detail)
+                return sent.detail
+            case Throttled() | AnswerLost():
+                # The effect is unknown, or was refused for now: no outcome, so the next call looks first.
+                return f"{step.describe()}: AWS did not answer ({sent.code}); looking again"
+            case Outside():
+                return self._after_refusal(history, action, plan, step, sent)
+            case made:
+                status = "in-progress" if step.finishes_later else "done"
+                self._end(plan, step, status, "", Look(status="as-left", result=dict(made)))
+                return step.describe() if step.finishes_later else None
 
     def _after_refusal(
         self, history: ResponseHistory, action: Action, plan: Plan, step: AnyStep, refusal: Outside

@@ -65,6 +65,7 @@ class Run:
             session_name=self.response.id,
             external_id=chosen.external_id,
             guard=self._may_leave,
+            pacing=self.services.pacing,
         )
 
     def _may_leave(self, operation: str) -> None:

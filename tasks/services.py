@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runbooks.catalog import LIBRARY, Catalog
 from runbooks.signing import Signer
 from tasks.gateways.ledger import Ledger
+from tasks.gateways.pacing import Pacing
 from tasks.keys import read_signer
 from tasks.settings import Settings, settings
 
@@ -46,6 +47,12 @@ class Services:
     @cached_property
     def catalog(self) -> Catalog:
         return Catalog.read(LIBRARY, *self.settings.library_folders)
+
+    @cached_property
+    def pacing(self) -> Pacing | None:
+        """What makes the requests of this process wait for AWS's token buckets; None where nothing is paced."""
+        factor = self.settings.request_rate_factor
+        return Pacing(factor) if factor else None
 
     @cached_property
     def slack(self) -> SlackGateway | None:

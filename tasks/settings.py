@@ -130,6 +130,10 @@ class Settings(BaseSettings):
     short_wait_seconds: Annotated[int, Field(ge=0, le=30)] = Field(
         default=8, description="How long a run waits in place before it ends and is woken by the sweep."
     )
+    request_rate_factor: Annotated[float, Field(ge=0, le=1000)] = Field(
+        default=1,
+        description="How many times AWS's documented request rates your accounts have. 0: requests are not paced.",
+    )
     grouping_seconds: Annotated[int, Field(ge=0, le=55)] = Field(
         default=40,
         description="How long a case may wait for others like it; a quarter of that without another is enough.",

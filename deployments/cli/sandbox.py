@@ -83,4 +83,5 @@ def environment_for(addresses: dict[str, str]) -> dict[str, str]:
         "RUNBOOKS_JIRA_USER": JIRA_USER,
         "RUNBOOKS_JIRA_TOKEN": jira_site.TOKEN,
         "RUNBOOKS_MAXIMUM_LOOK_SECONDS": "5",
+        "RUNBOOKS_REQUEST_RATE_FACTOR": "0",
     }

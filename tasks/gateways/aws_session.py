@@ -1,7 +1,8 @@
 """The one place where AWS clients are made: whose role they have, how long they wait, how often they ask.
 
 A client that acts sends each request once. A second sending by botocore would be a second act that nobody wrote down,
-for many calls have no idempotency token; whether to send again is decided above, after looking.
+for many calls have no idempotency token; whether to send again is decided above, after looking. Only what AWS refused
+for its rate, which had no effect, is sent again here, where requests are paced.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from runbooks.steps.base import Role
+from tasks.gateways.pacing import Pacing, keep_pace
 
 if TYPE_CHECKING:
     import boto3
@@ -58,23 +60,25 @@ class AwsSessions:
 
     Args:
         role_arn: template of the role to assume in the account of the finding, with `{partition}`, `{account}` and
-            `{role}` (read, contain, patch, restore).
+            `{role}` (read, contain, patch, restore). None: the process's own credentials, whatever they are for.
         session_name: names whoever acts in CloudTrail, such as the response id; cut to 64 characters.
         external_id: what the role's trust policy asks for, if it does.
-        guard: called with the operation's name immediately before each request of an acting client leaves. It raises
-            to stop the call: here the lease and the kill switch are checked.
+        guard: called with the operation's name immediately before each request of an acting client leaves, after
+            any wait. It raises to stop the call: here the lease and the kill switch are checked.
         read_timeout_seconds: how long an answer is waited for; a take-over of a lease must settle longer than this.
+        pacing: what makes requests wait for AWS's token buckets; None lets each leave at once.
     """
 
     def __init__(
         self,
-        role_arn: str,
+        role_arn: str | None,
         partition: str = "aws",
         *,
         session_name: str,
         external_id: str | None = None,
         guard: Guard | None = None,
         read_timeout_seconds: float = 20,
+        pacing: Pacing | None = None,
     ) -> None:
         self._role_arn = role_arn
         self._partition = partition
@@ -82,6 +86,7 @@ class AwsSessions:
         self._external_id = external_id
         self._guard = guard
         self._read_timeout_seconds = read_timeout_seconds
+        self._pacing = pacing
         self._lock = threading.Lock()
         self._sessions: dict[tuple[str, str, Role], boto3.Session] = {}
         self._credentials: dict[tuple[str, Role], Any] = {}
@@ -104,6 +109,8 @@ class AwsSessions:
             self._sessions[place] = self._new_session(account, region, role)
         make: Callable[..., Any] = self._sessions[place].client
         client = make(service, config=self._config(1 if acting else _READ_ATTEMPTS))
+        if self._pacing is not None:
+            keep_pace(client, self._pacing, service, account, region, acting=acting)
         if acting and self._guard is not None:
             client.meta.events.register("before-send", partial(_check, self._guard))
         return client
@@ -113,8 +120,11 @@ class AwsSessions:
         from botocore.credentials import CredentialProvider, CredentialResolver
         from botocore.session import get_session
 
+        if self._role_arn is None:
+            return boto3.Session(region_name=region)
         if (account, role) not in self._credentials:
-            self._credentials[account, role] = self._new_credentials(account, region, role)
+            role_arn = self._role_arn.format(partition=self._partition, account=account, role=role.value)
+            self._credentials[account, role] = self._new_credentials(role_arn, region)
         credentials = self._credentials[account, role]
 
         class Assumed(CredentialProvider):
@@ -128,7 +138,7 @@ class AwsSessions:
         underlying.register_component("credential_provider", CredentialResolver([Assumed()]))
         return boto3.Session(botocore_session=underlying, region_name=region)
 
-    def _new_credentials(self, account: str, region: str, role: Role) -> Any:
+    def _new_credentials(self, role_arn: str, region: str) -> Any:
         from botocore.credentials import RefreshableCredentials
         from botocore.session import get_session
 
@@ -136,7 +146,7 @@ class AwsSessions:
         own.register_component("data_loader", _shared_loader())
         sts = own.create_client("sts", region_name=region, config=self._config(_READ_ATTEMPTS))
         request = {
-            "RoleArn": self._role_arn.format(partition=self._partition, account=account, role=role.value),
+            "RoleArn": role_arn,
             "RoleSessionName": self._session_name,
             "DurationSeconds": _SESSION_SECONDS,
         }
