@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,6 +25,8 @@ class SandboxApplication:
         if environ.get("PATH_INFO", "").startswith("/sandbox/"):
             return control(self._cloud)(environ, start_response)
         answer = self._cloud.answer(environ, _body(environ))
+        if self._cloud.throttling.answer_seconds:
+            time.sleep(self._cloud.throttling.answer_seconds)
         if answer is None:
             return _hang_up(environ)
         return _send(answer, start_response)

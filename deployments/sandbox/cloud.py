@@ -1,8 +1,8 @@
 """The whole sandbox cloud: its clock, its worlds, moto behind them, and what is done with every call.
 
-`Cloud.answer` is the one way every AWS call goes: read, perhaps disturbed by an injected fault, answered by a
-registered operation or else by moto, recorded. A call that neither knows is answered with the error NotImplemented, so
-that it can never be taken for a resource that is not there.
+`Cloud.answer` is the one way every AWS call goes: read, perhaps throttled, or disturbed by an injected fault, answered
+by a registered operation or else by moto, recorded. A call that neither knows is answered with the error
+NotImplemented, so that it can never be taken for a resource that is not there.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import threading
 from functools import partial
 from typing import Any
 
+from moto.core.exceptions import JsonRESTError
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from deployments.sandbox import autoscaling, inventory
+from deployments.sandbox import autoscaling, inventory, registry
 from deployments.sandbox.clock import Clock
-from deployments.sandbox.faults import Faults
+from deployments.sandbox.faults import FaultKind, Faults
 from deployments.sandbox.operations import OPERATIONS, Call, Refused, is_read
 from deployments.sandbox.record import Record
 from deployments.sandbox.settings import SandboxSettings
+from deployments.sandbox.throttling import Throttling
 from deployments.sandbox.wire import Answer, AwsError, Message, ServiceException, read_message, run_wsgi
 from deployments.sandbox.world import World
 
@@ -28,13 +30,26 @@ _SERVICES = (
     "ec2_network",
     "ec2_instances",
     "ec2_storage",
+    "ec2_tags",
     "launch_templates",
     "ssm_commands",
     "ssm_nodes",
     "inspector_api",
+    "sbom_scanning",
+    "ecr_images",
+    "ecr_policies",
+    "codebuild",
+    "pipelines",
     "autoscaling",
     "instance_refresh",
     "load_balancing",
+    "ecs_services",
+    "ecs_task_api",
+    "ecs_history",
+    "codedeploy",
+    "lambda_functions",
+    "lambda_versions",
+    "lambda_access",
 )
 _CHANGES_INSTANCES = frozenset({"ec2", "autoscaling", "iam"})
 
@@ -52,6 +67,7 @@ class Cloud:
         self.clock = Clock(pace)
         self.record = Record()
         self.faults = Faults()
+        self.throttling = Throttling()
         self.lock = threading.RLock()
         self.moto = DomainDispatcherApplication(create_backend_app)
         self._worlds: dict[tuple[str, str], World] = {}
@@ -68,17 +84,19 @@ class Cloud:
         """One account and region, made when first asked for."""
         key = (account, region)
         if key not in self._worlds:
-            self._worlds[key] = World(account, region, self.clock, self.settings)
+            self._worlds[key] = World(account, region, self.clock, self.settings, self.world)
             inventory.found(self._worlds[key])
+            registry.found(self._worlds[key])
         return self._worlds[key]
 
     def reset(self) -> None:
-        """An empty cloud again, in real time, with no faults and nothing recorded."""
+        """An empty cloud again, in real time, with no faults, no request rates and nothing recorded."""
         with self.lock:
             moto_api_backend.reset()
             self._worlds.clear()
             self.clock.reset()
             self.faults.clear()
+            self.throttling.enforce(0)
             self.record.clear()
 
     def answer(self, environ: dict[str, Any], body: bytes) -> Answer | None:
@@ -90,7 +108,8 @@ class Cloud:
         with self.lock:
             self._keep_account(message)
             self.clock.catch_up()
-            fault = self.faults.strike(message)
+            throttled = self.throttling.refuses(message, self.clock.now())
+            fault = FaultKind.THROTTLE if throttled else self.faults.strike(message)
             answer = self.faults.disturb(message, fault, partial(self._answer_once, message))
             self.record.add(message, answer, self.clock.now(), fault)
             return answer
@@ -109,6 +128,8 @@ class Cloud:
             answer = refused.answer
         except ServiceException as error:
             answer = message.serialise(error)
+        except JsonRESTError as error:
+            answer = message.serialise(AwsError(error.error_type, error.message, status=error.code))
         if message.service in _CHANGES_INSTANCES and not is_read(message.operation):
             world = self.world(message.account, message.region)
             inventory.observe(world)

@@ -11,10 +11,15 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
+from deployments.sandbox import control_images
 from deployments.sandbox.cloud import Cloud
 from deployments.sandbox.faults import Fault
 from deployments.sandbox.furnish import furnish
+from deployments.sandbox.furnish_function import furnish_function
+from deployments.sandbox.furnish_function_options import FunctionOptions, NotAFunctionFinding
 from deployments.sandbox.furnish_options import FurnishOptions
+from deployments.sandbox.furnish_service import ServiceOptions, furnish_service
+from deployments.sandbox.pulling import CannotPull
 from deployments.sandbox.view import view
 
 Route = Callable[[Cloud, Request], Any]
@@ -42,6 +47,22 @@ def _furnish(cloud: Cloud, request: Request) -> dict[str, Any]:
     try:
         return furnish(cloud, body["finding"], FurnishOptions.model_validate(body.get("options") or {}))
     except (ValidationError, ValueError) as error:
+        raise BadRequest(str(error)) from error
+
+
+def _furnish_service(cloud: Cloud, request: Request) -> dict[str, Any]:
+    try:
+        return furnish_service(cloud, ServiceOptions.model_validate(_json(request).get("options") or {}))
+    except (ValidationError, CannotPull) as error:
+        raise BadRequest(str(error)) from error
+
+
+def _furnish_function(cloud: Cloud, request: Request) -> dict[str, Any]:
+    body = _json(request)
+    try:
+        options = FunctionOptions.model_validate(body.get("options") or {})
+        return furnish_function(cloud, options, body.get("finding"))
+    except (ValidationError, NotAFunctionFinding) as error:
         raise BadRequest(str(error)) from error
 
 
@@ -96,6 +117,21 @@ def _clear_faults(cloud: Cloud, request: Request) -> dict[str, Any]:
         return {}
 
 
+def _throttle(cloud: Cloud, request: Request) -> dict[str, Any]:
+    with cloud.lock:
+        try:
+            body = _json(request)
+            cloud.throttling.enforce(float(body["scale"]), float(body.get("answer_seconds", 0)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadRequest(f"throttling takes a scale, 0 for none, and answer_seconds: {error}") from error
+        return cloud.throttling.view()
+
+
+def _throttled(cloud: Cloud, request: Request) -> dict[str, Any]:
+    with cloud.lock:
+        return cloud.throttling.view()
+
+
 def _reset(cloud: Cloud, request: Request) -> dict[str, Any]:
     cloud.reset()
     return {}
@@ -110,6 +146,12 @@ def _json(request: Request) -> Any:
 
 _HANDLERS: dict[str, Route] = {
     "furnish": _furnish,
+    "furnish image": control_images.furnish,
+    "furnish service": _furnish_service,
+    "furnish function": _furnish_function,
+    "recipe": control_images.change_recipe,
+    "advisory": control_images.publish_advisory,
+    "events": control_images.sent_events,
     "advance": _advance,
     "clock": _clock,
     "world": _world,
@@ -117,11 +159,19 @@ _HANDLERS: dict[str, Route] = {
     "forget": _forget_calls,
     "inject": _inject,
     "clear": _clear_faults,
+    "throttle": _throttle,
+    "throttled": _throttled,
     "reset": _reset,
 }
 _ROUTES = Map(
     [
         Rule("/sandbox/furnish", endpoint="furnish", methods=["POST"]),
+        Rule("/sandbox/furnish/image", endpoint="furnish image", methods=["POST"]),
+        Rule("/sandbox/furnish/service", endpoint="furnish service", methods=["POST"]),
+        Rule("/sandbox/furnish/function", endpoint="furnish function", methods=["POST"]),
+        Rule("/sandbox/recipes", endpoint="recipe", methods=["POST"]),
+        Rule("/sandbox/advisories", endpoint="advisory", methods=["POST"]),
+        Rule("/sandbox/events", endpoint="events", methods=["GET"]),
         Rule("/sandbox/clock/advance", endpoint="advance", methods=["POST"]),
         Rule("/sandbox/clock", endpoint="clock", methods=["GET"]),
         Rule("/sandbox/world", endpoint="world", methods=["GET"]),
@@ -129,6 +179,8 @@ _ROUTES = Map(
         Rule("/sandbox/calls", endpoint="forget", methods=["DELETE"]),
         Rule("/sandbox/faults", endpoint="inject", methods=["POST"]),
         Rule("/sandbox/faults", endpoint="clear", methods=["DELETE"]),
+        Rule("/sandbox/throttling", endpoint="throttle", methods=["POST"]),
+        Rule("/sandbox/throttling", endpoint="throttled", methods=["GET"]),
         Rule("/sandbox/reset", endpoint="reset", methods=["POST"]),
     ]
 )

@@ -16,7 +16,9 @@ from deployments.sandbox.operations import is_read
 from deployments.sandbox.wire import Answer, AwsError, Message
 
 _REMEMBERED_READS = 500
-_PARTIAL = frozenset({"ssm:SendCommand", "inspector2:BatchGetFindingDetails", "ec2:CreateSnapshots"})
+_PARTIAL = frozenset(
+    {"ssm:SendCommand", "inspector2:BatchGetFindingDetails", "ec2:CreateSnapshots", "ecr:BatchDeleteImage"}
+)
 
 
 class Perform(Protocol):

@@ -1,4 +1,4 @@
-"""A finding as Inspector's API tells it, from a payload of any origin and from what the instance is now."""
+"""A finding as Inspector's API tells it, from a payload of any origin and from what the resource is now."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.session import get_session
-from moto.ec2.models.instances import Instance
 
-from deployments.sandbox.world import Finding, World
+from deployments.sandbox.platforms import installed_version, version_parts
+from deployments.sandbox.scanned import KINDS
+from deployments.sandbox.world import Finding, Package, World
 
 _JAVA_DATE = re.compile(r"^\w{3} (\w{3} \d{2} \d{2}:\d{2}:\d{2}(?:\.\d+)?) UTC (\d{4})$")
 _US_DATE = "%b %d, %Y, %I:%M:%S %p"
-_OF_THE_INSTANCE = ("findingArn", "awsAccountId", "status", "resources")
+_OF_THE_RESOURCE = ("findingArn", "awsAccountId", "status", "resources")
 _TIMES = ("firstObservedAt", "lastObservedAt", "updatedAt")
 
 
 def advisory_body(finding: dict[str, Any]) -> dict[str, Any]:
-    """The members of a finding that do not depend on the instance, as the API's model has them."""
+    """The members of a finding that do not depend on the resource, as the API's model has them."""
     model = get_session().get_service_model("inspector2")
     body = _as_modelled(model.shape_for("Finding"), finding)
-    for name in (*_OF_THE_INSTANCE, *_TIMES):
+    for name in (*_OF_THE_RESOURCE, *_TIMES):
         body.pop(name, None)
     body.setdefault("severity", "HIGH")
     body.setdefault("type", "PACKAGE_VULNERABILITY")
@@ -44,12 +45,10 @@ def describe_finding(world: World, finding: Finding) -> dict[str, Any]:
         "updatedAt": finding.updated_at,
         "resources": [_resource(world, finding)],
     }
+    details = entry.get("packageVulnerabilityDetails") or {}
+    if finding.packages and details.get("vulnerablePackages"):
+        details["vulnerablePackages"] = _vulnerable_packages(finding, details["vulnerablePackages"])
     return entry
-
-
-def instance_details(entry: dict[str, Any]) -> dict[str, Any]:
-    """The EC2 details of a finding's resource."""
-    return (entry["resources"][0].get("details") or {}).get("awsEc2Instance") or {}
 
 
 def parse_time(text: str) -> datetime:
@@ -68,38 +67,34 @@ def parse_time(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _vulnerable_packages(finding: Finding, stated: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The advisory's packages that are there, each at the version and in the layer it is there."""
+    installed = {package.key: package for package in finding.packages}
+    return [
+        _as_installed(entry, installed[one.name, one.arch])
+        for one, entry in zip(finding.advisory.packages, stated, strict=True)
+        if (one.name, one.arch) in installed
+    ]
+
+
+def _as_installed(entry: dict[str, Any], package: Package) -> dict[str, Any]:
+    shown = dict(entry)
+    if package.version != installed_version(entry):
+        shown.pop("release", None)
+        shown |= version_parts(package.version) if package.manager == "OS" else {"version": package.version}
+    if package.layer:
+        of_function = package.layer.startswith("arn:")
+        shown["sourceLambdaLayerArn" if of_function else "sourceLayerHash"] = package.layer
+    return shown
+
+
 def _resource(world: World, finding: Finding) -> dict[str, Any]:
-    instance = world.instance(finding.instance_id)
-    resource: dict[str, Any] = {
-        "id": finding.instance_id,
-        "type": "AWS_EC2_INSTANCE",
+    return {
+        "id": finding.resource_id,
+        "type": finding.resource_type,
         "partition": "aws",
         "region": world.region,
-    }
-    if instance is not None:
-        resource["tags"] = {tag["key"]: tag["value"] for tag in instance.get_tags()}
-        resource["details"] = {"awsEc2Instance": _details(instance, world.nodes[instance.id].platform.code)}
-    return resource
-
-
-def _details(instance: Instance, platform: str) -> dict[str, Any]:
-    nics = list(instance.nics.values())
-    addresses = [nic.private_ip_address for nic in nics] + [nic.public_ip for nic in nics if nic.public_ip]
-    details: dict[str, Any] = {
-        "type": instance.instance_type,
-        "imageId": instance.image_id,
-        "vpcId": instance.vpc_id,
-        "subnetId": instance.subnet_id,
-        "platform": platform,
-        "launchedAt": instance.launch_time,
-        "ipV4Addresses": addresses,
-        "ipV6Addresses": [address for nic in nics for address in nic.ipv6_addresses],
-    }
-    if instance.iam_instance_profile:
-        details["iamInstanceProfileArn"] = instance.iam_instance_profile["Arn"]
-    if instance.key_name:
-        details["keyName"] = instance.key_name
-    return details
+    } | KINDS[finding.resource_type].describe(world, finding)
 
 
 def _as_modelled(shape: Shape, value: Any) -> Any:

@@ -18,13 +18,13 @@ from moto.s3.models import s3_backends
 
 from deployments.sandbox import inspector, inventory, network_building
 from deployments.sandbox.cloud import Cloud
-from deployments.sandbox.finding_body import advisory_body
+from deployments.sandbox.furnish_advisory import ensure_advisory
 from deployments.sandbox.furnish_group import build_group
 from deployments.sandbox.furnish_options import FurnishOptions
 from deployments.sandbox.images import ensure_image
 from deployments.sandbox.network_building import next_id
 from deployments.sandbox.payload import Subject, read_subject
-from deployments.sandbox.world import Advisory, Finding, Node, Package, World
+from deployments.sandbox.world import Finding, Node, Package, World
 
 _LONG_AGO = timedelta(days=1)
 _LAST_SCAN = timedelta(minutes=10)
@@ -228,46 +228,18 @@ def _finding(world: World, node: Node, subject: Subject, options: FurnishOptions
     arn = subject.arn or inspector.finding_arn(world, node.instance_id, subject.vulnerability_id)
     if arn in world.findings:
         return world.findings[arn]
-    advisory = _advisory(world, subject, options)
+    advisory = ensure_advisory(
+        world,
+        subject,
+        known_exploited=options.known_exploited,
+        exploit_observed=options.exploit_observed,
+        patch_available=options.patch_available,
+    )
     finding = inspector.open_finding(world, node, advisory, subject.packages, arn)
     finding.status = "SUPPRESSED" if subject.finding.get("status") == "SUPPRESSED" else "ACTIVE"
     finding.first_observed_at = world.now - _LONG_AGO
     finding.last_observed_at = finding.updated_at = world.now - _LAST_SCAN
     return finding
-
-
-def _advisory(world: World, subject: Subject, options: FurnishOptions) -> Advisory:
-    for known in world.advisories:
-        same = known.vulnerability_id == subject.vulnerability_id and known.platform == subject.platform
-        if same and known.packages == subject.vulnerable_packages:
-            return known
-    details: dict[str, Any] = {
-        "cwes": [],
-        "referenceUrls": list((subject.finding.get("packageVulnerabilityDetails") or {}).get("referenceUrls") or []),
-        "riskScore": round(10 * float(subject.finding.get("inspectorScore") or 0)),
-        "tools": [],
-        "ttps": [],
-    }
-    score = (subject.finding.get("epss") or {}).get("score")
-    if score is not None:
-        details["epssScore"] = score
-    if options.known_exploited:
-        added = world.now - timedelta(days=3)
-        details["cisaData"] = {
-            "dateAdded": added,
-            "dateDue": added + timedelta(days=21),
-            "action": "Apply mitigations per vendor instructions.",
-        }
-    if options.exploit_observed:
-        details["exploitObserved"] = {"firstSeen": world.now - timedelta(days=5), "lastSeen": world.now - _LONG_AGO}
-    advisory = Advisory(
-        subject.vulnerability_id, subject.platform, subject.vulnerable_packages, advisory_body(subject.finding), details
-    )
-    world.advisories.append(advisory)
-    for package in advisory.packages:
-        if options.patch_available and package.fixed_in:
-            world.repository[subject.platform.code, package.name] = package.fixed_in
-    return advisory
 
 
 def _bucket(world: World, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a payload says about the instance it is about, whatever envelope it came in."""
+"""What a payload says about the instance or image it is about, whatever envelope it came in."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from deployments.sandbox.platforms import Platform, fixed_version
+from deployments.sandbox.platforms import Platform, fixed_version, installed_version
 from deployments.sandbox.world import Package, VulnerablePackage
 
 _VALID_ARN = re.compile(r"^arn:aws[a-z-]*:inspector2:[a-z0-9-]+:\d{12}:finding/[a-f0-9]{32}$")
+_VALID_DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
 _OUR_OWN_RANGES = tuple(ip_network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _DEFAULT_ADDRESS = "10.20.1.10"
 _DEFAULT_REGION = "us-east-1"
@@ -22,25 +23,18 @@ class NotAnInstanceFinding(ValueError):
     """The payload holds no finding about an EC2 instance."""
 
 
-@dataclass(frozen=True)
-class Subject:
-    """The instance a finding is about, with everything the payload tells of it; the rest is derived from its id."""
+class NotAnImageFinding(ValueError):
+    """The payload holds no finding about a container image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatedFinding:
+    """A finding and where it is, with what it says of the vulnerability."""
 
     finding: dict[str, Any]
     account: str
     region: str
-    instance_id: str
     platform: Platform
-    image_id: str
-    instance_type: str
-    vpc_id: str
-    subnet_id: str
-    profile_arn: str
-    private_address: str
-    public_addresses: tuple[str, ...]
-    ipv6_addresses: tuple[str, ...]
-    key_name: str | None
-    tags: dict[str, str]
 
     @property
     def arn(self) -> str | None:
@@ -77,18 +71,40 @@ class Subject:
         return self.finding.get("packageVulnerabilityDetails") or {}
 
     def _installed(self, stated: dict[str, Any]) -> Package:
-        version = stated.get("version") or "0"
-        if stated.get("release"):
-            version = f"{version}-{stated['release']}"
-        if int(stated.get("epoch") or 0):
-            version = f"{stated['epoch']}:{version}"
         return Package(
             name=stated["name"],
             arch=self.platform.package_arch(stated.get("arch") or "ALL"),
-            version=version,
+            version=installed_version(stated),
             manager=stated.get("packageManager") or "OS",
             file_path=stated.get("filePath"),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject(StatedFinding):
+    """The instance a finding is about, with everything the payload tells of it; the rest is derived from its id."""
+
+    instance_id: str
+    image_id: str
+    instance_type: str
+    vpc_id: str
+    subnet_id: str
+    profile_arn: str
+    private_address: str
+    public_addresses: tuple[str, ...]
+    ipv6_addresses: tuple[str, ...]
+    key_name: str | None
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSubject(StatedFinding):
+    """The container image a finding is about. Without a digest, it has the one of the manifest it is given."""
+
+    repository: str
+    digest: str | None
+    tags: tuple[str, ...]
+    architecture: str
 
 
 def read_subject(payload: dict[str, Any]) -> Subject:
@@ -97,9 +113,7 @@ def read_subject(payload: dict[str, Any]) -> Subject:
     Raises:
         NotAnInstanceFinding: it is neither, or not about an EC2 instance.
     """
-    finding = payload.get("detail") or payload
-    resources = finding.get("resources") or []
-    resource = resources[0] if resources and isinstance(resources[0], dict) else {}
+    finding, resource = _finding_and_resource(payload)
     if resource.get("type") != "AWS_EC2_INSTANCE":
         raise NotAnInstanceFinding("the payload holds no finding about an EC2 instance")
     details = (resource.get("details") or {}).get("awsEc2Instance") or {}
@@ -123,6 +137,35 @@ def read_subject(payload: dict[str, Any]) -> Subject:
         key_name=details.get("keyName"),
         tags=dict(resource.get("tags") or {}),
     )
+
+
+def read_image_subject(payload: dict[str, Any]) -> ImageSubject:
+    """Read an EventBridge event or a bare finding about a container image.
+
+    Raises:
+        NotAnImageFinding: it is neither, or not about an image.
+    """
+    finding, resource = _finding_and_resource(payload)
+    details = (resource.get("details") or {}).get("awsEcrContainerImage") or {}
+    if resource.get("type") != "AWS_ECR_CONTAINER_IMAGE" or not details.get("repositoryName"):
+        raise NotAnImageFinding("the payload holds no finding about a container image")
+    digest = str(details.get("imageHash") or "")
+    return ImageSubject(
+        finding=finding,
+        account=str(finding.get("awsAccountId") or payload.get("account")),
+        region=resource.get("region") or payload.get("region") or _region_of(finding),
+        platform=Platform(details.get("platform") or "UBUNTU_22_04"),
+        repository=details["repositoryName"],
+        digest=digest if _VALID_DIGEST.fullmatch(digest) else None,
+        tags=tuple(details.get("imageTags") or []),
+        architecture=details.get("architecture") or "amd64",
+    )
+
+
+def _finding_and_resource(payload: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    finding = payload.get("detail") or payload
+    resources = finding.get("resources") or []
+    return finding, resources[0] if resources and isinstance(resources[0], dict) else {}
 
 
 def _addresses(stated: list[str]) -> tuple[str, tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from univers.versions import DebianVersion, MavenVersion, PypiVersion, RpmVersion
+from univers.versions import AlpineLinuxVersion, DebianVersion, MavenVersion, PypiVersion, RpmVersion
 
 _DEBIAN_FAMILY = ("UBUNTU", "DEBIAN")
 _ROOT_DEVICE = {"UBUNTU": "/dev/sda1", "WINDOWS": "/dev/sda1"}
@@ -109,7 +109,27 @@ def fixed_version(stated: str | None) -> str | None:
     return stated
 
 
+def installed_version(stated: dict[str, Any]) -> str:
+    """The installed version of a finding's package as the package manager writes it, from Inspector's parts of it."""
+    version = str(stated.get("version") or "0")
+    if stated.get("release"):
+        version = f"{version}-{stated['release']}"
+    if int(stated.get("epoch") or 0):
+        version = f"{stated['epoch']}:{version}"
+    return version
+
+
+def version_parts(version: str) -> dict[str, Any]:
+    """A version as Inspector takes it apart: epoch, version and, where there is one, release."""
+    epoch, _, rest = version.rpartition(":")
+    upstream, _, release = rest.rpartition("-")
+    parts: dict[str, Any] = {"epoch": int(epoch or 0), "version": upstream or release}
+    return parts | {"release": release} if upstream else parts
+
+
 def _scheme(platform: Platform, manager: str) -> Any:
+    if manager == "OS" and platform.code.startswith("ALPINE"):
+        return AlpineLinuxVersion
     if manager == "OS":
         return DebianVersion if platform.is_debian else RpmVersion
     if manager in ("PIP", "PYTHONPKG", "PIPENV", "POETRY"):

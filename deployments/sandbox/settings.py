@@ -23,6 +23,20 @@ class SandboxSettings:
         draining: how long a deregistered target drains.
         health_check: how long an Auto Scaling group takes to replace an unhealthy instance.
         refresh_stage: how long an instance refresh takes from one checkpoint to the next.
+        task_start: from the placement of an ECS task until it runs, or cannot.
+        task_backoff: how long ECS waits between tasks that again and again cannot start.
+        deployment_look: how often a service deployment looks at its tasks and alarms.
+        deployment_stage: how long a stage of a service deployment takes that waits for nothing.
+        deployment_minute: how long each minute takes that a deployment was told to wait or bake.
+        rolling_bake: how long a rolling update with alarms bakes, when nothing was said of it.
+        function_update: how long the creation or an update of a Lambda function takes.
+        function_scan: from the end of that until Inspector has scanned the function.
+        image_scan: from the push (or the restoring) of an image until Inspector has scanned it.
+        image_scan_duration: how long Inspector scans an image that is neither pushed nor used.
+        image_restoring: from the archive back until an image can be pulled.
+        lifecycle: how often ECR applies lifecycle policies.
+        lifecycle_preview: how long the preview of a lifecycle policy takes.
+        build: how long a build takes, from first to last phase.
     """
 
     invocation_visible: float = 0.2
@@ -38,3 +52,17 @@ class SandboxSettings:
     draining: float = 3.0
     health_check: float = 30.0
     refresh_stage: float = 4.0
+    task_start: float = 3.0
+    task_backoff: float = 30.0
+    deployment_look: float = 2.0
+    deployment_stage: float = 2.0
+    deployment_minute: float = 60.0
+    rolling_bake: float = 60.0
+    function_update: float = 3.0
+    function_scan: float = 3.0
+    image_scan: float = 3.0
+    image_scan_duration: float = 14 * 86400.0
+    image_restoring: float = 3.0
+    lifecycle: float = 86400.0
+    lifecycle_preview: float = 1.0
+    build: float = 6.0

@@ -52,13 +52,28 @@ def view(world: World) -> dict[str, Any]:
         },
         "findings": {
             one.arn: {
-                "instance_id": one.instance_id,
+                "resource_id": one.resource_id,
                 "vulnerability_id": one.advisory.vulnerability_id,
                 "status": one.status,
                 "updated_at": one.updated_at,
             }
             for one in world.findings.values()
         },
+        "container_images": {
+            one.resource_id: {
+                "status": one.status,
+                "tags": list(one.tags),
+                "base_digest": one.content.base_digest,
+                "packages": {f"{name}.{arch}": package.version for (name, arch), package in one.inventory.items()},
+                "coverage": dict(zip(("status", "reason"), inspector.coverage(world, one), strict=True)),
+            }
+            for one in world.container_images.values()
+        },
+        "builds": {
+            one.id: {"status": one.status, "phase": one.phases[-1].name, "exported": one.exported}
+            for one in world.builds.values()
+        },
+        "transitions": {f"{pipeline}/{stage}": asdict(one) for (pipeline, stage), one in world.transitions.items()},
         "auto_scaling_groups": _groups(world),
         "target_groups": {
             group.arn: sorted({instance for instance, _ in group.targets})

@@ -30,6 +30,7 @@ WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _ELB_CLASSIC_VERSION = "2012-06-01"
+_BY_SIGNING_NAME = {"monitoring": "cloudwatch"}
 _UNPARSED = frozenset({"s3"})
 
 
@@ -97,7 +98,8 @@ class Message:
     def read(self, answer: Answer) -> dict[str, Any]:
         """What boto3 would make of this answer, without its metadata."""
         model = get_session().get_service_model(self.service)
-        parser = create_parser(model.protocol)
+        # Some services speak several protocols: the answer is in the one of the question.
+        parser = create_parser(_protocol(self.service, self.environ))
         response = {
             "headers": {name.lower(): value for name, value in answer.headers},
             "status_code": answer.status,
@@ -180,4 +182,4 @@ def _protocol(service: str, environ: dict[str, Any]) -> str:
 def _service_name(signing_name: str, body: bytes) -> str:
     if signing_name == "elasticloadbalancing":
         return "elb" if _ELB_CLASSIC_VERSION.encode() in body else "elbv2"
-    return signing_name
+    return _BY_SIGNING_NAME.get(signing_name, signing_name)

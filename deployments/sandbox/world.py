@@ -6,30 +6,47 @@ Only state is here, and how it follows EC2. What happens to it lies with the ser
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.instances import Instance
 
 from deployments.sandbox.clock import Clock
+from deployments.sandbox.ecs_state import EcsState
 from deployments.sandbox.platforms import Platform
 from deployments.sandbox.settings import SandboxSettings
+
+if TYPE_CHECKING:
+    from deployments.sandbox.builds import Build, Recipe
+    from deployments.sandbox.codedeploy import EcsDeployment
+    from deployments.sandbox.container_images import ContainerImage, ImageConfig, RunningImage
+    from deployments.sandbox.functions import Function
+    from deployments.sandbox.lifecycle import Preview
+    from deployments.sandbox.pipelines import Transition
+
+_MOST_EVENTS = 1000
 
 PackageKey = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Package:
-    """One installed package; arch as the package manager writes it, version with epoch and release."""
+    """One installed package; arch as the package manager writes it, version with epoch and release.
+
+    Attributes:
+        layer: the digest of the image layer, or the ARN of the Lambda layer version, it was found in.
+    """
 
     name: str
     arch: str
     version: str
     manager: str = "OS"
     file_path: str | None = None
+    layer: str | None = None
 
     @property
     def key(self) -> PackageKey:
@@ -74,6 +91,8 @@ class Node:
         pending_reboot: packages that wait for a reboot.
     """
 
+    resource_type: ClassVar[str] = "AWS_EC2_INSTANCE"
+
     instance_id: str
     platform: Platform
     packages: dict[PackageKey, Package]
@@ -89,6 +108,11 @@ class Node:
     last_patch: PatchRun | None = None
     patch_fails: bool = False
     slow: bool = False
+
+    @property
+    def resource_id(self) -> str:
+        """What Inspector calls it."""
+        return self.instance_id
 
 
 @dataclass(frozen=True)
@@ -107,7 +131,7 @@ class Advisory:
     """A vulnerability as Inspector knows it on one platform.
 
     Attributes:
-        body: the finding's members that do not depend on the instance, as the API names them.
+        body: the finding's members that do not depend on the resource, as the API names them.
         details: what BatchGetFindingDetails says of it beyond the finding.
     """
 
@@ -120,10 +144,11 @@ class Advisory:
 
 @dataclass
 class Finding:
-    """One advisory on one instance, with where it stands."""
+    """One advisory on one resource that Inspector scans, with where it stands."""
 
     arn: str
-    instance_id: str
+    resource_type: str
+    resource_id: str
     advisory: Advisory
     status: str
     first_observed_at: datetime
@@ -193,9 +218,17 @@ class Association:
 
 
 class World:
-    """One account and region."""
+    """One account and region. `elsewhere` finds another one, for what crosses accounts: the pull of an image."""
 
-    def __init__(self, account: str, region: str, clock: Clock, settings: SandboxSettings) -> None:
+    def __init__(
+        self,
+        account: str,
+        region: str,
+        clock: Clock,
+        settings: SandboxSettings,
+        elsewhere: Callable[[str, str], World],
+    ) -> None:
+        self.elsewhere = elsewhere
         self.account = account
         self.region = region
         self.clock = clock
@@ -204,6 +237,8 @@ class World:
         self.images: dict[str, Image] = {}
         self.advisories: list[Advisory] = []
         self.findings: dict[str, Finding] = {}
+        self.events: deque[dict[str, Any]] = deque(maxlen=_MOST_EVENTS)
+        """What Inspector and ECR sent to EventBridge, oldest first."""
         self.commands: dict[str, Command] = {}
         self.associations: dict[str, Association] = {}
         self.repository: dict[tuple[str, str], str] = {}
@@ -213,6 +248,21 @@ class World:
         self.template_tokens: dict[str, tuple[int, dict[str, Any]]] = {}
         self.refreshes: list[Any] = []
         self.draining: dict[tuple[str, str, int], datetime] = {}
+        self.ecs = EcsState()
+        self.code_deployments: dict[str, EcsDeployment] = {}
+        self.functions: dict[str, Function] = {}
+        self.runtimes: dict[str, tuple[Package, ...]] = {}
+        """What Lambda's runtimes hold that Inspector minds."""
+        self.container_images: dict[str, ContainerImage] = {}
+        """Every image that is or was in a repository, by its ARN with the digest."""
+        self.running_images: dict[str, list[RunningImage]] = {}
+        """Where a digest runs, or ran: kept up by whatever runs containers."""
+        self.layers: dict[str, tuple[Package, ...]] = {}
+        self.image_configs: dict[str, ImageConfig] = {}
+        self.recipes: dict[str, Recipe] = {}
+        self.builds: dict[str, Build] = {}
+        self.transitions: dict[tuple[str, str], Transition] = {}
+        self.previews: dict[str, Preview] = {}
         self._by_id: dict[str, Instance] = {}
 
     @property

@@ -1,0 +1,81 @@
+"""Who can call a Lambda function, and its layers: what moto leaves out or answers differently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deployments.sandbox import functions
+from deployments.sandbox.lambda_functions import check_revision
+from deployments.sandbox.operations import Call, operation
+from deployments.sandbox.wire import AwsError
+
+
+@operation("lambda", "GetPolicy")
+def get_policy(call: Call) -> dict[str, Any]:
+    """A function's resource policy; a function without one has none to show."""
+    function = functions.find(call.world, call.params["FunctionName"])
+    if not function.latest.policy.statements:
+        raise _not_found()
+    return call.moto()
+
+
+@operation("lambda", "RemovePermission")
+def remove_permission(call: Call) -> Any:
+    """Take a statement out of a function's resource policy."""
+    function = functions.find(call.world, call.params["FunctionName"])
+    check_revision(call.params.get("RevisionId"), function.latest.policy.revision)
+    return call.forward()
+
+
+@operation("lambda", "GetFunctionConcurrency")
+def get_function_concurrency(call: Call) -> dict[str, Any]:
+    """The reserved concurrency, when there is one; 0 stops the function."""
+    reserved = functions.find(call.world, call.params["FunctionName"]).latest.reserved_concurrency
+    return {} if reserved is None else {"ReservedConcurrentExecutions": int(reserved)}
+
+
+@operation("lambda", "PutFunctionConcurrency")
+def put_function_concurrency(call: Call) -> dict[str, Any]:
+    """Reserve concurrency for a function."""
+    function = functions.find(call.world, call.params["FunctionName"])
+    reserved = int(call.params["ReservedConcurrentExecutions"])
+    function.latest.reserved_concurrency = reserved
+    return {"ReservedConcurrentExecutions": reserved}
+
+
+@operation("lambda", "ListEventSourceMappings")
+def list_event_source_mappings(call: Call) -> dict[str, Any]:
+    """The event sources of a function as it is named: without a qualifier, or of the version or alias in it."""
+    name = call.params.get("FunctionName")
+    arn = f"arn:aws:lambda:{call.region}:{call.account}:function:{name}" if name else None
+    arn = name if name and name.startswith("arn:") else arn
+    mappings = functions.backend(call.world).list_event_source_mappings(call.params.get("EventSourceArn") or "", "")
+    return {"EventSourceMappings": [one.get_configuration() for one in mappings if arn in (None, one.function_arn)]}
+
+
+@operation("lambda", "ListFunctionUrlConfigs")
+def list_function_url_configs(call: Call) -> dict[str, Any]:
+    """The function's URL, as a list."""
+    config = functions.find(call.world, call.params["FunctionName"]).latest.url_config
+    return {"FunctionUrlConfigs": [config.to_dict()] if config else []}
+
+
+@operation("lambda", "UpdateFunctionUrlConfig")
+def update_function_url_config(call: Call) -> dict[str, Any]:
+    """Change who may call the function's URL."""
+    if functions.find(call.world, call.params["FunctionName"]).latest.url_config is None:
+        raise _not_found()
+    return call.moto()
+
+
+@operation("lambda", "GetLayerVersionByArn")
+def get_layer_version_by_arn(call: Call) -> dict[str, Any]:
+    """A layer version by its ARN."""
+    version = functions.backend(call.world).layers_versions_by_arn(call.params["Arn"])
+    if version is None:
+        raise _not_found()
+    return version.get_layer_version()
+
+
+def _not_found() -> AwsError:
+    return AwsError("ResourceNotFoundException", "The resource you requested does not exist.", status=404)
