@@ -12,7 +12,8 @@ process, to each in turns. Prints a table, and then one JSON object. For each st
   of the door that reads and does not keep. `events_per_second` and `processor_us_per_event` of all three.
 - `ingest_p50_ms`, `ingest_p99_ms` of all three at half of our events per second, from when each event was due.
 - `burst`: distinct events, each so often, shuffled; the receiver is killed when half is acknowledged, and started
-  again; what was not answered 202 is sent again. How many are in the inbox then, and how many of them were lost.
+  again; what was not answered 202 is sent again. How many are in the inbox then, how many of them were lost, and how
+  many cases they became when the inbox was drained; `wrong_cases` of them have not exactly the findings sent for them.
 """
 
 from __future__ import annotations
@@ -42,9 +43,12 @@ import psycopg
 from sqlalchemy import create_engine, select
 
 from benchmarks.measured_on import measured_on
-from benchmarks.posting import CONNECTIONS, KEY, Burst, bodies, flood, pace
+from benchmarks.posting import CONNECTIONS, KEY, Burst, bodies, flood, instance_of, pace
 from deployments.processes import free_port
+from runbooks.catalog import Catalog
+from tasks.gateways.ledger import Ledger
 from tasks.gateways.ledger.tables import inbox
+from tasks.intake import drain
 from tests.postgres import postgres_bin
 
 ROUNDS = 3
@@ -82,8 +86,8 @@ def measure(seconds: float = 2, events: int = 10_000, duplicates: int = 2) -> di
         figures: dict[str, dict[str, Any]] = {}
         for store, url in urls.items():
             with _receiver(url, Path(name, f"{store}.log")) as ours:
-                figures[store] = _compared({"receiver": ours, **doors}, seconds)
-                figures[store]["burst"] = _burst(ours, events, duplicates)
+                burst = _burst(ours, events, duplicates)
+                figures[store] = {**_compared({"receiver": ours, **doors}, seconds), "burst": burst}
     return figures
 
 
@@ -140,7 +144,10 @@ def _burst(ours: Receiver, events: int, duplicates: int) -> dict[str, int]:
     began = time.perf_counter()
     asyncio.run(run())
     seconds = time.perf_counter() - began
-    kept = _kept(ours.ledger)
+    kept, cases = _kept(ours.ledger), _cases(ours.ledger)
+    expected = {instance: set[str]() for instance in map(instance_of, range(events))}
+    for number in range(events):
+        expected[instance_of(number)].add(f"burst-{number}")
     lost = {f"event/burst-{number}" for number in range(events)} - set(kept)
     return {
         "distinct": events,
@@ -148,6 +155,8 @@ def _burst(ours: Receiver, events: int, duplicates: int) -> dict[str, int]:
         "sent_again": burst.repeated,
         "in_inbox": len(kept),
         "lost": len(lost),
+        "cases": len(cases),
+        "wrong_cases": sum(cases.get(each) != expected.get(each) for each in cases.keys() | expected.keys()),
         "seconds": round(seconds),
     }
 
@@ -159,6 +168,20 @@ def _kept(ledger: str) -> list[str]:
         found = list(connection.scalars(select(inbox.c.key).where(inbox.c.key.startswith("event/burst-"))))
     engine.dispose()
     return found
+
+
+def _cases(ledger: str) -> dict[str, set[str]]:
+    """Instance -> the findings of its case, by the ends of their names, when all that came in has been taken up."""
+    opened = Ledger.open(ledger)
+    while drain(opened, Catalog.read()).deliveries:
+        pass
+    rows = {case.id: case.key.resource_id for case in opened.cases()}
+    found = {
+        rows[case]: {each.arn.rpartition("/")[2] for each in findings}
+        for case, findings in opened.findings_of(rows).items()
+    }
+    opened.close()
+    return found if len(found) == len(rows) else {**found, "more cases than instances": set()}
 
 
 # --- what is measured ------------------------------------------------------------------------------------------------
@@ -207,11 +230,9 @@ def _serve(ledger: str, port: int) -> None:
     from deployments.receiver.exchange import answer
     from deployments.receiver.webhook import Accepted, webhook
     from runbooks.delivery_key import delivery_key
-    from runbooks.event import read_payload
-    from tasks.gateways.ledger import Ledger
 
     async def keep(body: bytes) -> Response:
-        known_by = delivery_key(body, read_payload(body)) if ledger == "reads" else "nothing"
+        known_by = delivery_key(body) if ledger == "reads" else "nothing"
         return answer(202, Accepted(delivery=known_by, duplicate=False))
 
     if ledger in DOORS:

@@ -18,13 +18,23 @@ SIZES = (4_000, 5_000, 6_000, 7_000, 8_000)
 """Bytes of a body, about as Inspector's events have them."""
 PATIENCE = 60.0
 """Seconds that a receiver may be away."""
+INSTANCES = 1_000
+"""What the events are about, one after the other."""
 _PLACE = "id-of-the-event"
+_INSTANCE = "i-00000000000000000"
 
 
 def bodies(prefix: str) -> Iterator[bytes]:
-    """Events without end, each with an id of its own."""
+    """Events without end, each with an id and a finding of its own."""
     templates = itertools.cycle([_template(size) for size in SIZES])
-    return (next(templates).replace(_PLACE.encode(), f"{prefix}-{number}".encode()) for number in itertools.count())
+    for number in itertools.count():
+        named = next(templates).replace(_PLACE.encode(), f"{prefix}-{number}".encode())
+        yield named.replace(_INSTANCE.encode(), instance_of(number).encode())
+
+
+def instance_of(number: int) -> str:
+    """The instance that the event of that number is about."""
+    return f"i-{number % INSTANCES:017x}"
 
 
 def flood(port: int, events: Iterator[bytes], seconds: float) -> float:
@@ -147,6 +157,8 @@ def _require_taken(status: int) -> None:
 def _template(size: int) -> bytes:
     """The fixture, filled up to a size with what makes real events long: half with text, half with references."""
     event = json.loads(FIXTURE.read_bytes()) | {"id": _PLACE}
+    event["detail"]["findingArn"] = f"arn:aws:inspector2:eu-west-1:210987654321:finding/{_PLACE}"
+    event["detail"]["resources"][0]["id"] = _INSTANCE
     references: list[str] = event["detail"]["packageVulnerabilityDetails"]["referenceUrls"]
     missing = size - len(json.dumps(event))
     event["detail"]["description"] += " and more" * max(0, missing // 18)

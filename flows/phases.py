@@ -9,8 +9,10 @@ from flows.approval import obtain_decision
 from flows.response_run import LookAgain
 from runbooks.history import PAUSED
 from runbooks.plan import Phase, Plan
-from runbooks.records import PhaseEnded
+from runbooks.records import CandidateExamined, PhaseEnded
+from runbooks.verdict import NotYet
 from tasks.acting import carry_out_stage, end_phase, stage_words
+from tasks.examining import examine_candidate
 from tasks.patience import next_turn
 from tasks.planning import make_plan
 from tasks.rounds import settled
@@ -58,6 +60,14 @@ async def verify_wave(plan: Plan, wave: int, following: int) -> None:
         end_wave(plan, wave)
     if (why := why_paused(plan, following)) is not None:
         raise LookAgain(PAUSED, why, next_turn(current(), PAUSED))
+
+
+async def examine_until_known() -> CandidateExamined:
+    """Wait until what was made has been scanned, and say whether it may be deployed."""
+    patience = Patience(Phase.REBUILD)
+    while isinstance(examined := examine_candidate(), NotYet):
+        await patience.wait("; ".join(examined.reasons))
+    return examined
 
 
 async def verify_until_known() -> Verified:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from runbooks.container_image import ImageId, short_digest
 from runbooks.finding import Finding
 from runbooks.model import Model
 
@@ -35,8 +36,19 @@ class CaseKey(Model):
         text = f"{self.runbook}\n{self.account}\n{self.region}\n{self.resource_type}\n{self.resource_id}"
         return f"case-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
+    @property
+    def name(self) -> str:
+        """The resource for people."""
+        return resource_name(self.resource_id)
+
     def __str__(self) -> str:
-        return f"{self.resource_id} ({self.account}, {self.region})"
+        return f"{self.name} ({self.account}, {self.region})"
+
+
+def resource_name(resource_id: str) -> str:
+    """A resource for people: its id; of a container image its repository and the beginning of its digest."""
+    image = ImageId.of(resource_id)
+    return f"{image.repository}@{short_digest(image.digest)}" if image else resource_id
 
 
 def case_stream(case_id: str) -> str:

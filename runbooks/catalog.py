@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import yaml
 from pydantic import ValidationError
@@ -14,8 +14,13 @@ from yaml.nodes import MappingNode, Node, SequenceNode
 from runbooks.definition import Runbook
 from runbooks.errors import InvalidRunbook, InvalidSetting, NotFound
 from runbooks.finding import Finding
+from runbooks.gating.definition import Gate
 
 LIBRARY = Path(__file__).parent / "library"
+GATES = "gates"
+"""The folder in a library's folder that holds the gates' runbooks."""
+
+DefinitionT = TypeVar("DefinitionT", Runbook, Gate)
 
 
 class Catalog:
@@ -60,6 +65,30 @@ def files_of(*folders: Path) -> tuple[Path, ...]:
 
 def read_runbook(file: Path) -> Runbook:
     """One runbook from its file, strictly: unknown keys, wrong types and values out of bounds are errors."""
+    return _read(file, Runbook)
+
+
+def read_gate(file: Path) -> Gate:
+    """The gate's runbook from its file, as strictly."""
+    return _read(file, Gate)
+
+
+def gate_file(name: str, *folders: Path) -> Path:
+    """The gate's runbook of this name: `gates/NAME.yaml` of the last of the library's folders that has one.
+
+    Raises:
+        NotFound: none has.
+    """
+    files = [folder / GATES / f"{name}.yaml" for folder in (LIBRARY, *folders)]
+    found = next((file for file in reversed(files) if file.is_file()), None)
+    if found is None:
+        raise NotFound(
+            f"no gate is named {name!r} in {', '.join(str(file.parent) for file in files)}", code="no-such-gate"
+        )
+    return found
+
+
+def _read(file: Path, kind: type[DefinitionT]) -> DefinitionT:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -79,7 +108,7 @@ def read_runbook(file: Path) -> Runbook:
         raise InvalidRunbook(f"{file}:{duplicate.start_mark.line + 1}: {duplicate.value}: the key is there twice")
     try:
         # As JSON, where strict still takes a list for a tuple, and no text or truth value for a number.
-        runbook = Runbook.model_validate_json(json.dumps(value, default=str), strict=True)
+        runbook = kind.model_validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
         raise InvalidRunbook("\n".join(_explained(file, tree, error))) from error
     if runbook.name != file.stem:

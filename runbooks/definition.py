@@ -6,12 +6,14 @@ import hashlib
 import ipaddress
 from collections.abc import Collection, Sequence
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import rfc8785
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from runbooks.build_terms import checked_project, checked_variables, named
 from runbooks.finding import SEVERITIES, Finding
+from runbooks.lifecycle_policy import checked_lifecycle_policy
 from runbooks.model import Model
 from runbooks.plan import ApprovalRule
 from runbooks.windows import ChangeWindow
@@ -20,6 +22,9 @@ Minutes = Annotated[int, Field(ge=1, le=60 * 24 * 14)]
 Seconds = Annotated[int, Field(ge=1, le=3600)]
 Share = Annotated[int, Field(ge=1, le=100)]
 SeverityName = Literal["INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL", "UNTRIAGED"]
+LEAST_LINEAR_STEP = 3
+"""Percent (ECS API reference, LinearConfiguration)."""
+Playbook = Literal["instance", "image", "function", "network", "ticket"]
 Wave = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^(100|[1-9][0-9]?)%$")]
 
 
@@ -146,6 +151,18 @@ class Quarantine(Model):
     package_mirrors: tuple[Cidr, ...] = ()
 
 
+class BlockPromotion(Model):
+    """What keeps a vulnerable image from going further. The gate refuses it in any case, while its case is open."""
+
+    stages: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.@_-]{1,100}/[A-Za-z0-9.@_-]{1,100}$")], ...] = ()
+    """`pipeline/stage`: the way into the stage is closed. `{repository}` does not stand for anything here."""
+    deny_pulls: bool = False
+    """Deny pulls of the whole repository: what runs goes on, what restarts or scales out fails. The deployment of the
+    patched image, which is in the same repository, begins by allowing them again."""
+    may_pull: tuple[Annotated[str, Field(pattern=r"^arn:[a-z*-]+:iam::[0-9*]+:role/\S+$")], ...] = ()
+    """ARNs of roles, with wildcards, that may pull all the same: the build's, and the integration test's."""
+
+
 class Contain(Model):
     when: Conditions
     """Contain when any of these sets holds completely. An empty list: never."""
@@ -156,6 +173,7 @@ class Contain(Model):
     protect_evidence: bool = True
     snapshots: bool = True
     pre_authorised: PreAuthorised | None = None
+    block: BlockPromotion = BlockPromotion()
     cut_connections: bool = False
     """Pass through an open group so that tracked connections are cut; refused while a path from the internet exists."""
     stop: bool = False
@@ -178,6 +196,56 @@ class Remediate(Model):
     """When the first change may be made; empty: at any time."""
     any_time_when: Conditions = ()
     """Do not wait for a window when any of these sets holds completely."""
+
+
+class Rebuild(Model):
+    """How a patched image is made, and tried before anybody runs it."""
+
+    project: Annotated[str, AfterValidator(checked_project)] = "{repository}"
+    """The CodeBuild project; `{repository}` stands for the repository's name, its slashes and dots as dashes."""
+    variables: Annotated[dict[str, str], AfterValidator(checked_variables)] = Field(default_factory=dict)
+    """The build's environment variables: `{base}`, `{packages}`, `{repository}` and `{tag}` stand for these. One that
+    names what there is nothing of (no newer base) is left out, so that the project's own value holds."""
+    test_project: Annotated[str, AfterValidator(checked_project)] | None = None
+    """The CodeBuild project of the integration test, which is given IMAGE_URI. None: nothing is tested."""
+    refuse_new: SeverityName = "HIGH"
+    """The new image must bring no vulnerability of this severity, or above, that the old one has not."""
+    approval: Approval = Approval()
+    timeout_minutes: Minutes = 90
+
+
+class Deploy(Model):
+    """How the patched image is brought to where the old one runs."""
+
+    strategy: Literal["as-it-is", "ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"] = "as-it-is"
+    """How ECS replaces the tasks; `as-it-is` keeps what each service has."""
+    canary_percent: Annotated[int, Field(ge=1, le=50)] = 10
+    bake_minutes: Annotated[int, Field(ge=0, le=1440)] = 10
+    alarms: tuple[str, ...] = ()
+    """CloudWatch alarms to watch besides those of the service; raised, the deployment goes back."""
+    without_alarms: Literal["deploy", "person"] = "person"
+    """What becomes of a service that no alarm watches."""
+
+    @model_validator(mode="after")
+    def _within_what_ecs_takes(self) -> Self:
+        if self.strategy == "LINEAR" and self.canary_percent < LEAST_LINEAR_STEP:
+            raise ValueError(f"LINEAR takes steps of at least {LEAST_LINEAR_STEP} percent: raise canary_percent")
+        if self.strategy == "BLUE_GREEN" and not self.bake_minutes:
+            raise ValueError("BLUE_GREEN needs a time in which both are there: give bake_minutes")
+        return self
+
+
+class Deprecate(Model):
+    """How the old image is retired, once nobody runs it."""
+
+    approval: Approval = Approval()
+    remove_tags: bool = True
+    archive: bool = True
+    delete: bool = False
+    """For good, and only where this says so; an image that is archived is not deleted as well."""
+    lifecycle_policy: Annotated[str, AfterValidator(checked_lifecycle_policy)] | None = None
+    """JSON of the lifecycle policy to put on the repository, after a preview; None leaves the one there is."""
+    immutable_tags: bool = False
 
 
 class Verify(Model):
@@ -225,6 +293,9 @@ class PostMortem(Model):
     prevention: tuple[str, ...] = ()
 
 
+_ONE_WAVE: tuple[Wave, ...] = ("100%",)
+
+
 class Runbook(Model):
     """One playbook's values and choices."""
 
@@ -234,14 +305,30 @@ class Runbook(Model):
     matches: Matches
     alert: Alert = Alert()
     thresholds: Thresholds = Thresholds()
+    playbook: Playbook = "instance"
+    """What is done: by what kind of resource it is about, and how."""
     contain: Contain
+    rebuild: Rebuild = Rebuild()
     remediate: Remediate = Remediate()
-    waves: Annotated[tuple[Wave, ...], Field(min_length=1)] = ("100%",)
+    deploy: Deploy = Deploy()
+    deprecate: Deprecate = Deprecate()
+    waves: Annotated[tuple[Wave, ...], Field(min_length=1)] = _ONE_WAVE
     """Sizes of the waves of remediation, cumulative: a count or a percentage. The limits may make more of them."""
     verify: Verify = Verify()
     release: Release = Release()
     limits: Limits = Limits()
     post_mortem: PostMortem = PostMortem()
+
+    @model_validator(mode="after")
+    def _goes_with_its_playbook(self) -> Self:
+        if self.playbook == "image":
+            if not any("tag" in named(each) for each in self.rebuild.variables.values()):
+                raise ValueError("rebuild.variables: one of them must name {tag}, under which the build pushes")
+            if self.waves != _ONE_WAVE:
+                raise ValueError(
+                    "waves: an image has none; the service with the fewest tasks is deployed before the others"
+                )
+        return self
 
     @property
     def digest(self) -> str:

@@ -46,10 +46,18 @@ class SetAside(Model):
     region: str | None = None
 
 
+class ScannedImage(Model):
+    """A container image whose initial scan is complete: the gate can judge it."""
+
+    arn: str
+    """Inspector's name of it, with its digest."""
+
+
 class Delivery(Model):
     """All that one payload held. The event's id and time are there where it held one event, wrapped or not."""
 
     findings: tuple[Finding, ...] = ()
+    scanned: tuple[ScannedImage, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
     event_id: str | None = None
     """EventBridge's id: the same when it sends again, another in the administrator's copy."""

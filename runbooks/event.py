@@ -2,9 +2,10 @@
 
 Understood are Amazon Inspector's findings, in its own form and in both of Security Hub's (ASFF and OCSF): in an
 EventBridge event, alone (an API destination with the input path `$.detail`), or listed as ListFindings, GetFindings and
-GetFindingsV2 do; and any of these as the body of a message of SNS, SQS or a Lambda trigger. Everything else that can be
-read is set aside with its name and the reason, never acted upon and never an error of the sender; what cannot be read
-is a MalformedPayload.
+GetFindingsV2 do; and any of these as the body of a message of SNS, SQS or a Lambda trigger. That the initial scan of a
+container image is complete is understood, too: the gate then judges it. Everything else that can be read is set aside
+with its name and the reason, never acted upon and never an error of the sender; what cannot be read is a
+MalformedPayload.
 
 A result of BatchGetFindingDetails is set aside too: it says more of findings that are known (exploitation, evidence)
 and neither on which resource they are nor in which account, so nothing can be opened from it. Triage asks for it.
@@ -12,17 +13,18 @@ and neither on which resource they are nor in which account, so nothing can be o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import cast
 
 from runbooks import strict_json, timestamps
-from runbooks.delivery import Aside, Delivery, SetAside, set_aside, text_of
+from runbooks.delivery import Aside, Delivery, ScannedImage, SetAside, set_aside, text_of
 from runbooks.envelopes import Body, Envelope, envelope, is_confirmation
 from runbooks.errors import MalformedPayload
 from runbooks.finding import Finding
 from runbooks.finding_forms import is_finding, read_each, read_one
+from runbooks.gating.subject import is_image_arn
 from runbooks.strict_json import entries_of, member_path, members_of
 
 __all__ = ["Aside", "Delivery", "SetAside", "parse", "read_payload"]
@@ -61,10 +63,12 @@ _EVENTS = {
         Aside.UNSUPPORTED_SOURCE,
         "inspector-on-demand-finding",
     ),
+    ("aws.ecr", "ECR Image Action"): (Aside.NOT_A_FINDING, "ecr-image-action"),
     ("aws.securityhub", "Security Hub Insight Results"): (Aside.UNSUPPORTED_SOURCE, "security-hub-insight"),
 }
 """Events by source and detail type that are known and tell of no finding that can be acted upon."""
 _FINDING_EVENT = ("aws.inspector2", "Inspector2 Finding")
+_SCAN_EVENT = ("aws.inspector2", "Inspector2 Scan")
 _FINDINGS_EVENTS = (
     ("aws.securityhub", "Security Hub Findings - Imported"),
     ("aws.securityhub", "Security Hub Findings - Custom Action"),
@@ -95,9 +99,11 @@ def _from_event(event: Members) -> Delivery:
     source, detail_type = str(_required(event, "source", str)), str(_required(event, "detail-type", str))
     detail = members_of(_required(event, "detail", dict))
     if (source, detail_type) == _FINDING_EVENT:
-        held = [read_one(detail, "$.detail")]
+        held: Sequence[Finding | ScannedImage | SetAside] = [read_one(detail, "$.detail")]
     elif (source, detail_type) in _FINDINGS_EVENTS:
         held = _listed(detail, "findings", "$.detail")
+    elif (source, detail_type) == _SCAN_EVENT and (image := _scanned_image(detail)):
+        held = [image]
     else:
         unknown = (Aside.UNKNOWN_KIND if source == _FINDING_EVENT[0] else Aside.UNSUPPORTED_SOURCE, "event")
         code, kind = _EVENTS.get((source, detail_type), unknown)
@@ -123,7 +129,7 @@ def _unwrapped(wrapper: Envelope, depth: int) -> Delivery:
             held.append(_opened(body, depth))
         except MalformedPayload as error:
             held.append(_holding(set_aside(Aside.MALFORMED_MESSAGE, wrapper.kind, error.detail, {})))
-    return _holding(*chain.from_iterable((*each.findings, *each.set_aside) for each in held))
+    return _holding(*chain.from_iterable((*each.findings, *each.scanned, *each.set_aside) for each in held))
 
 
 def _opened(body: Body, depth: int) -> Delivery:
@@ -145,9 +151,17 @@ def _listed(result: Members, name: str, path: str) -> list[Finding | SetAside]:
     return held
 
 
-def _holding(*held: Finding | SetAside) -> Delivery:
+def _scanned_image(detail: Members) -> ScannedImage | None:
+    """The image; None where it is of something else. `repository-name` holds an ARN, whatever its name says."""
+    arn = f"{detail.get('repository-name')}/{detail.get('image-digest')}"
+    is_complete = detail.get("scan-status") == "INITIAL_SCAN_COMPLETE"
+    return ScannedImage(arn=arn) if is_complete and is_image_arn(arn) else None
+
+
+def _holding(*held: Finding | ScannedImage | SetAside) -> Delivery:
     return Delivery(
         findings=tuple(one for one in held if isinstance(one, Finding)),
+        scanned=tuple(one for one in held if isinstance(one, ScannedImage)),
         set_aside=tuple(one for one in held if isinstance(one, SetAside)),
     )
 

@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from runbooks.case import CaseKey
+from runbooks.container_image import ImageId
 from runbooks.definition import Runbook
 from runbooks.facts import SUSPICION_TAG
 from runbooks.finding import Finding, FindingStatus
@@ -32,7 +33,8 @@ class GroupKey(Model):
     region: str
     environment: str
     remediation: str
-    """What would be done, as far as the findings tell: the document and its packages, or the image to be replaced."""
+    """What would be done, as far as the findings tell: the document and its packages, the machine image to be replaced,
+    or the repository to be rebuilt and its packages."""
     asked_by: str = ""
     """Whose command asked for it: they may not approve it, so nobody else's cases are in it. Empty: nobody's."""
 
@@ -76,12 +78,15 @@ def is_command(source: str) -> bool:
 
 
 def is_hasty(finding: Finding, runbook: Runbook) -> bool:
-    """Whether the finding itself calls for haste: suspected of being compromised, or exploitable and public.
+    """Whether the finding itself calls for haste: suspected of being compromised, or exploitable and within reach.
+
+    Within reach is an instance with a public address, and an image that is in use.
 
     A hint of what triage will read, and no more: it only decides whether the case waits for others.
     """
     suspected = SUSPICION_TAG in finding.resource.tags
-    urgent = suspected or (_is_exploitable(finding, runbook) and _has_public_address(finding))
+    within_reach = _is_in_use(finding) if runbook.playbook == "image" else _has_public_address(finding)
+    urgent = suspected or (_is_exploitable(finding, runbook) and within_reach)
     return urgent and finding.status == FindingStatus.ACTIVE
 
 
@@ -126,10 +131,27 @@ def gist(finding: Finding) -> str:
 
 
 def _remediation(active: Sequence[Finding], runbook: Runbook) -> str:
+    if runbook.playbook == "image":
+        return _rebuild(active)
     if runbook.remediate.strategy == "replace":
         return f"replace {' '.join(sorted({_image(each) for each in active}))}"
     packages = {package.name for each in active for package in each.packages}
     return f"{runbook.remediate.document} {' '.join(sorted(packages))}"
+
+
+def _rebuild(active: Sequence[Finding]) -> str:
+    """The repository, and what is wrong with its images: a base image's packages are in all that are built on it."""
+    images = (ImageId.of(each.resource.id) for each in active)
+    repositories = {image.repository if image else UNKNOWN for image in images}
+    packages = {f"{package.name} ({package.manager})" for each in active for package in each.packages}
+    return f"rebuild {' '.join(sorted(repositories))}: {', '.join(sorted(packages))}"
+
+
+def _is_in_use(finding: Finding) -> bool:
+    """Whether Inspector has seen the image run (AwsEcrContainerImageDetails, inUseCount)."""
+    details = finding.resource.details.get("awsEcrContainerImage")
+    count = details.get("inUseCount") if isinstance(details, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return isinstance(count, int) and count > 0
 
 
 def _image(finding: Finding) -> str:

@@ -11,6 +11,7 @@ from runbooks.records import (
     Admitted,
     AnswerGiven,
     ApprovalAsked,
+    CandidateExamined,
     CasesJoined,
     Decision,
     Intent,
@@ -73,6 +74,8 @@ class ResponseHistory:
     """Operation -> its last outcome."""
     times: dict[str, datetime] = field(default_factory=dict[str, datetime])
     """Operation -> when its last outcome was written."""
+    examined: dict[str, CandidateExamined] = field(default_factory=dict[str, CandidateExamined])
+    """Digest of a rebuild plan -> what was found of the thing it made."""
     phases: dict[Phase, PhaseEnded] = field(default_factory=dict[Phase, PhaseEnded])
     runs: list[RunStarted] = field(default_factory=list[RunStarted])
     waiting: Waiting | None = None
@@ -217,6 +220,8 @@ def _take(history: ResponseHistory, dated: Dated) -> None:  # noqa: C901, PLR091
                 history.waiting_since.pop(phase, None)
         case WavesSteered() as steered:
             history.steered.setdefault(steered.digest, []).append(steered)
+        case CandidateExamined() as examined:
+            history.examined[examined.rebuild] = examined
         case PhaseEnded() as ended:
             history.phases[ended.phase] = ended
             history.waiting_since.pop(ended.phase, None)

@@ -198,6 +198,7 @@ class Exploitation(Model):
 class InstanceFacts(Model):
     """Everything triage and planning read of one instance."""
 
+    kind: Literal["instance"] = "instance"
     instance: Instance | None
     """None when the instance is gone."""
     groups: tuple[SecurityGroup, ...] = ()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from runbooks.definition import Limits
 from runbooks.plan import Extent, Phase, Plan
 
-LIMITED = (Phase.CONTAIN, Phase.REMEDIATE)
+LIMITED = (Phase.CONTAIN, Phase.REMEDIATE, Phase.DEPRECATE)
 """Phases whose plans take something away from those who use it; looking and putting back always may run."""
 HOUR_SECONDS = 3600
 
@@ -117,6 +117,8 @@ _Parts = Mapping[str, int | None]
 
 
 def _environment(extent: Extent) -> _Parts:
+    if extent.services is not None:
+        return {}
     return {f"environment {extent.environment} of {extent.place}": extent.environment_size}
 
 

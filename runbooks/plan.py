@@ -22,9 +22,14 @@ class Phase(StrEnum):
     """The phases of a response that change the world; each has a plan of its own."""
 
     CONTAIN = "contain"
+    REBUILD = "rebuild"
+    """Makes what will be deployed; nobody runs it yet."""
+    TEST = "test"
     REMEDIATE = "remediate"
     VERIFY = "verify"
     RELEASE = "release"
+    DEPRECATE = "deprecate"
+    """Retires what nobody runs any more."""
 
 
 class ApprovalRule(Model):
@@ -58,6 +63,9 @@ class Extent(Model):
     auto_scaling_group_size: int = 0
     target_groups: dict[str, int] = Field(default_factory=dict[str, int])
     """Target group ARN -> how many instances it sends to."""
+    services: dict[str, int] | None = None
+    """ECS service -> how many tasks it wants, all of which are replaced. Set for a container image, which is a share of
+    nothing: what it is a part of is its services, and each is deployed as a whole, the way that ECS does it."""
 
 
 class Plan(Model):

@@ -7,12 +7,24 @@ from datetime import datetime
 from enum import StrEnum
 
 from runbooks.errors import BadInput
+from runbooks.evidence import ABSENT, AnyEvidence, Coverage, Evidence, ImageEvidence
 from runbooks.finding import FindingStatus
 from runbooks.model import Model
 from runbooks.packages import Scheme, is_fixed, scheme_for
 
-ABSENT = "ABSENT"
-"""The status of a finding that Inspector no longer has (closed ones are deleted after 3 or 30 days)."""
+__all__ = [
+    "ABSENT",
+    "PASSING",
+    "WORST_FIRST",
+    "AnyEvidence",
+    "Coverage",
+    "Evidence",
+    "ImageEvidence",
+    "NotYet",
+    "Verdict",
+    "VerdictKind",
+    "judge",
+]
 
 PASSING = ("PENDING_INITIAL_SCAN", "UNMANAGED_EC2_INSTANCE", "NO_INVENTORY", "STALE_INVENTORY")
 """Why a new or just patched instance is not scanned at first; it passes with its first inventory (ScanStatus)."""
@@ -27,37 +39,13 @@ class VerdictKind(StrEnum):
 WORST_FIRST = (VerdictKind.NOT_FIXED, VerdictKind.UNVERIFIABLE, VerdictKind.FIXED)
 
 
-class Coverage(Model):
-    """What Inspector says of its own view of the resource (ListCoverage, scan type PACKAGE)."""
-
-    status: str
-    reason: str
-    last_scanned_at: datetime | None = None
-
-
-class Evidence(Model):
-    """What was read to reach a verdict on one resource: the case's own, or a successor's."""
-
-    resource: str
-    gone: bool = False
-    platform: str
-    findings: dict[str, str]
-    """ARN -> status of the case's vulnerabilities on this resource; ABSENT when Inspector has the finding no more."""
-    coverage: Coverage | None
-    installed: dict[str, str | None]
-    """Package -> installed version; None when the inventory does not have the package."""
-    unreadable: tuple[str, ...] = ()
-    """Packages of another manager than the operating system's: the inventory never lists them."""
-    inventory_captured_at: datetime | None = None
-
-
 class Verdict(Model):
     """The answer, with its reasons in words and the evidence behind it."""
 
     case: str
     kind: VerdictKind
     reasons: tuple[str, ...]
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[AnyEvidence, ...]
 
 
 class NotYet(Model):

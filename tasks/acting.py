@@ -16,7 +16,7 @@ from tasks.gateways.actions import actions
 from tasks.halting import halted
 from tasks.halting import words as words_of
 from tasks.notices import tell_held, tell_progress
-from tasks.protection import protected_cases
+from tasks.playbooks import playbook
 from tasks.rounds import fallen_out
 from tasks.run import Run, current
 from tasks.visible import visible
@@ -44,7 +44,7 @@ def carry_out_stage(plan: Plan, number: int, words: str) -> Progress:
         trust_now(run.services),
         limits=limits,
         halted=why,
-        protected=partial(protected_cases, run.aws, run.keys, limits.protected_tags),
+        protected=partial(playbook(run).protected, run),
     )
     if halt is None and _overdue(run, plan):
         executor.give_up(plan, stage)

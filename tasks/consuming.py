@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runbooks.delivery_key import delivery_key
+from runbooks.delivery_key import body_key, delivery_key
 from runbooks.errors import InvalidSetting, MalformedPayload
-from runbooks.event import read_payload
 from runbooks.steps.base import Role
 from tasks.gateways.ledger import Ledger
 from tasks.gateways.queue import Message, Queue, place_of
@@ -102,11 +101,10 @@ def _readable(messages: tuple[Message, ...], unreadable: dict[str, MalformedPayl
     """Those that can be read, with their keys; why the others cannot goes by their ids."""
     for message in messages:
         try:
-            yield delivery_key(message.body, read_payload(message.body)), message
+            yield delivery_key(message.body), message
         except MalformedPayload as error:
             unreadable[message.id] = error
 
 
 def _set_aside(ledger: Ledger, message: Message, error: MalformedPayload) -> bool:
-    key = delivery_key(message.body, None)
-    return ledger.receive_set_aside(key, SOURCE, message.body, error.code, error.detail).new
+    return ledger.receive_set_aside(body_key(message.body), SOURCE, message.body, error.code, error.detail).new

@@ -1,11 +1,13 @@
-"""Reading all that triage takes of some cases: findings as they are now, what is known of exploits, the instances."""
+"""Reading all that triage takes of some cases: findings as they are now, what is known of exploits, the resources."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from runbooks.case import CaseKey
-from runbooks.facts import SUSPICION_TAG, CaseFacts
+from runbooks.facts import SUSPICION_TAG, CaseFacts, ResourceFacts
 from runbooks.finding import Finding
 from runbooks.instance import Exploitation, InstanceFacts
 from tasks.gateways.aws_session import AwsSessions
@@ -13,23 +15,42 @@ from tasks.gateways.ec2 import Ec2Gateway
 from tasks.gateways.inspector import InspectorGateway
 
 
-def read_case_facts(
+@dataclass(frozen=True)
+class Resource:
+    """What was read of a case's resource."""
+
+    facts: ResourceFacts
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class ReadResources(Protocol):
+    """Reads the resources of some cases that are all in one account and region."""
+
+    def __call__(
+        self, account: str, region: str, cases: Sequence[str], findings: Mapping[str, Sequence[Finding]]
+    ) -> Mapping[str, Resource]:
+        """Case -> its resource.
+
+        Args:
+            findings: case -> its findings as they are now.
+
+        Raises:
+            Outside: AWS did not say.
+        """
+        ...
+
+
+def read_facts(
     aws: AwsSessions,
     keys: Mapping[str, CaseKey],
     seen: Mapping[str, Sequence[Finding]],
-    image_parameter: str | None,
-    environment_tag: str = "environment",
-    *,
-    protection: bool = True,
+    resources: ReadResources,
 ) -> dict[str, CaseFacts]:
     """The facts of each case, read in bulk for each account and region.
 
     Args:
         keys: case id -> where the case is.
         seen: case id -> its findings as they arrived; a hint of what to read, never an authority.
-        image_parameter: the runbook's parameter for the newest patched AMI, None for AWS's public one.
-        environment_tag: the runbook's tag for the environment of an instance.
-        protection: whether termination protection and shutdown behaviour are wanted, two calls for each instance.
     """
     places: dict[tuple[str, str], list[str]] = {}
     for case, key in keys.items():
@@ -41,26 +62,59 @@ def read_case_facts(
         now = inspector.findings(account, region, [*hints], hints)
         live_ids = {arn: finding.vulnerability_id for arn, finding in now.items() if finding is not None}
         exploitation = inspector.exploitation(account, region, [*live_ids], live_ids)
-        platforms = {keys[case].resource_id: platform_of(seen[case]) for case in cases}
-        resources = Ec2Gateway(aws).read_facts(
-            account, region, [*platforms], platforms, image_parameter, environment_tag, protection=protection
-        )
+        live = {
+            case: tuple(found for finding in seen[case] if (found := now.get(finding.arn)) is not None)
+            for case in cases
+        }
+        read = resources(account, region, cases, live)
         for case in cases:
-            live = tuple(found for finding in seen[case] if (found := now.get(finding.arn)) is not None)
-            resource = resources[keys[case].resource_id]
             facts[case] = CaseFacts(
                 case=case,
-                findings=live,
-                exploitation=_together([exploitation.get(finding.arn) for finding in live]),
-                resource=_without_the_rest(resource, live),
-                suspected=_suspected(resource),
+                findings=live[case],
+                exploitation=_together([exploitation.get(finding.arn) for finding in live[case]]),
+                resource=read[case].facts,
+                suspected=_suspected(read[case]),
             )
     return facts
 
 
-def _suspected(resource: InstanceFacts) -> str | None:
-    tags = resource.instance.tags if resource.instance else {}
-    return (tags[SUSPICION_TAG] or "the instance is tagged so") if SUSPICION_TAG in tags else None
+def read_case_facts(
+    aws: AwsSessions,
+    keys: Mapping[str, CaseKey],
+    seen: Mapping[str, Sequence[Finding]],
+    image_parameter: str | None,
+    environment_tag: str = "environment",
+    *,
+    protection: bool = True,
+) -> dict[str, CaseFacts]:
+    """As `read_facts`, of cases about EC2 instances.
+
+    Args:
+        image_parameter: the runbook's parameter for the newest patched AMI, None for AWS's public one.
+        environment_tag: the runbook's tag for the environment of an instance.
+        protection: whether termination protection and shutdown behaviour are wanted, two calls for each instance.
+    """
+
+    def instances(
+        account: str, region: str, cases: Sequence[str], findings: Mapping[str, Sequence[Finding]]
+    ) -> dict[str, Resource]:
+        platforms = {keys[case].resource_id: platform_of(seen[case]) for case in cases}
+        read = Ec2Gateway(aws).read_facts(
+            account, region, [*platforms], platforms, image_parameter, environment_tag, protection=protection
+        )
+        return {case: _instance(read[keys[case].resource_id], findings[case]) for case in cases}
+
+    return read_facts(aws, keys, seen, instances)
+
+
+def _instance(facts: InstanceFacts, findings: Sequence[Finding]) -> Resource:
+    tags = facts.instance.tags if facts.instance else {}
+    return Resource(_without_the_rest(facts, findings), tags)
+
+
+def _suspected(resource: Resource) -> str | None:
+    tags = resource.tags
+    return (tags[SUSPICION_TAG] or f"the {resource.facts.kind} is tagged so") if SUSPICION_TAG in tags else None
 
 
 def _without_the_rest(resource: InstanceFacts, findings: Sequence[Finding]) -> InstanceFacts:

@@ -6,12 +6,13 @@ loses nothing, and how long a burst is given to settle does not depend on who lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from runbooks.case import CaseKey
 from runbooks.catalog import Catalog
-from runbooks.errors import BadInput
+from runbooks.delivery import ScannedImage
+from runbooks.errors import BadInput, Refused
 from runbooks.event import read_payload
 from runbooks.finding import Finding, FindingStatus
 from runbooks.grouping import COMMAND, Candidate, Pause, group_key, is_command, is_hasty, settled
@@ -19,6 +20,9 @@ from tasks.gateways.ledger import Delivery, Ledger, Settlement, Sighting, Taken,
 from tasks.recurrence import Watch
 
 __all__ = ["COMMAND", "Drained", "drain", "latecomers"]
+
+Gate = Callable[[str, str], object]
+"""Judges the image of this ARN, which a delivery of this id says was scanned, and writes it down."""
 
 BATCH = 100
 """Deliveries that are taken in one commit: a tenth of a second, in which nobody else writes."""
@@ -37,17 +41,22 @@ class Drained:
     """Those that were started, or joined by more cases."""
 
 
-def drain(ledger: Ledger, catalog: Catalog, *, grouping_seconds: float = 0, most: int = MOST) -> Drained:
+def drain(
+    ledger: Ledger, catalog: Catalog, *, grouping_seconds: float = 0, most: int = MOST, gate: Gate | None = None
+) -> Drained:
     """Work through what is pending, oldest first. Killed half-way, the next pass takes it up where it was.
 
     Args:
         grouping_seconds: how long a case may wait for others like it; 0 for not at all.
         most: about so many deliveries; the rest waits for the next pass.
+        gate: judges a scanned image; it may be asked twice. None: nobody does here, and such deliveries are set aside.
     """
     deliveries, responses, watch = 0, list[str](), Watch(ledger, catalog)
     while deliveries < most and (pending := ledger.pending(min(BATCH, most - deliveries))):
         read = [_read(delivery, catalog) for delivery in pending]
         _take(ledger, watch, read)
+        for each in read:
+            _judge(each, gate)
         if any(is_command(each.delivery.source) for each in read):
             # Whoever asked follows the response from when the delivery is settled.
             responses += _respond(ledger, catalog, grouping_seconds)
@@ -73,6 +82,7 @@ class _Read:
     sightings: list[Sighting] = field(default_factory=list[Sighting])
     aside: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Code and reason of each part that nothing acts upon."""
+    scanned: tuple[ScannedImage, ...] = ()
     taken: int = 0
 
     def outcome(self) -> Settlement:
@@ -91,6 +101,7 @@ def _read(delivery: Delivery, catalog: Catalog) -> _Read:
         read.aside.append((error.code, error.detail))
         return read
     read.aside += [(each.code, f"{each.kind}: {each.reason}") for each in parsed.set_aside]
+    read.scanned = parsed.scanned
     for finding in parsed.findings:
         runbook = catalog.covering(finding)
         if runbook is None:
@@ -132,6 +143,19 @@ def _take_alone(ledger: Ledger, read: _Read, sighting: Sighting) -> Taken | None
     except BadInput as error:
         read.aside.append((error.code, error.detail))
         return None
+
+
+def _judge(read: _Read, gate: Gate | None) -> None:
+    """Have the gate judge what was scanned; one that it refuses to judge keeps no other one out."""
+    for image in read.scanned:
+        if gate is None:
+            read.aside.append(("no-gate", f"{image.arn} was scanned, and no gate is there to judge it"))
+            continue
+        try:
+            gate(image.arn, read.delivery.id)
+            read.taken += 1
+        except (BadInput, Refused) as error:
+            read.aside.append((error.code, error.detail))
 
 
 def _nothing_open(sighting: Sighting) -> str:

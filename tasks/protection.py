@@ -27,7 +27,7 @@ def protected_cases(
     for (account, region), here in _by_place(keys, steps).items():
         marked = ec2.tags(account, region, sorted({keys[case].resource_id for case in here}))
         for case in here:
-            if (mark := _mark(marked.get(keys[case].resource_id, {}), tags)) is not None:
+            if (mark := mark_of(marked.get(keys[case].resource_id, {}), tags)) is not None:
                 found[case] = f"protected: {keys[case].resource_id} carries the protected tag {mark}"
     for step in steps:
         if isinstance(step, RefreshInstances) and not step.undoes:
@@ -46,9 +46,10 @@ def _members(ec2: Ec2Gateway, step: RefreshInstances, tags: Mapping[str, str]) -
     """The group's other instances are replaced as well."""
     members = ec2.tags_of_group(step.target.account, step.target.region, step.target.id)
     for instance, carried in members.items():
-        if (mark := _mark(carried, tags)) is not None:
+        if (mark := mark_of(carried, tags)) is not None:
             yield f"protected: {instance} of Auto Scaling group {step.target.id} carries the protected tag {mark}"
 
 
-def _mark(carried: Mapping[str, str], tags: Mapping[str, str]) -> str | None:
+def mark_of(carried: Mapping[str, str], tags: Mapping[str, str]) -> str | None:
+    """The first of these tags that a resource carries with just that value; None where it carries none of them."""
     return next((f"{key}={value}" for key, value in tags.items() if carried.get(key) == value), None)

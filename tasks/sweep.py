@@ -8,11 +8,14 @@ is in the ledger; everything it does can be done twice, also by two sweeps at th
 
 from __future__ import annotations
 
+from functools import partial
+
 from runbooks.records import Decision
 from tasks.anchoring import anchor
 from tasks.answering import settle
 from tasks.flow_runs import cancel
 from tasks.gateways.ledger import ApprovalRow
+from tasks.gating import judge_scanned
 from tasks.intake import drain
 from tasks.services import Services
 from tasks.sweeping.dispatch import asleep, keep_moving, live_responses
@@ -48,7 +51,8 @@ async def sweep(have: Services) -> Swept:
 
 
 async def _drain(have: Services, swept: Swept) -> None:
-    drained = drain(have.ledger, have.catalog, grouping_seconds=have.settings.grouping_seconds)
+    gate = partial(judge_scanned, have)
+    drained = drain(have.ledger, have.catalog, grouping_seconds=have.settings.grouping_seconds, gate=gate)
     swept.deliveries = drained.deliveries
 
 

@@ -1,4 +1,4 @@
-"""Triage, as a task: read each finding and its instance again, decide, and write down both."""
+"""Triage, as a task: read each finding and its resource again, decide, and write down both."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runbooks.case import case_stream
+from runbooks.errors import Refused
 from runbooks.facts import CaseFacts
 from runbooks.records import CaseTriaged
 from runbooks.triage import Assessment, assess
 from tasks.artifacts import show
 from tasks.containments import contained_cases, is_contained
-from tasks.facts import read_case_facts
 from tasks.gateways.ledger import Ledger
+from tasks.playbooks import playbook
 from tasks.run import Run, current
 from tasks.visible import visible
 
@@ -89,18 +90,18 @@ def all_assessments(ledger: Ledger, response: str, case: str) -> list[Assessment
     return [record.assessment for record in records if isinstance(record, CaseTriaged) and record.response == response]
 
 
+def to_act_on(run: Run, cases: Sequence[str]) -> list[Assessment]:
+    """Those of the cases to act on; a look on demand is about every case, whatever triage makes of it."""
+    known = assessments_of(run.services.ledger, run.response.id, cases)
+    looking = run.response.purpose == "verify"
+    acting = [each for each in known.values() if looking or each.triage.decision == "respond"]
+    if not acting:
+        raise Refused("triage left no case to act on", code="nothing-to-do")
+    return acting
+
+
 def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:
-    keys = {case: run.keys[case] for case in cases}
-    seen = {case: run.services.ledger.case_findings(case) for case in cases}
-    runbook = run.runbook
-    facts = read_case_facts(
-        run.aws,
-        keys,
-        seen,
-        runbook.remediate.image_parameter,
-        environment_tag=runbook.limits.environment_tag,
-        protection=runbook.contain.protect_evidence,
-    )
+    facts = playbook(run).read(run, cases)
     contained = contained_cases(run.services.ledger, run.response)
     return {case: each.model_copy(update={"contained": case in contained}) for case, each in facts.items()}
 

@@ -9,13 +9,11 @@ from datetime import timedelta
 from runbooks.case import case_stream
 from runbooks.history import ResponseHistory
 from runbooks.plan import Phase, Plan
-from runbooks.records import CaseSuccessors, CaseVerdict
-from runbooks.triage import Assessment
-from runbooks.verdict import WORST_FIRST, NotYet, Verdict, VerdictKind, judge
+from runbooks.records import CaseVerdict
+from runbooks.verdict import WORST_FIRST, NotYet, Verdict, VerdictKind
 from runbooks.waves import to_verify
 from tasks.artifacts import show
-from tasks.containments import remediated
-from tasks.evidence import Subject, gather
+from tasks.playbooks import playbook
 from tasks.rounds import left_behind, remediates_again
 from tasks.run import Run, current
 from tasks.triage import assessments_of
@@ -98,31 +96,6 @@ def _judged(
     began = history.entries[0].at
     since = history.last_change(Phase.REMEDIATE) or began
     final = run.now() - max(since, began) > timedelta(minutes=run.runbook.verify.timeout_minutes)
-    assessments = assessments_of(run.services.ledger, run.response.id, cases)
-    subjects = [_subject(run, history, remediation, assessments[case]) for case in cases if case in assessments]
-    evidence = gather(run.aws, subjects, None if final else since)
-    return {each.case: judge(each.case, evidence[each.case], each.fixed_in, since, final=final) for each in subjects}
-
-
-def _subject(run: Run, history: ResponseHistory, remediation: Plan | None, assessment: Assessment) -> Subject:
-    case, key = assessment.case, run.cases[assessment.case].key
-    fate = remediated(history, case)
-    noted = _noted_successors(run, case)
-    if fate.successors and fate.successors != noted:
-        record = CaseSuccessors(response=run.response.id, successors=fate.successors)
-        run.services.ledger.append(case_stream(case), record, lease=run.lease)
-    # A look on demand, long after the response that replaced the instance, is about its successors too.
-    instead = fate.successors if fate.replaced else noted if remediation is None else ()
-    return Subject(
-        case=case,
-        key=key,
-        resources=instead or (() if fate.replaced else (key.resource_id,)),
-        findings=assessment.facts.findings or run.services.ledger.case_findings(case),
-        packages=assessment.triage.packages,
-    )
-
-
-def _noted_successors(run: Run, case: str) -> tuple[str, ...]:
-    records = (entry.record() for entry in run.services.ledger.entries(case_stream(case)))
-    noted = [record.successors for record in records if isinstance(record, CaseSuccessors)]
-    return noted[-1] if noted else ()
+    known = assessments_of(run.services.ledger, run.response.id, cases)
+    assessments = {case: known[case] for case in cases if case in known}
+    return playbook(run).judged(run, history, remediation, assessments, since, final)

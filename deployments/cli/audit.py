@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from deployments.cli.case_lookup import find_case
 from deployments.cli.entry_text import EntryText, dated
 from deployments.cli.exits import ANSWER_IS_NO, DONE
 from deployments.cli.opening import opened, read_settings
 from deployments.cli.output import Json, data, lines, say
+from deployments.cli.public_keys import PublicKeys, read_public_key
 from runbooks.case import case_stream, response_stream
-from runbooks.errors import BadInput, InvalidSetting
+from runbooks.errors import BadInput
 from runbooks.telling.words import counted
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 _LATE = timedelta(hours=1)
 """After this long without a checkpoint the record is not safe, and nobody anchors it."""
-
-PublicKeys = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
 
 app = App(
     name="audit",
@@ -69,7 +68,7 @@ def verify(*, anchor: str | None = None, public_key: PublicKeys = (), as_json: J
     """
     from tasks.auditing import verify as verify_ledger
 
-    keys = tuple(map(_read_public_key, public_key))
+    keys = tuple(map(read_public_key, public_key))
     with opened(ledger_exists=True) as have:
         found = verify_ledger(have, anchor, keys)
         late = _is_late(found, have.now())
@@ -160,17 +159,6 @@ def _is_late(found: Verification, now: datetime) -> bool:
         return now - datetime.fromisoformat(found.unanchored_since) > _LATE
     except (TypeError, ValueError):
         return True
-
-
-def _read_public_key(given: str) -> bytes:
-    from cryptography.exceptions import UnsupportedAlgorithm
-
-    from deployments.verify_bundle import read_key
-
-    try:
-        return read_key(given)
-    except (OSError, TypeError, UnsupportedAlgorithm, ValueError) as error:
-        raise InvalidSetting(f"--public-key {given}: {error}; give a PEM file or 64 hexadecimal digits") from error
 
 
 def _entries(ledger: Ledger, case: CaseRow) -> list[Entry]:

@@ -10,6 +10,7 @@ from runbooks.records import (
     Admitted,
     AnswerGiven,
     ApprovalAsked,
+    CandidateExamined,
     CaseClosed,
     CaseOpened,
     CasesJoined,
@@ -152,6 +153,8 @@ def _between_runs(record: Record) -> str:
             return wave_ended_words(record)
         case WavesSteered():
             return steered_words(record)
+        case CandidateExamined(candidate=candidate, passed=passed, reasons=reasons):
+            return f"{candidate} {'may' if passed else 'must not'} be deployed: {'; '.join(reasons)}"
         case Missed(arn=arn, delivery=delivery):
             return f"missed: no delivery brought {arn}; fetched as {delivery}"
         case Reconciled(region=region, until=until, listed=listed, missed=missed, trouble=trouble):

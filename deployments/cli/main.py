@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from deployments.cli.exits import exit_code_of
+from deployments.cli.output import lines
 
 HELP = """\
 Amazon Inspector says what is vulnerable; this gets it fixed, and proves it.
@@ -47,6 +48,7 @@ COMMANDS = {
     "waves": "How the waves of a response stand; hold the next one back.",
     "halt": "Stop every change at once.",
     "resume": "Let changes be made again.",
+    "gate": "May this image, or what this SBOM lists, go on? For pipelines.",
     "doctor": "Is it safe and able to run like this?",
     "cases": "What is going on, and what was done.",
     "audit": "The record itself: read it, verify it.",
@@ -58,6 +60,8 @@ COMMANDS = {
     "sandbox": "A small AWS, Slack and Jira on this machine.",
 }
 """Name -> what it is for. Each is the `app` of the module of its name."""
+DEMO = "The whole way of a finding, in the sandbox."
+HOME = "Folder of the ledger and of what is written; as RUNBOOKS_HOME."
 
 
 def _version() -> str:
@@ -78,7 +82,7 @@ for name, words in COMMANDS.items():
 app.command(
     "deployments.cli.demo:demo",
     name="demo",
-    help="The whole way of a finding, in the sandbox.",
+    help=DEMO,
     help_epilogue="Examples:\n\n  runbooks demo\n  runbooks demo --interactive --keep\n",
 )
 
@@ -86,9 +90,7 @@ app.command(
 @app.meta.default
 def _with_global_options(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    home: Annotated[
-        Path | None, Parameter(help="Folder of the ledger and of what is written; as RUNBOOKS_HOME.")
-    ] = None,
+    home: Annotated[Path | None, Parameter(help=HOME)] = None,
 ) -> Any:
     if home is not None:
         os.environ["RUNBOOKS_HOME"] = str(home)
@@ -98,9 +100,23 @@ def _with_global_options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and give its exit code. Nothing is raised but what ends a process at once."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    if given in ([], ["--help"], ["-h"]):
+        return exit_code_of(_overview)
     return exit_code_of(
         lambda: app.meta(given, exit_on_error=False, print_error=False, result_action="return_value"),
     )
+
+
+def _overview() -> None:
+    """What there is. Cyclopts would say the same, and bring Rich with it, which takes longer than everything else."""
+    options = {
+        "--home PATH": HOME,
+        "--version": "Which version this is.",
+        "-h, --help": "This; behind a command, its own.",
+    }
+    lines("Usage: runbooks COMMAND [OPTIONS]", "", *HELP.splitlines())
+    for title, named in (("Commands", {**COMMANDS, "demo": DEMO}), ("Options", options)):
+        lines("", f"{title}:", *(f"  {name:12} {words}" for name, words in sorted(named.items())))
 
 
 if __name__ == "__main__":

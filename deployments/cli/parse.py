@@ -40,7 +40,9 @@ def parse(file: Annotated[str, Parameter(allow_leading_hyphen=True)], /, *, as_j
         for finding in delivery.findings:
             lines(*_in_lines(finding, catalog))
         lines(*(f"set aside: {each.code}: {each.kind}: {each.reason}" for each in delivery.set_aside))
-    if not delivery.findings:
+    elif delivery.scanned:
+        lines(*(f"initial scan complete: {image.arn}: the gate judges it" for image in delivery.scanned))
+    if not delivery.findings and not delivery.scanned:
         refuse_set_aside(delivery)
 
 
@@ -51,6 +53,7 @@ def _as_json(delivery: Delivery, catalog: Catalog) -> dict[str, Any]:
         "findings": [
             {"runbook": _runbook(finding, catalog), **finding.model_dump(mode="json")} for finding in delivery.findings
         ],
+        "scanned": delivery.scanned,
         "set_aside": delivery.set_aside,
     }
 

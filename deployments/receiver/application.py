@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,6 +93,8 @@ def serve(
 
 def listen(app: FastAPI, host: str, port: int) -> None:
     """Serves an application until it is told to stop; what was begun is answered, for ten seconds at most."""
+    # What is there by now stays: to go through it all again and again would hold up everybody for tens of milliseconds.
+    gc.freeze()
     uvicorn.run(app, host=host, port=port, server_header=False, limit_concurrency=200, timeout_graceful_shutdown=10)
 
 

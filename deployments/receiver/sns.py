@@ -19,7 +19,6 @@ from deployments.receiver.refusals import Refusals
 from deployments.receiver.webhook import Accepted
 from runbooks.delivery_key import delivery_key
 from runbooks.errors import MalformedPayload, RunbooksError
-from runbooks.event import read_payload
 from runbooks.sns import (
     NOTIFICATION,
     SUBSCRIPTION,
@@ -130,11 +129,11 @@ class _Door:
             return self._subscription(message)
         ledger, known_by = self._have.ledger, f"sns/{message.id}"
         try:
-            parsed = read_payload(body)
+            key = delivery_key(body, known_by)
         except MalformedPayload as error:
-            ledger.receive_set_aside(delivery_key(body, None, known_by), SOURCE, body, error.code, error.detail)
+            ledger.receive_set_aside(known_by, SOURCE, body, error.code, error.detail)
             return answer(400, Fault(code=error.code, detail=error.detail))
-        receipt = ledger.receive(delivery_key(body, parsed, known_by), SOURCE, body)
+        receipt = ledger.receive(key, SOURCE, body)
         return answer(200, Accepted(delivery=receipt.id, duplicate=not receipt.new))
 
     def _subscription(self, message: SnsMessage) -> Response:

@@ -2,8 +2,8 @@
 
 EventBridge gives an API destination five seconds, tries again for a day after 401, 407, 409, 429 and 5xx, and drops
 what is answered with any other 4xx (EventBridge user guide, "API destinations as targets"). So whatever is our fault
-is a 5xx, and a 4xx says that sending the same again is of no use. A delivery that cannot be read is kept too, set
-aside for a person.
+is a 5xx, and a 4xx says that sending the same again is of no use. What is no event and cannot be read is kept too, set
+aside for a person; the finding in an event is read when it is taken from the inbox, and set aside then.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from starlette.routing import request_response
 from deployments.receiver.exchange import Fault, answer, our_fault, read_body
 from deployments.receiver.group_commit import GroupCommit
 from runbooks import strict_json
-from runbooks.delivery_key import delivery_key
+from runbooks.delivery_key import body_key, delivery_key
 from runbooks.errors import BadInput, InvalidSetting, LedgerError, RunbooksError
-from runbooks.event import read_payload
 from tasks.gateways.ledger import Ledger
 
 SOURCE = "webhook"
@@ -33,7 +32,7 @@ PATH = "/webhooks/inspector"
 Keep = Callable[[bytes], Awaitable[Response]]
 """Takes a body, and answers for it."""
 _LARGE_BYTES = 64 * 1024
-"""A body beyond this is read in a thread: it would hold up the others for milliseconds."""
+"""A body beyond this is looked at in a thread: it would hold up the others for milliseconds."""
 
 
 class Accepted(BaseModel):
@@ -44,7 +43,7 @@ class Accepted(BaseModel):
 
 
 _DESCRIPTION = {
-    400: "It cannot be read. It is kept, set aside for a person; sending it again changes nothing.",
+    400: "It is no event, and cannot be read. It is kept, set aside for a person; sending it again changes nothing.",
     401: "The API key is missing or wrong. Nothing was read.",
     408: "The body did not arrive in time.",
     413: f"The body is larger than {strict_json.MAX_BYTES} bytes.",
@@ -123,13 +122,12 @@ _NOT_KEPT = "the delivery could not be kept; send it again"
 
 
 async def _key_of(body: bytes) -> str:
-    parsed = read_payload(body) if len(body) <= _LARGE_BYTES else await run_in_threadpool(read_payload, body)
-    return delivery_key(body, parsed)
+    return delivery_key(body) if len(body) <= _LARGE_BYTES else await run_in_threadpool(delivery_key, body)
 
 
 def _set_aside(ledger: Ledger, body: bytes, error: BadInput) -> Response:
     try:
-        ledger.receive_set_aside(delivery_key(body, None), SOURCE, body, error.code, error.detail)
+        ledger.receive_set_aside(body_key(body), SOURCE, body, error.code, error.detail)
     except RunbooksError as fault:
         return our_fault(fault, _NOT_KEPT)
     return answer(400, Fault(code=error.code, detail=error.detail))

@@ -51,11 +51,13 @@ def main() -> None:
 def load() -> None:
     """Import what every run needs, and set it aside for good: a collection in a child would copy all of it."""
     import flows
+    import tasks.playbooks
 
     for name in IMPORTED_LATER:
         importlib.import_module(name)
-    for module in pkgutil.walk_packages(flows.__path__, "flows."):
-        importlib.import_module(module.name)
+    for package in (flows, tasks.playbooks):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
     gc.collect()
     gc.freeze()
 

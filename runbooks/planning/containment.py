@@ -116,7 +116,7 @@ def _within_limits(runbook: Runbook, chosen: Sequence[Assessment]) -> None:
                 f"{instance.id} has {len(instance.interfaces)} interfaces, and {runbook.name} allows "
                 f"{runbook.limits.maximum_interfaces}"
             )
-        if runbook.contain.cut_connections and (paths := _paths_when_open(each.facts.resource, instance)):
+        if runbook.contain.cut_connections and (paths := _paths_when_open(each.facts.host, instance)):
             raise Refused(
                 f"{runbook.name} cuts connections by way of an open group, which would open {instance.id} to the "
                 f"internet for a moment ({paths[0]}); set contain.cut_connections to false",
@@ -186,8 +186,8 @@ def _egress(choice: Quarantine, vpc: str, members: Sequence[Assessment]) -> tupl
     rules = [
         rule
         for each in members
-        for rule in egress_rules(each.facts.resource, choice)
-        if (group := each.facts.resource.group(rule.peer)) is None or group.vpc == vpc
+        for rule in egress_rules(each.facts.host, choice)
+        if (group := each.facts.host.group(rule.peer)) is None or group.vpc == vpc
     ]
     by_peer = {(rule.peer, rule.from_port or 0): rule for rule in rules}
     return tuple(by_peer[peer] for peer in sorted(by_peer))
@@ -300,7 +300,7 @@ def _snapshot(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
 
 def _left_to_isolate(runbook: Runbook, each: Assessment) -> bool:
     """Whether there is anything to contain: not where the instance is gone, or wholly isolated by us already."""
-    instance = each.facts.resource.instance
+    instance = each.facts.host.instance
     if instance is None:
         return False
     isolated = all(_is_isolated(runbook, each, interface) for interface in instance.interfaces)
@@ -308,7 +308,7 @@ def _left_to_isolate(runbook: Runbook, each: Assessment) -> bool:
 
 
 def _is_isolated(runbook: Runbook, each: Assessment, interface: Interface) -> bool:
-    held = [each.facts.resource.group(group) for group in interface.groups]
+    held = [each.facts.host.group(group) for group in interface.groups]
     return len(held) == 1 and held[0] is not None and is_quarantine_group(runbook.contain.quarantine, held[0].name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runbooks.container_image import ImageFacts
 from runbooks.definition import Runbook
 from runbooks.errors import LimitExceeded
 from runbooks.instance import AutoScalingMembership
@@ -12,7 +13,7 @@ from runbooks.plan import Extent
 from runbooks.triage import Assessment
 
 UNKNOWN = "unknown"
-"""The environment of an instance without the runbook's tag."""
+"""The environment of an instance, or a repository, without the runbook's tag."""
 
 
 def extents(runbook: Runbook, assessments: Sequence[Assessment]) -> tuple[Extent, ...]:
@@ -29,7 +30,9 @@ def extents(runbook: Runbook, assessments: Sequence[Assessment]) -> tuple[Extent
 
 def extent_of(runbook: Runbook, assessment: Assessment) -> Extent:
     """How much of its environment and its groups one case is."""
-    facts = assessment.facts.resource
+    if isinstance(assessment.facts.resource, ImageFacts):
+        return _of_an_image(runbook, assessment.case, assessment.facts.resource)
+    facts = assessment.facts.host
     instance = facts.instance
     if instance is None:
         return Extent(case=assessment.case)
@@ -42,6 +45,20 @@ def extent_of(runbook: Runbook, assessment: Assessment) -> Extent:
         auto_scaling_group=group.group if group else None,
         auto_scaling_group_size=_size(group) if group else 0,
         target_groups={each.target_group: each.instances for each in instance.targets},
+    )
+
+
+def _of_an_image(runbook: Runbook, case: str, facts: ImageFacts) -> Extent:
+    """Its services, each as a whole; the environment is the repository's."""
+    image, repository = facts.image, facts.repository
+    if image is None:
+        return Extent(case=case)
+    tags = repository.tags if repository else {}
+    return Extent(
+        case=case,
+        place=f"{image.account}/{image.region}",
+        environment=tags.get(runbook.limits.environment_tag) or UNKNOWN,
+        services={f"{each.cluster.rpartition('/')[2]}/{each.name}": each.desired for each in facts.services},
     )
 
 

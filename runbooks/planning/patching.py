@@ -82,7 +82,7 @@ def override_list(packages: tuple[str, ...]) -> str:
 
 def packages_to_patch(each: Assessment) -> tuple[str, ...]:
     """The `name.architecture` ids of the case's packages that are not fixed yet, sorted; empty when one has no name."""
-    platform = each.facts.resource.platform
+    platform = each.facts.host.platform
     names = {package_id(package, platform) for package in each.triage.packages if package.state != "fixed"}
     return () if None in names else tuple(sorted(name for name in names if name))
 

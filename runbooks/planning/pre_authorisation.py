@@ -25,5 +25,4 @@ def pre_authorised(runbook: Runbook, assessments: Sequence[Assessment]) -> str |
 
 
 def _tagged(each: Assessment, tags: dict[str, str]) -> bool:
-    instance = each.facts.resource.instance
-    return instance is not None and tags.items() <= instance.tags.items()
+    return tags.items() <= each.facts.tags.items()

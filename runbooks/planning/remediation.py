@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from runbooks.definition import Runbook, holding, in_words
+from runbooks.definition import Runbook
 from runbooks.errors import LimitExceeded, Refused
 from runbooks.plan import Phase, Plan
+from runbooks.planning.change_windows import why_at_once
 from runbooks.planning.extents import extent_of, extents
 from runbooks.planning.patching import packages_to_patch, patching
 from runbooks.planning.replacing import replacing, together
@@ -50,7 +51,7 @@ def plan_remediation(
     waves = _waves(runbook, units)
     cases = tuple(each for wave in waves for each in wave)
     touched = tuple(extent for wave in waves for extent in extents(runbook, wave))
-    at_once = _at_once(runbook, cases)
+    at_once = why_at_once(runbook, cases)
     return Plan(
         response=response,
         runbook=runbook.name,
@@ -89,15 +90,6 @@ def _steps(
 
 def _is_patched(each: Assessment) -> bool:
     return each.triage.remediation == "patch"
-
-
-def _at_once(runbook: Runbook, cases: Sequence[Assessment]) -> tuple[str, ...]:
-    """Why no change window is waited for, where there are some: every case is of a kind that does not wait."""
-    found = [holding(runbook.remediate.any_time_when, each.triage.signals) for each in cases]
-    if not runbook.remediate.windows or None in found:
-        return ()
-    what = " or ".join(dict.fromkeys(in_words(condition) for condition in found if condition))
-    return (f"no change window is waited for: {runbook.name} does not wait with what is {what}",)
 
 
 def _not_covered(

@@ -36,7 +36,7 @@ def replacing(runbook: Runbook, replaced: Sequence[Assessment]) -> Iterator[AnyS
 
 
 def _launch(each: Assessment) -> LaunchReplacement:
-    instance, image = each.instance, each.facts.resource.replacement_image
+    instance, image = each.instance, each.facts.host.replacement_image
     if image is None or not instance.interfaces:
         raise Refused(f"{instance.id} cannot be replaced: no patched AMI or no interface is known", code="person")
     first = instance.interfaces[0]
@@ -54,7 +54,7 @@ def _launch(each: Assessment) -> LaunchReplacement:
 
 
 def _refresh(runbook: Runbook, members: Sequence[Assessment]) -> RefreshInstances:
-    instance, image = members[0].instance, members[0].facts.resource.replacement_image
+    instance, image = members[0].instance, members[0].facts.host.replacement_image
     group = instance.auto_scaling
     if group is None or group.launch_template is None or group.launch_template_version is None or image is None:
         raise Refused(

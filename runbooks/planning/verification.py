@@ -47,5 +47,5 @@ def plan_verification(
 
 
 def _place(each: Assessment) -> str | None:
-    instance = each.facts.resource.instance
+    instance = each.facts.host.instance
     return f"{instance.account}/{instance.region}" if instance else None

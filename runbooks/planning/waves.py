@@ -69,7 +69,7 @@ def _in_turn(units: Sequence[Unit]) -> Iterator[Unit]:
     """One of each group and zone, then the next of each."""
     places: dict[tuple[str | None, str | None], deque[Unit]] = {}
     for unit in units:
-        instance = unit.members[0].facts.resource.instance
+        instance = unit.members[0].facts.host.instance
         zone = instance.availability_zone if instance else None
         places.setdefault((unit.extents[0].auto_scaling_group, zone), deque()).append(unit)
     while places:

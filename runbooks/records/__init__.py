@@ -21,10 +21,12 @@ from runbooks.records.of_cases import (
     FindingSeen,
     Recurred,
 )
+from runbooks.records.of_gates import GateJudged
 from runbooks.records.of_responses import (
     Admitted,
     AnswerGiven,
     ApprovalAsked,
+    CandidateExamined,
     CasesJoined,
     Channel,
     Decision,
@@ -57,6 +59,7 @@ __all__ = [
     "ApproverAdded",
     "ApproverRevoked",
     "ApproverUnlocked",
+    "CandidateExamined",
     "CaseClosed",
     "CaseOpened",
     "CaseSuccessors",
@@ -67,6 +70,7 @@ __all__ = [
     "CodeTried",
     "Decision",
     "FindingSeen",
+    "GateJudged",
     "Halted",
     "Intent",
     "Missed",
@@ -112,6 +116,7 @@ Record = Annotated[
     | Waiting
     | WaveEnded
     | WavesSteered
+    | CandidateExamined
     | PhaseEnded
     | ResponseEnded
     | SetAsideRecord
@@ -123,7 +128,8 @@ Record = Annotated[
     | ApproverAdded
     | ApproverRevoked
     | ApproverUnlocked
-    | CodeTried,
+    | CodeTried
+    | GateJudged,
     Field(discriminator="kind"),
 ]
 

@@ -211,6 +211,20 @@ class WavesSteered(Model):
     """Of a `resume`: another one lets nothing go on."""
 
 
+class CandidateExamined(Model):
+    """What was made to take the place of what is vulnerable was scanned, and may be deployed or not."""
+
+    kind: Literal["candidate-examined"] = "candidate-examined"
+    rebuild: str
+    """Digest of the rebuild plan that made it."""
+    candidate: str
+    """What it is: a digest of an image, a version of a layer."""
+    passed: bool
+    reasons: tuple[str, ...]
+    signature: str = ""
+    """What is deployed rests on it: one without a valid signature is no examination."""
+
+
 class PhaseEnded(Model):
     kind: Literal["phase-ended"] = "phase-ended"
     phase: Phase

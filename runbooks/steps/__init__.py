@@ -21,6 +21,16 @@ from runbooks.steps.containment import (
     StopInstance,
     SwapSecurityGroups,
 )
+from runbooks.steps.image_building import RebuildImage, TestImage
+from runbooks.steps.image_deployment import DeployService, RegisterTaskDefinition
+from runbooks.steps.image_deprecation import (
+    DeleteImage,
+    PutLifecyclePolicy,
+    SetImageArchived,
+    SetImageTag,
+    SetTagMutability,
+)
+from runbooks.steps.image_promotion import SetRepositoryPolicy, SetStageTransition
 from runbooks.steps.patching import CollectInventory, PatchPackages, WriteOverrideList
 from runbooks.steps.replacement import CreateLaunchTemplateVersion, LaunchReplacement, RefreshInstances
 
@@ -42,7 +52,18 @@ AnyStep = Annotated[
     | CollectInventory
     | CreateLaunchTemplateVersion
     | RefreshInstances
-    | LaunchReplacement,
+    | LaunchReplacement
+    | SetStageTransition
+    | SetRepositoryPolicy
+    | RebuildImage
+    | TestImage
+    | RegisterTaskDefinition
+    | DeployService
+    | SetImageTag
+    | SetImageArchived
+    | DeleteImage
+    | PutLifecyclePolicy
+    | SetTagMutability,
     Field(discriminator="kind"),
 ]
 
@@ -65,6 +86,17 @@ STEP_KINDS: tuple[type[Step], ...] = (
     CreateLaunchTemplateVersion,
     RefreshInstances,
     LaunchReplacement,
+    SetStageTransition,
+    SetRepositoryPolicy,
+    RebuildImage,
+    TestImage,
+    RegisterTaskDefinition,
+    DeployService,
+    SetImageTag,
+    SetImageArchived,
+    DeleteImage,
+    PutLifecyclePolicy,
+    SetTagMutability,
 )
 
 __all__ = [
@@ -74,21 +106,32 @@ __all__ = [
     "CollectInventory",
     "CreateLaunchTemplateVersion",
     "CreateSnapshots",
+    "DeleteImage",
+    "DeployService",
     "DeregisterTarget",
     "DetachFromAutoScaling",
     "EnsureOpenGroup",
     "EnsureQuarantineGroup",
     "LaunchReplacement",
     "PatchPackages",
+    "PutLifecyclePolicy",
+    "RebuildImage",
     "RefreshInstances",
     "RegisterTarget",
+    "RegisterTaskDefinition",
     "Role",
     "SetDeleteOnTermination",
+    "SetImageArchived",
+    "SetImageTag",
     "SetInstanceAttribute",
+    "SetRepositoryPolicy",
+    "SetStageTransition",
+    "SetTagMutability",
     "StartInstance",
     "Step",
     "StopInstance",
     "SwapSecurityGroups",
     "Target",
+    "TestImage",
     "WriteOverrideList",
 ]

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import cast
 
+from runbooks.container_image import ImageFacts
 from runbooks.definition import Signal
 from runbooks.finding import Finding, VulnerablePackage
 from runbooks.instance import Instance
 from runbooks.plan import Phase
+from runbooks.telling.image_causes import image_causes, image_lessons
 from runbooks.telling.incident import Material
 from runbooks.telling.timeline import aware
 from runbooks.telling.words import duration, moment
@@ -35,10 +37,14 @@ def prevention(material: Material) -> tuple[str, ...]:
 
 
 def _causes_of(each: Assessment, material: Material) -> Iterator[str]:
-    instance = each.facts.resource.instance
+    resource, findings = each.facts.resource, material.findings.get(each.case, ()) or each.facts.findings
+    if isinstance(resource, ImageFacts):
+        yield from image_causes(resource, each.triage.packages, findings)
+        return
+    instance = resource.instance
     if instance is not None:
         yield f"{instance.id} was started from the image {instance.image}{_launched(each, instance)}"
-    for finding in material.findings.get(each.case, ()) or each.facts.findings:
+    for finding in findings:
         for package in finding.packages:
             yield f"{package.name} {package.version} {_where(package)}; {_since(finding)}"
         if not finding.packages:
@@ -92,6 +98,9 @@ def launched_at(finding: Finding) -> datetime | None:
 
 
 def _lessons_of(each: Assessment) -> Iterator[str]:
+    if isinstance(each.facts.resource, ImageFacts):
+        yield from image_lessons(each, each.facts.resource)
+        return
     instance, triage = each.facts.resource.instance, each.triage
     if instance is None:
         return

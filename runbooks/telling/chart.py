@@ -19,9 +19,12 @@ _MOST_ROWS = 24
 _COLOURS: dict[SpanKind, str] = {
     "approval": "#b8860b",
     "contain": "#c0392b",
+    "rebuild": "#4a6fa5",
+    "test": "#5f8f8b",
     "remediate": "#2166ac",
     "verify": "#1b7837",
     "release": "#6a51a3",
+    "deprecate": "#6b6b6b",
 }
 
 

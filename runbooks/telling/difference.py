@@ -10,7 +10,7 @@ from runbooks.plan import Extent, Plan
 from runbooks.steps import AnyStep
 from runbooks.telling.escaping import code, fitted, markdown, plain
 from runbooks.telling.layout import blocks, bullets, section
-from runbooks.telling.plan_words import approval_words, shares, step_in_words
+from runbooks.telling.plan_words import approval_words, services_in_words, shares, step_in_words
 
 _VALUE_LIMIT = 400
 
@@ -106,7 +106,8 @@ def _extents(plan: Plan) -> tuple[str, ...]:
 
 
 def _shares(extent: Extent) -> str:
-    return ", ".join(f"1 of {'?' if size is None else size} {what}s of {name}" for what, name, size in shares(extent))
+    parts = (f"1 of {'?' if size is None else size} {what}s of {name}" for what, name, size in shares(extent))
+    return ", ".join((*parts, *services_in_words(extent))) or "of no service"
 
 
 def _windows(plan: Plan) -> tuple[str, ...]:

@@ -27,10 +27,18 @@ def durations(material: Material) -> tuple[Duration, ...]:
         _between("Received to triaged", received, first(material, CaseTriaged, PlanMade)),
         _waiting(material),
         _between("Received to contained", received, contained, "not contained"),
+        *_rebuilding(material, received),
         _between("Received to remediated", received, remediated, "not remediated"),
         _between("Last change to verdict", changed, verified, "no verdict"),
         _between("Received to ended", received, first(material, ResponseEnded) or _last(material)),
     )
+
+
+def _rebuilding(material: Material, received: datetime | None) -> Iterator[Duration]:
+    """Only where something is rebuilt at all."""
+    if material.history.plan(Phase.REBUILD) is not None:
+        rebuilt = phase_end(material, Phase.REBUILD, "done", "partial")
+        yield _between("Received to rebuilt", received, rebuilt, "not rebuilt")
 
 
 def _between(name: str, start: datetime | None, end: datetime | None, missing: str = _UNKNOWN) -> Duration:

@@ -19,7 +19,7 @@ from runbooks.triage import Assessment
 from runbooks.verdict import Verdict
 
 MomentKind = Literal["found", "decided", "asked", "changed", "failed", "waited", "proven", "ended"]
-SpanKind = Literal["approval", "contain", "remediate", "verify", "release"]
+SpanKind = Literal["approval", "contain", "rebuild", "test", "remediate", "verify", "release", "deprecate"]
 
 
 class Moment(Model):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from runbooks.case import CaseKey
+from runbooks.container_image import ImageId, short_digest
 from runbooks.definition import Runbook
 from runbooks.finding import Finding
 from runbooks.plan import Plan
@@ -108,7 +109,13 @@ def what_happens_next(runbook: Runbook) -> str:
     """What the reader may expect, by the runbook's own rules."""
     contain, remediate = runbook.contain, runbook.remediate
     contained_unasked = contain.when and (not contain.approval.required or contain.pre_authorised is not None)
-    if remediate.approval.required and not contained_unasked:
+    retired_unasked = runbook.playbook == "image" and not runbook.deprecate.approval.required
+    if remediate.approval.required and not contained_unasked and not retired_unasked:
+        if runbook.playbook == "image" and not runbook.rebuild.approval.required:
+            return (
+                "Triage comes next, and then a patched image may be built without asking. Nothing that runs is changed "
+                "before a person approves the plan."
+            )
         return "Triage comes next. Nothing is changed before a person approves the plan."
     return "Triage comes next. This runbook may change things without asking; each plan says what."
 
@@ -233,8 +240,18 @@ def _where(keys: Mapping[str, CaseKey], findings: Sequence[Finding]) -> str:
     if len(keys) != 1:
         return whereabouts(tuple(keys), keys)
     (key,) = keys.values()
+    if (image := ImageId.of(key.resource_id)) is not None:
+        tag = next((tag for each in findings for tag in _tags(each)), None)
+        return f"{image.repository}{f':{tag}' if tag else ''}@{short_digest(image.digest)}"
     name = next((each.resource.tags["Name"] for each in findings if each.resource.tags.get("Name")), None)
     return f"{name} ({key.resource_id})" if name else key.resource_id
+
+
+def _tags(finding: Finding) -> Iterator[str]:
+    """Of the image, as Inspector's details of it say (AwsEcrContainerImageDetails)."""
+    details = finding.resource.details.get("awsEcrContainerImage")
+    tags = details.get("imageTags") if isinstance(details, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    yield from (str(tag) for tag in tags or ())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def _terms(plan: Plan, expires_at: datetime) -> Iterator[tuple[str, str]]:

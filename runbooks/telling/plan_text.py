@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from runbooks.case import CaseKey
 from runbooks.plan import Phase, Plan
-from runbooks.steps import AnyStep, WriteOverrideList
+from runbooks.steps import AnyStep, DeployService, PutLifecyclePolicy, SetRepositoryPolicy, WriteOverrideList
 from runbooks.telling.difference import plan_difference
 from runbooks.telling.escaping import code, markdown
 from runbooks.telling.layout import blocks, bullets, fence, section, table
 from runbooks.telling.plan_words import approval_words, blast_radius, step_in_words, undo_in_words, window_words
 from runbooks.telling.wave_words import planned_waves
-from runbooks.telling.words import DOING, counted, listed, sentence, whereabouts
+from runbooks.telling.words import counted, doing_to, listed, sentence
 
 STEP_HEADER = ("#", "What is done", "Call and target", "Expects to find", "How it is put back")
 _NOT_COVERED = ("What this does not cover", "What stays as it is")
@@ -21,7 +22,7 @@ _NOT_COVERED = ("What this does not cover", "What stays as it is")
 
 def plan_title(plan: Plan, keys: Mapping[str, CaseKey]) -> str:
     """`Contain i-0abc (account, region)`: what the plan does to what, unescaped."""
-    return f"{DOING[plan.phase]} {whereabouts(plan.cases, keys)}"
+    return doing_to(plan.phase, keys, plan.cases)
 
 
 def plan_markdown(
@@ -79,6 +80,8 @@ def _lead(plan: Plan) -> str:
         return "Nothing will be changed: the plan has no steps."
     steps = counted(len(plan.steps), "step")
     put_back = sum(1 for step in plan.steps if step.undo is not None)
+    if plan.phase is Phase.TEST:
+        return f"{steps}. Nothing that runs is changed."
     if plan.phase is Phase.VERIFY:
         return f"{steps}. Nothing is changed: AWS is asked to look again."
     if all(step.undoes for step in plan.steps):
@@ -145,8 +148,17 @@ def _after_the_fix(plan: Plan) -> str:
 
 def _contents(plan: Plan) -> Iterator[str]:
     for step in plan.steps:
-        if isinstance(step, WriteOverrideList):
-            yield f"{code(f's3://{step.bucket}/{step.object_key}')}\n\n{fence(step.content, 'yaml')}"
+        match step:
+            case WriteOverrideList():
+                yield f"{code(f's3://{step.bucket}/{step.object_key}')}\n\n{fence(step.content, 'yaml')}"
+            case SetRepositoryPolicy(leaves=str() as text) | PutLifecyclePolicy(leaves=str() as text):
+                what = "lifecycle policy" if isinstance(step, PutLifecyclePolicy) else "policy"
+                yield f"The {what} of repository {code(step.repository)}\n\n{fence(text, 'json')}"
+            case DeployService() if step.configuration:
+                text = json.dumps(step.configuration, indent=2)
+                yield f"How service {code(step.service)} is deployed\n\n{fence(text, 'json')}"
+            case _:
+                pass
 
 
 def _identity(plan: Plan, narrow: bool) -> str:

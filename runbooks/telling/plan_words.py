@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
-from runbooks.plan import Extent, Plan
-from runbooks.steps import AnyStep, LaunchReplacement, PatchPackages
+from runbooks.plan import Extent, Phase, Plan
+from runbooks.steps import AnyStep, LaunchReplacement, PatchPackages, RegisterTaskDefinition
 from runbooks.steps.containment import short_arn
 from runbooks.telling.words import counted, listed, moment
 from runbooks.windows import next_opening
@@ -28,6 +28,7 @@ def undo_in_words(step: AnyStep) -> str:
 
 def blast_radius(plan: Plan) -> Iterator[str]:
     """How much of what there is it touches: `1 of 4 instances of Auto Scaling group web`."""
+    yield from _of_images(plan)
     counts, sizes = Counter[tuple[str, str, str]](), dict[tuple[str, str, str], int | None]()
     for extent in plan.extents:
         for what, name, size in shares(extent):
@@ -45,11 +46,19 @@ def blast_radius(plan: Plan) -> Iterator[str]:
 
 def shares(extent: Extent) -> Iterator[tuple[str, str, int | None]]:
     """What one case is a share of: what is counted, of what, and how many there are, where that is known."""
+    if extent.services is not None:
+        return
     yield "running instance", f"environment {extent.environment}", extent.environment_size
     if extent.auto_scaling_group is not None:
         yield "instance", f"Auto Scaling group {extent.auto_scaling_group}", extent.auto_scaling_group_size
     for arn, size in extent.target_groups.items():
         yield "target", f"target group {short_arn(arn)}", size
+
+
+def services_in_words(extent: Extent) -> Iterator[str]:
+    """The services of an image, each of which is deployed as a whole."""
+    for name, tasks in (extent.services or {}).items():
+        yield f"service {name}, with {'its 1 task' if tasks == 1 else f'all of its {tasks} tasks'}"
 
 
 def window_words(plan: Plan, now: datetime | None = None) -> Iterator[str]:
@@ -89,6 +98,14 @@ def grants_needed(plan: Plan) -> tuple[str, ...]:
     return tuple(f"{plan.phase.value}@{environment}" for environment in plan.environments or ("unknown",))
 
 
+def _of_images(plan: Plan) -> Iterator[str]:
+    images = Counter(extent.environment for extent in plan.extents if extent.services is not None)
+    for environment, number in images.items():
+        yield f"{counted(number, 'container image')} of environment {environment}"
+    if plan.phase in (Phase.CONTAIN, Phase.REMEDIATE):
+        yield from dict.fromkeys(words for extent in plan.extents for words in services_in_words(extent))
+
+
 def _details(step: AnyStep) -> str:
     match step:
         case PatchPackages() if len(step.instances) > 1:
@@ -97,5 +114,7 @@ def _details(step: AnyStep) -> str:
             tags = ", ".join(f"{name}={value}" for name, value in step.tags.items()) or "none"
             profile = step.profile or "none"
             return f"; security groups {', '.join(step.groups) or 'none'}; instance profile {profile}; tags {tags}"
+        case RegisterTaskDefinition():
+            return f", for {listed(step.containers, most=10)}"
         case _:
             return ""

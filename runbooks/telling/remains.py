@@ -10,7 +10,7 @@ from runbooks.records import Decision, Outcome
 from runbooks.steps import AnyStep, CreateSnapshots
 from runbooks.telling.incident import Answer, Change, Material
 from runbooks.telling.progress import STATUSES, WENT_WRONG
-from runbooks.telling.words import ANSWERS, CHANNELS, DOING, case_name, moment
+from runbooks.telling.words import ANSWERS, CHANNELS, case_name, doing, moment
 from runbooks.verdict import VerdictKind
 
 
@@ -55,7 +55,7 @@ def _change(material: Material, plan: Plan, step: AnyStep, outcome: Outcome) -> 
     detail = f" ({outcome.detail})" if outcome.detail else ""
     return Change(
         what=step.describe(),
-        phase=DOING[plan.phase],
+        phase=doing(plan.phase, material.keys),
         result=f"{STATUSES[outcome.status]}{detail}",
         remains=remains,
         in_place=in_place,
@@ -90,7 +90,7 @@ def _put_back(material: Material, step: AnyStep, undo_key: str) -> str | None:
 
 def _plan_name(material: Material, digest: str) -> str:
     plan = material.history.plans.get(digest)
-    return f"{DOING[plan.phase]}, revision {plan.revision}" if plan else "a plan that is not known"
+    return f"{doing(plan.phase, material.keys)}, revision {plan.revision}" if plan else "a plan that is not known"
 
 
 def _verdicts(material: Material) -> Iterator[str]:

@@ -67,7 +67,7 @@ NEXT_STEPS: dict[str, tuple[str, ...]] = {
         "Find out why the fix did not take (held package, wrong repository, other copies), then start a new response.",
     ),
     "fixed": (
-        "The vulnerability is proven to be gone, and the instance is still contained.",
+        "The vulnerability is proven to be gone, and what was contained still is.",
         "Look at it, then end its containment with `runbooks release`.",
     ),
     "unverifiable": (

@@ -37,7 +37,7 @@ from runbooks.telling.plan_text import plan_title
 from runbooks.telling.progress import STATUSES, WENT_WRONG
 from runbooks.telling.triage_text import decision_in_words
 from runbooks.telling.wave_words import steered_words, wave_ended_words
-from runbooks.telling.words import ANSWERS, DOING, by_whom, case_name, counted, listed, moment, sentence
+from runbooks.telling.words import ANSWERS, by_whom, case_name, counted, doing, listed, moment, sentence
 
 _ACTIONS = {
     "post-message": "Slack message",
@@ -68,9 +68,12 @@ _PHASE_RESULTS = {
 }
 _SPANS: dict[Phase, SpanKind] = {
     Phase.CONTAIN: "contain",
+    Phase.REBUILD: "rebuild",
+    Phase.TEST: "test",
     Phase.REMEDIATE: "remediate",
     Phase.VERIFY: "verify",
     Phase.RELEASE: "release",
+    Phase.DEPRECATE: "deprecate",
 }
 
 
@@ -209,7 +212,7 @@ def _of_the_response(material: Material, record: Record) -> tuple[str, MomentKin
         case Waiting(reason=reason):
             return f"Waiting: {reason}", "waited"
         case PhaseEnded() as ended:
-            return _phase(ended)
+            return _phase(material, ended)
         case ResponseEnded(result=result, reason=reason):
             return f"Ended, {result.replace('-', ' ')}: {reason}", "ended"
         case _:
@@ -226,10 +229,10 @@ def _of_a_wave(record: Record) -> tuple[str, MomentKind] | None:
             return None
 
 
-def _phase(ended: PhaseEnded) -> tuple[str, MomentKind]:
+def _phase(material: Material, ended: PhaseEnded) -> tuple[str, MomentKind]:
     detail = f" ({ended.detail})" if ended.detail else ""
     kind: MomentKind = "failed" if ended.result in ("failed", "partial", "drifted") else "changed"
-    return f"{DOING[ended.phase]}: {_PHASE_RESULTS[ended.result]}{detail}", kind
+    return f"{doing(ended.phase, material.keys)}: {_PHASE_RESULTS[ended.result]}{detail}", kind
 
 
 def _act(material: Material, at: datetime, intent: Intent) -> Moment:
@@ -300,4 +303,4 @@ def _phases(material: Material) -> Iterator[Span]:
         ]
         if acts:
             end = max([acts[-1], *ends[-1:]])
-            yield Span(name=DOING[plan.phase], kind=_SPANS[plan.phase], start=acts[0], end=end)
+            yield Span(name=doing(plan.phase, material.keys), kind=_SPANS[plan.phase], start=acts[0], end=end)

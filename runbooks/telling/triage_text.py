@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from runbooks.case import CaseKey
+from runbooks.case import CaseKey, resource_name
+from runbooks.container_image import ImageFacts
 from runbooks.definition import Signal
 from runbooks.finding import Finding
+from runbooks.image_users import users_in_words
 from runbooks.instance import Exploitation
 from runbooks.quarantine import Patchability
 from runbooks.telling.escaping import code, markdown, markdown_link
@@ -23,6 +25,7 @@ SIGNALS: dict[Signal, str] = {
 REMEDIES: dict[str, str] = {
     "patch": "patch it in place",
     "replace": "replace it from a patched image",
+    "rebuild": "rebuild it",
     "person": "a person must remediate it",
 }
 _STATES: dict[str, str] = {
@@ -42,6 +45,8 @@ def decision_in_words(triage: Triage) -> str:
             return "a person decides"
         case "respond":
             remedy = REMEDIES[triage.remediation]
+            if triage.remediation == "rebuild":
+                return f"block its promotion, then {remedy}" if triage.contain else remedy
             return f"contain it, then {remedy}" if triage.contain else f"do not contain it, {remedy}"
 
 
@@ -78,13 +83,12 @@ def _details(each: Assessment, keys: Mapping[str, CaseKey], level: int) -> str:
     lead = sentence(decision_in_words(triage))
     if triage.decision == "respond":
         lead = f"{triage.priority}: {lead}"
-    paths = bullets(markdown(str(path)) for path in triage.paths)
     return blocks(
         f"{'#' * level} {markdown(_host(each))}",
         f"**{lead}.** Case {code(each.case)}{where}.",
         section("Findings", findings_table(each.facts.findings, each.facts.exploitation), level + 1),
         section("Packages", packages_table(triage.packages), level + 1),
-        section("Ways in from the internet", paths or _no_paths(triage), level + 1),
+        _reach(each, level + 1),
         section("What raises the priority", bullets(sentence(SIGNALS[each]) for each in triage.signals), level + 1),
         section("Why", bullets(markdown(reason) for reason in triage.reasons), level + 1),
         section("Can it be patched under quarantine?", bullets(_patchability(triage.patchability)), level + 1),
@@ -132,8 +136,15 @@ def _kev(exploitation: Exploitation) -> str:
     return f"since {day(exploitation.known_exploited_since)}{due}"
 
 
-def _no_paths(triage: Triage) -> str:
-    return "None was found." if triage.decision == "respond" else ""
+def _reach(each: Assessment, level: int) -> str:
+    """How an instance can be reached, or who runs an image."""
+    triage, found = each.triage, each.facts.resource
+    nothing = triage.decision == "respond"
+    if isinstance(found, ImageFacts):
+        users = bullets(markdown(words) for words in users_in_words(found))
+        return section("Who runs it", users or ("Nobody was seen to." if nothing else ""), level)
+    paths = bullets(markdown(str(path)) for path in triage.paths)
+    return section("Ways in from the internet", paths or ("None was found." if nothing else ""), level)
 
 
 def _patchability(patchability: Patchability | None) -> Iterator[str]:
@@ -146,7 +157,15 @@ def _patchability(patchability: Patchability | None) -> Iterator[str]:
 
 
 def _host(each: Assessment) -> str:
-    instance = each.facts.resource.instance
+    resource = each.facts.resource
+    if isinstance(resource, ImageFacts):
+        return resource.image.name if resource.image else _sought(each)
+    instance = resource.instance
     if instance is None:
-        return each.case if not each.facts.findings else each.facts.findings[0].resource.id
+        return _sought(each)
     return instance.id if instance.name == instance.id else f"{instance.name} ({instance.id})"
+
+
+def _sought(each: Assessment) -> str:
+    """What is gone, by the name that the findings have for it."""
+    return resource_name(each.facts.findings[0].resource.id) if each.facts.findings else each.case

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from runbooks.case import CaseKey
+from runbooks.case import CaseKey, resource_name
+from runbooks.container_image import short_digest
+from runbooks.evidence import Coverage, Evidence, ImageEvidence, SuccessorEvidence
 from runbooks.telling.escaping import code, markdown
 from runbooks.telling.layout import blocks, bullets, table
 from runbooks.telling.words import case_name, moment, sentence
-from runbooks.verdict import Evidence, Verdict, VerdictKind
+from runbooks.verdict import Verdict, VerdictKind
 
 _ORDER = (VerdictKind.NOT_FIXED, VerdictKind.UNVERIFIABLE, VerdictKind.FIXED)
 
@@ -28,20 +30,46 @@ def waiting_markdown(reasons: Iterable[str]) -> str:
 
 def _verdict(verdict: Verdict, keys: Mapping[str, CaseKey]) -> str:
     header = ("Read from", "Inspector's coverage", "Last scan", "Inventory of", "Installed", "Findings")
+    of_instances = [each for each in verdict.evidence if isinstance(each, Evidence)]
+    of_images = [each for each in verdict.evidence if isinstance(each, ImageEvidence)]
     return blocks(
         f"## {markdown(sentence(verdict.kind.value))}: {markdown(case_name(verdict.case, keys))}",
         bullets(markdown(reason) for reason in verdict.reasons),
-        table(header, map(_evidence, verdict.evidence)),
+        table(header, map(_evidence, of_instances)),
+        table(("Vulnerable image", "Run by", "Not seen"), map(_of_an_image, of_images)),
+        table(
+            ("In its place", "Inspector's coverage", "Last scan", "Vulnerabilities"),
+            (_successor(each) for image in of_images for each in image.successors),
+        ),
     ).rstrip("\n")
 
 
-def _evidence(each: Evidence) -> Sequence[str]:
-    coverage = each.coverage
+def _of_an_image(each: ImageEvidence) -> Sequence[str]:
+    state = " (gone)" if each.gone else " (archived)" if each.archived else ""
+    return (
+        code(resource_name(each.resource)) + state,
+        markdown(", ".join(each.users)) or "nobody",
+        markdown(", ".join(each.unseen)) or "nothing",
+    )
+
+
+def _successor(each: SuccessorEvidence) -> Sequence[str]:
+    statuses = (f"{name}: {status.lower()}" for name, status in each.vulnerabilities.items())
+    return (code(short_digest(each.digest)), *_scan(each.coverage), markdown(", ".join(statuses)))
+
+
+def _scan(coverage: Coverage | None) -> tuple[str, str]:
     scanned = coverage.last_scanned_at if coverage else None
     return (
-        code(each.resource) + (" (gone)" if each.gone else ""),
         markdown(f"{coverage.status}, {coverage.reason}") if coverage else "not listed",
         moment(scanned) if scanned else "not known",
+    )
+
+
+def _evidence(each: Evidence) -> Sequence[str]:
+    return (
+        code(each.resource) + (" (gone)" if each.gone else ""),
+        *_scan(each.coverage),
         moment(each.inventory_captured_at) if each.inventory_captured_at else "not known",
         ", ".join(_installed(each)),
         markdown(", ".join(dict.fromkeys(each.findings.values()))),

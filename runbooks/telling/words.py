@@ -6,19 +6,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from runbooks.case import CaseKey
-from runbooks.finding import Finding
+from runbooks.finding import Finding, ResourceType
 from runbooks.plan import Phase
 from runbooks.records import Decision
 
-_RESOURCES = {
-    "AWS_EC2_INSTANCE": "instance",
-    "AWS_ECR_CONTAINER_IMAGE": "container image",
-    "AWS_LAMBDA_FUNCTION": "function",
+_RESOURCES: dict[str, str] = {
+    ResourceType.EC2_INSTANCE: "instance",
+    ResourceType.ECR_IMAGE: "container image",
+    ResourceType.LAMBDA_FUNCTION: "function",
 }
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
-DOING = {Phase.CONTAIN: "Contain", Phase.REMEDIATE: "Remediate", Phase.VERIFY: "Verify", Phase.RELEASE: "Release"}
+DOING = {
+    Phase.CONTAIN: "Contain",
+    Phase.REBUILD: "Rebuild",
+    Phase.TEST: "Test",
+    Phase.REMEDIATE: "Remediate",
+    Phase.VERIFY: "Verify",
+    Phase.RELEASE: "Release",
+    Phase.DEPRECATE: "Retire",
+}
 """A phase as what is about to be done."""
+
+_DOING_TO_IMAGES = {
+    Phase.CONTAIN: "Block promotion",
+    Phase.TEST: "Test the rebuild",
+    Phase.REMEDIATE: "Deploy the rebuild",
+    Phase.RELEASE: "Allow promotion",
+}
+"""The same where it is about container images and other words say it better; each goes on with `of`."""
 
 ANSWERS: dict[str, str] = {
     "approved": "approved",
@@ -85,6 +101,18 @@ def resource_word(keys: Iterable[CaseKey]) -> str:
     return kinds.pop() if len(kinds) == 1 else "resource"
 
 
+def doing(phase: Phase, keys: Mapping[str, CaseKey]) -> str:
+    """What the phase is about to do, where it does it to these."""
+    images = resource_word(keys.values()) == _RESOURCES[ResourceType.ECR_IMAGE]
+    return _DOING_TO_IMAGES.get(phase, DOING[phase]) if images else DOING[phase]
+
+
+def doing_to(phase: Phase, keys: Mapping[str, CaseKey], cases: Sequence[str]) -> str:
+    """The same with what it does it to: `Contain i-0abc`, `Deploy the rebuild of checkout@sha256:...`."""
+    what = doing(phase, keys)
+    return f"{what}{'' if what == DOING[phase] else ' of'} {whereabouts(cases, keys)}"
+
+
 def whereabouts(cases: Sequence[str], keys: Mapping[str, CaseKey]) -> str:
     """The resources of these cases in a phrase: one by name with account and region, many by number."""
     known = [keys[case] for case in cases if case in keys]
@@ -98,7 +126,7 @@ def whereabouts(cases: Sequence[str], keys: Mapping[str, CaseKey]) -> str:
 
 def case_name(case: str, keys: Mapping[str, CaseKey]) -> str:
     """The resource of one case, or the case's id where its key is not known."""
-    return keys[case].resource_id if case in keys else case
+    return keys[case].name if case in keys else case
 
 
 def vulnerability_names(findings: Iterable[Finding]) -> tuple[str, ...]:

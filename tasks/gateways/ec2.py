@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runbooks.images import image_parameter as public_image_parameter
 from runbooks.instance import Instance, InstanceFacts
+from runbooks.machine_images import image_parameter as public_image_parameter
 from runbooks.steps.base import Role
 from tasks.gateways.autoscaling import AutoScalingGateway
 from tasks.gateways.aws_errors import reads

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from runbooks import timestamps
 from runbooks.errors import BadInput
-from runbooks.finding import Finding, FindingStatus
+from runbooks.finding import Finding, FindingStatus, ResourceType
 from runbooks.inspector import read_finding
 from runbooks.instance import Exploitation
 from runbooks.steps.base import Role
@@ -133,6 +133,15 @@ class InspectorGateway:
             if row["resourceId"] in rows:
                 rows[row["resourceId"]].append(row)
         return {one: _coverage(max(found, key=_weight)) if found else None for one, found in rows.items()}
+
+    @reads()
+    def images(self, account: str, region: str, digest: str) -> tuple[str, ...]:
+        """The ARNs of the account's container images of this digest: one for each repository that has it."""
+        criteria = {"accountId": _equals([account]), "resourceType": _equals([ResourceType.ECR_IMAGE])}
+        size = {"PageSize": TWO_HUNDRED}
+        client = self._client(account, region)
+        rows = pages(client, "list_coverage", "coveredResources", filterCriteria=criteria, PaginationConfig=size)
+        return tuple(sorted({row["resourceId"] for row in rows if row["resourceId"].endswith(f"/{digest}")}))
 
     def _all_coverage(self, account: str, region: str, wanted: Collection[str]) -> list[Members] | None:
         """The rows of every resource of the account; None where asking by id takes fewer calls.

@@ -80,6 +80,7 @@ from runbooks.steps import (
 )
 from runbooks.triage import Assessment, assess
 from runbooks.verdict import Coverage, Evidence, Verdict, VerdictKind
+from tests.runbooks.image_steps import every_image_step
 
 ACCOUNT, REGION = "210987654321", "eu-west-1"
 INSTANCE_ID = "i-0a1b2c3d4e5f60718"
@@ -429,6 +430,7 @@ def every_step() -> tuple[AnyStep, ...]:
             profile=f"arn:aws:iam::{ACCOUNT}:instance-profile/checkout",
             tags={"Name": "checkout-7"},
         ),
+        *every_image_step(a_target, case),
     )
 
 

@@ -166,7 +166,7 @@ def test_a_later_folders_runbook_takes_the_place_of_the_earlier_ones(tmp_path: P
     changed = tmp_path / "mine" / "ec2-package-cve.yaml"
     changed.write_text(changed.read_text().replace("title: Package CVE on an EC2 instance", "title: Ours"))
     catalog = Catalog.read(LIBRARY, tmp_path / "mine")
-    assert [runbook.name for runbook in catalog] == ["ec2-high-severity-cve", "ec2-package-cve"]
+    assert [runbook.name for runbook in catalog] == ["ec2-high-severity-cve", "ec2-package-cve", "ecr-critical-cve"]
     assert catalog.named("ec2-package-cve").title == "Ours"
     assert Catalog.read().named("ec2-package-cve").title == "Package CVE on an EC2 instance"
 

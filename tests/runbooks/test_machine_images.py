@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runbooks.images import image_parameter
+from runbooks.machine_images import image_parameter
 
 UBUNTU = "/aws/service/canonical/ubuntu/server"
 

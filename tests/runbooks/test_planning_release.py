@@ -208,7 +208,7 @@ def test_only_the_named_cases_are_put_back_and_only_of_them_is_told() -> None:
     contained = a_contain_plan(*cases)
     plan = released(contained, cases=[cases[0].case])
     assert {case for step in plan.steps for case in step.cases} == {cases[0].case}
-    other = cases[1].facts.resource.instance
+    other = cases[1].facts.host.instance
     assert other is not None
     assert not [words for words in (*plan.not_covered, *plan.reasons) if other.id in words]
     assert released(contained, cases=[]).steps == ()

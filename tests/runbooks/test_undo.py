@@ -17,12 +17,19 @@ from runbooks.steps import (
     STEP_KINDS,
     AnyStep,
     AttachToAutoScaling,
+    DeployService,
     DeregisterTarget,
     DetachFromAutoScaling,
+    PutLifecyclePolicy,
     RefreshInstances,
     RegisterTarget,
     SetDeleteOnTermination,
+    SetImageArchived,
+    SetImageTag,
     SetInstanceAttribute,
+    SetRepositoryPolicy,
+    SetStageTransition,
+    SetTagMutability,
     StartInstance,
     Step,
     StopInstance,
@@ -45,6 +52,14 @@ def volumes(draw: st.DrawFn) -> dict[str, Any]:
     return {"expects": before, "leaves": {device: draw(st.booleans()) for device in before}}
 
 
+policies = st.none() | st.text(max_size=20)
+strategies = st.sampled_from(["ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"])
+repository = {
+    "target": st.builds(a_target, st.just("repository"), identifiers),
+    "cases": st.just(CASES),
+    "repository": identifiers,
+}
+image = repository | {"target": st.builds(a_target, st.just("image"), identifiers), "digest": identifiers}
 instance = {"target": st.builds(a_target, st.just("instance"), identifiers.map("i-{}".format)), "cases": st.just(CASES)}
 interface = {"target": st.builds(a_target, st.just("network-interface"), identifiers.map("eni-{}".format))}
 STEPS: dict[type[Step], st.SearchStrategy[Any]] = {
@@ -98,6 +113,38 @@ STEPS: dict[type[Step], st.SearchStrategy[Any]] = {
         checkpoints=st.just((100,)),
         checkpoint_delay_seconds=st.integers(0, 300),
     ),
+    SetStageTransition: st.builds(
+        SetStageTransition,
+        target=st.builds(a_target, st.just("pipeline-stage"), identifiers),
+        cases=st.just(CASES),
+        pipeline=identifiers,
+        stage=identifiers,
+        enabled=st.booleans(),
+        reason=identifiers,
+    ),
+    SetRepositoryPolicy: st.builds(
+        SetRepositoryPolicy, **repository, expects=policies, leaves=policies, consequence=identifiers
+    ),
+    DeployService: st.builds(
+        lambda strategies, **values: DeployService(
+            strategy=strategies[0],
+            configuration={"strategy": strategies[0], "bakeTimeInMinutes": 10},
+            replaces={"strategy": strategies[1]},
+            **values,
+        ),
+        strategies=st.tuples(strategies, strategies),
+        target=st.builds(a_target, st.just("service"), identifiers),
+        cases=st.just(CASES),
+        cluster=identifiers,
+        service=identifiers,
+        family=identifiers,
+        expects=identifiers,
+        leaves=st.just("@operation") | identifiers,
+    ),
+    SetImageTag: st.builds(SetImageTag, **image, tag=identifiers, tagged=st.booleans()),
+    SetImageArchived: st.builds(SetImageArchived, **image, archived=st.booleans()),
+    PutLifecyclePolicy: st.builds(PutLifecyclePolicy, **repository, expects=policies, leaves=policies),
+    SetTagMutability: st.builds(SetTagMutability, **repository, expects=identifiers, leaves=identifiers),
 }
 """Steps of every kind that has an undo, with anything they can say. What is not put back (a replacement that a group
 keeps, a group without room) the contain plan names, and the release leaves out."""
@@ -228,6 +275,16 @@ _EFFECTS: dict[type[Step], Callable[[Any], Effect]] = {
     StopInstance: lambda step: {("running", step.target.id): (True, False)},
     StartInstance: lambda step: {("running", step.target.id): (False, True)},
     RefreshInstances: _refresh,
+    SetStageTransition: lambda step: {("transition", step.pipeline, step.stage): (not step.enabled, step.enabled)},
+    SetRepositoryPolicy: lambda step: {("policy", step.repository): (step.expects, step.leaves)},
+    DeployService: lambda step: {
+        ("task definition", step.cluster, step.service): (step.expects, step.leaves),
+        ("configuration", step.cluster, step.service): (str(step.replaces), str(step.configuration)),
+    },
+    SetImageTag: lambda step: {("tag", step.repository, step.digest, step.tag): (not step.tagged, step.tagged)},
+    SetImageArchived: lambda step: {("archived", step.repository, step.digest): (not step.archived, step.archived)},
+    PutLifecyclePolicy: lambda step: {("lifecycle policy", step.repository): (step.expects, step.leaves)},
+    SetTagMutability: lambda step: {("mutability", step.repository): (step.expects, step.leaves)},
 }
 
 

@@ -9,24 +9,44 @@ from runbooks.steps import (
     CollectInventory,
     CreateLaunchTemplateVersion,
     CreateSnapshots,
+    DeleteImage,
+    DeployService,
     DeregisterTarget,
     DetachFromAutoScaling,
     EnsureOpenGroup,
     EnsureQuarantineGroup,
     LaunchReplacement,
     PatchPackages,
+    PutLifecyclePolicy,
+    RebuildImage,
     RefreshInstances,
     RegisterTarget,
+    RegisterTaskDefinition,
     SetDeleteOnTermination,
+    SetImageArchived,
+    SetImageTag,
     SetInstanceAttribute,
+    SetRepositoryPolicy,
+    SetStageTransition,
+    SetTagMutability,
     StartInstance,
     Step,
     StopInstance,
     SwapSecurityGroups,
+    TestImage,
     WriteOverrideList,
 )
 from tasks.gateways.actions.autoscaling import AttachToAutoScalingAction, DetachFromAutoScalingAction
 from tasks.gateways.actions.base import Action, AwsAction, Look
+from tasks.gateways.actions.image_building import RebuildImageAction, TestImageAction
+from tasks.gateways.actions.image_deployment import DeployServiceAction, RegisterTaskDefinitionAction
+from tasks.gateways.actions.image_deprecation import (
+    DeleteImageAction,
+    SetImageArchivedAction,
+    SetImageTagAction,
+    SetTagMutabilityAction,
+)
+from tasks.gateways.actions.image_promotion import SetRepositoryPolicyAction, SetStageTransitionAction
 from tasks.gateways.actions.instance_refresh import RefreshInstancesAction
 from tasks.gateways.actions.instances import (
     SetDeleteOnTerminationAction,
@@ -35,6 +55,7 @@ from tasks.gateways.actions.instances import (
     StopInstanceAction,
 )
 from tasks.gateways.actions.interfaces import SwapSecurityGroupsAction
+from tasks.gateways.actions.lifecycle import PutLifecyclePolicyAction
 from tasks.gateways.actions.patching import CollectInventoryAction, PatchPackagesAction, WriteOverrideListAction
 from tasks.gateways.actions.quarantine_group import EnsureOpenGroupAction, EnsureQuarantineGroupAction
 from tasks.gateways.actions.replacement import CreateLaunchTemplateVersionAction, LaunchReplacementAction
@@ -61,6 +82,17 @@ _ACTIONS: dict[type[Step], type[AwsAction[Any]]] = {
     CreateLaunchTemplateVersion: CreateLaunchTemplateVersionAction,
     RefreshInstances: RefreshInstancesAction,
     LaunchReplacement: LaunchReplacementAction,
+    SetStageTransition: SetStageTransitionAction,
+    SetRepositoryPolicy: SetRepositoryPolicyAction,
+    RebuildImage: RebuildImageAction,
+    TestImage: TestImageAction,
+    RegisterTaskDefinition: RegisterTaskDefinitionAction,
+    DeployService: DeployServiceAction,
+    SetImageTag: SetImageTagAction,
+    SetImageArchived: SetImageArchivedAction,
+    DeleteImage: DeleteImageAction,
+    PutLifecyclePolicy: PutLifecyclePolicyAction,
+    SetTagMutability: SetTagMutabilityAction,
 }
 
 __all__ = ["Action", "Look", "actions"]

@@ -69,17 +69,17 @@ class Place:
     """One account and region, with the clients for it."""
 
     def __init__(self, sessions: AwsSessions, account: str, region: str) -> None:
-        self._sessions = sessions
+        self.sessions = sessions
         self.account = account
         self.region = region
 
     def reading(self, service: str) -> Any:
         """A client that reads."""
-        return self._sessions.client(service, self.account, self.region, Role.READ)
+        return self.sessions.client(service, self.account, self.region, Role.READ)
 
     def acting(self, service: str, step: Step) -> Any:
         """A client that acts, under the very role of this step."""
-        return self._sessions.client(service, self.account, self.region, step.acting_role)
+        return self.sessions.client(service, self.account, self.region, step.acting_role)
 
 
 StepT = TypeVar("StepT", bound=Step)

@@ -38,14 +38,14 @@ class Inbox(Journal):
         Raises:
             LedgerError: None of them could be kept.
         """
-        # Sorted, so that two batches with keys in common wait for one another instead of each for the other.
-        rows = [self._row(*incoming, "pending") for incoming in sorted(batch, key=itemgetter(0))]
+        rows = [self._row(*incoming, "pending") for incoming in batch]
         with self._database.writing(in_turn=False) as connection:
-            kept = _keep(connection, rows)
+            # Sorted, so that two batches with keys in common wait for one another instead of each for the other.
+            kept = _keep(connection, sorted(rows, key=itemgetter("key")))
         receipts: list[Receipt] = []
-        for key, _, _ in batch:
-            receipts.append(Receipt(id=_delivery_id(key), new=_delivery_id(key) in kept))
-            kept.discard(receipts[-1].id)
+        for row in rows:
+            receipts.append(Receipt(id=row["id"], new=row["id"] in kept))
+            kept.discard(row["id"])
         return tuple(receipts)
 
     def receive_set_aside(self, key: str, source: str, body: bytes, code: str, reason: str) -> Receipt:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployments.cli.exits import exit_code_of
-from deployments.cli.main import COMMANDS
+from deployments.cli.main import COMMANDS, DEMO
 from tests.deployments.cli.conftest import Run
 from tests.deployments.cli.samples import EVENTS
 
@@ -91,9 +91,10 @@ def test_every_command_says_what_it_is_for_with_examples(run: Run, command: tupl
 def test_the_first_help_names_every_command_and_every_exit_code(run: Run) -> None:
     ran = run("--help")
 
-    assert all(f"│ {name} " in ran.out for name in (*COMMANDS, "demo"))
+    assert all(f"\n  {name:12} {words}\n" in ran.out for name, words in {**COMMANDS, "demo": DEMO}.items())
+    assert "\n  --home PATH  Folder of the ledger" in ran.out
     assert "0    done\n  1    it ran, and the answer is no\n  2    bad input\n  3    something outside" in ran.out
-    assert run().out == ran.out
+    assert (ran.code, ran.err, run(), run("-h")) == (0, "", ran, ran)
 
 
 def test_the_version_is_the_packages(run: Run) -> None:

@@ -102,6 +102,41 @@ def test_more_than_a_transaction_holds_takes_the_next(ledger: Ledger) -> None:
     assert (len(commits), len(keys(ledger))) == (3, 2 * MOST_TOGETHER + 1)
 
 
+def test_those_who_come_while_others_are_let_in_are_written_with_them(ledger: Ledger) -> None:
+    commits = commits_of(ledger)
+
+    async def run() -> None:
+        group = GroupCommit(ledger.receive_all)
+
+        async def come(number: int) -> None:
+            for _ in range(2 * number):
+                await asyncio.sleep(0)
+            await group.keep(f"key-{number}", "webhook", b"{}")
+
+        await asyncio.gather(*map(come, range(20)))
+
+    asyncio.run(run())
+    assert (len(commits), len(keys(ledger))) == (1, 20)
+
+
+def test_nobody_is_let_in_beyond_what_a_transaction_holds(ledger: Ledger) -> None:
+    sizes: list[int] = []
+
+    def write(batch: Sequence[Incoming]) -> Sequence[Receipt]:
+        sizes.append(len(batch))
+        return ledger.receive_all(batch)
+
+    async def run() -> None:
+        group, coming = GroupCommit(write), list[asyncio.Task[Receipt]]()
+        while not sizes:
+            coming.append(asyncio.create_task(group.keep(f"key-{len(coming)}", "webhook", b"{}")))
+            await asyncio.sleep(0)
+        await asyncio.gather(*coming)
+
+    asyncio.run(run())
+    assert sizes[0] == MOST_TOGETHER
+
+
 def test_each_gets_the_receipt_of_its_own_delivery(ledger: Ledger) -> None:
     async def run() -> list[Receipt]:
         group = GroupCommit(ledger.receive_all)

@@ -20,9 +20,11 @@ import pytest
 import uvicorn
 
 from deployments.receiver import create_app, main
+from runbooks.catalog import Catalog
 from runbooks.errors import InvalidSetting
 from runbooks.strict_json import MAX_BYTES
 from tasks.gateways.ledger import Ledger
+from tasks.intake import drain
 from tasks.settings import settings
 
 KEY = "a-key-of-32-characters-for-tests"
@@ -139,6 +141,28 @@ def test_what_cannot_be_read_is_refused_and_kept_for_a_person(
     aside = (delivery.state, delivery.body, delivery.code, delivery.reason)
     assert aside == ("set-aside", body, code, answers[0].json()["detail"])
     assert len(ledger.entries("system")) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        (json.loads(FINDING) | {"detail": {}}, "malformed-finding"),
+        (json.loads(FINDING) | {"account": float("nan")}, "not-json"),
+        (json.loads(FINDING) | {"account": "\x00"}, "malformed-event"),
+        (json.loads(FINDING) | {"source": "somebody.else"}, "unsupported-source"),
+    ],
+)
+def test_an_event_with_something_in_it_that_cannot_be_read_is_kept_and_set_aside_by_the_intake(
+    client: httpx.Client, ledger: Ledger, event: dict[str, Any], code: str
+) -> None:
+    body = json.dumps(event).encode()
+    assert send(client, body).status_code == 202
+    assert kept(ledger) == [("pending", body)]
+    drain(ledger, Catalog.read())
+    (delivery,) = ledger.deliveries()
+    assert (delivery.state, delivery.body, delivery.code, bool(delivery.reason)) == ("set-aside", body, code, True)
+    assert len(ledger.entries("system")) == 1
+    assert ledger.cases() == ()
 
 
 @pytest.mark.parametrize("key", [None, "", "wrong", KEY[:-1], KEY + "x", "caf\u00e9"])

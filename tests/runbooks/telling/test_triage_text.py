@@ -98,9 +98,9 @@ def test_of_many_cases_the_overview_has_all_and_the_most_urgent_first() -> None:
 
 def test_a_name_tag_cannot_forge_a_heading() -> None:
     facts = case_facts()
-    assert facts.resource.instance is not None
-    named = facts.resource.instance.model_copy(update={"tags": {"Name": "x\n\n# Approved [a](https://evil.example)"}})
-    hostile = facts.model_copy(update={"resource": facts.resource.model_copy(update={"instance": named})})
+    assert facts.host.instance is not None
+    named = facts.host.instance.model_copy(update={"tags": {"Name": "x\n\n# Approved [a](https://evil.example)"}})
+    hostile = facts.model_copy(update={"resource": facts.host.model_copy(update={"instance": named})})
     text = triage_markdown([an_assessment(hostile)], keys_of())
     assert "\n# Approved" not in text
     assert "](https://evil" not in text

@@ -1,0 +1,118 @@
+"""What a build is told: its project's name, its variables, and the tag under which it pushes.
+
+What is handed to a build ends in somebody's shell. Package names and versions come from outside, so only those are
+handed over that no shell reads as anything but a word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from string import Formatter
+
+from runbooks.errors import Refused
+
+PLACEHOLDERS = ("base", "packages", "repository", "tag")
+"""What a variable of the runbook may name in braces."""
+LONGEST_TAG = 128
+"""Characters of an image's tag (OCI distribution specification, "Pulling manifests")."""
+
+_MARK = "-remediated-"
+_OURS = re.compile(rf"{_MARK}[0-9a-f]{{12}}$", re.ASCII)
+_WORD = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@:/._+~^=-]*", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_NO_TAG_CHARACTER = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
+
+
+def named(template: str, allowed: Iterable[str] = PLACEHOLDERS) -> frozenset[str]:
+    """The placeholders of a text.
+
+    Raises:
+        ValueError: one of them is unknown, or is no plain name in braces; the message says which there are.
+    """
+    known = tuple(allowed)
+    there = ", ".join(f"{{{name}}}" for name in known)
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"{template!r}: {error}; a brace of its own is written twice") from error
+    found = [(name, _as_written(name, spec, conversion)) for _, name, spec, conversion in parts if name is not None]
+    for name, whole in found:
+        if name not in known or whole != name:
+            raise ValueError(f"{template!r}: {{{whole}}} stands for nothing; there are {there}")
+    return frozenset(name for name, _ in found)
+
+
+def checked_project(template: str) -> str:
+    """A project's name as a runbook gives it.
+
+    Raises:
+        ValueError: it has another placeholder than `{repository}`.
+    """
+    named(template, ("repository",))
+    return template
+
+
+def checked_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """A build's variables as a runbook gives them.
+
+    Raises:
+        ValueError: a name is none that a shell takes, or a placeholder is unknown.
+    """
+    for name, template in variables.items():
+        if not _VARIABLE.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of an environment variable: letters, digits and underscores")
+        named(template)
+    return dict(variables)
+
+
+def project_name(template: str, repository: str) -> str:
+    """The CodeBuild project that a runbook means for a repository.
+
+    `{repository}` stands for the repository's name with slashes and dots as dashes: a project's name has neither.
+    """
+    return template.format(repository=re.sub(r"[/.]", "-", repository))
+
+
+def build_variables(
+    templates: Mapping[str, str], *, base: str | None, packages: Iterable[str], repository: str, tag: str
+) -> dict[str, str]:
+    """The variables of one build. One that names what there is nothing of is left out: the project's own value holds.
+
+    Args:
+        base: the image to build on; None where none is known to be newer.
+        packages: what is to be updated, each as `name=version`.
+
+    Raises:
+        Refused: a value could be read as more than a word.
+    """
+    words = tuple(packages)
+    for word in (*words, *filter(None, (base,)), repository, tag):
+        if not _WORD.fullmatch(word):
+            raise Refused(f"a build cannot safely be told of {word[:120]!r}: a person has to build it", code="person")
+    values = {"base": base or "", "packages": " ".join(words), "repository": repository, "tag": tag}
+    return {
+        name: template.format_map(values)
+        for name, template in templates.items()
+        if all(values[each] for each in named(template))
+    }
+
+
+def new_tag(old_tags: Iterable[str], digests: Iterable[str], response: str, revision: int) -> str:
+    """The tag under which a build pushes: the old image's, and a mark that is the same for the same plan alone.
+
+    Args:
+        old_tags: of the image that is rebuilt; a mark of an earlier rebuild is taken off.
+        digests: of all images that this build takes the place of.
+    """
+    text = "\n".join((*sorted(digests), response, str(revision)))
+    mark = _MARK + hashlib.sha256(text.encode()).hexdigest()[:12]
+    bases = sorted(_OURS.sub("", tag) for tag in old_tags)
+    base = next((tag for tag in bases if tag != "latest"), "image")
+    clean = _NO_TAG_CHARACTER.sub("-", base).lstrip(".-")[: LONGEST_TAG - len(mark)]
+    return (clean or "image") + mark
+
+
+def _as_written(name: str, spec: str | None, conversion: str | None) -> str:
+    return name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")

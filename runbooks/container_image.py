@@ -1,0 +1,175 @@
+"""What is known of a container image when decisions are made about it: facts read from AWS, in our words."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from runbooks.model import Model
+
+_ARN = re.compile(r"arn:[\w-]+:ecr:[\w-]+:\d{12}:repository/(?P<repository>.+)/(?P<digest>sha256:[0-9a-f]+)", re.ASCII)
+
+
+class ImageId(NamedTuple):
+    """What Inspector's name of an image says besides where it is."""
+
+    repository: str
+    digest: str
+
+    @classmethod
+    def of(cls, resource_id: str) -> ImageId | None:
+        """None where the resource is no image in ECR."""
+        found = _ARN.fullmatch(resource_id)
+        return cls(found["repository"], found["digest"]) if found else None
+
+
+def short_digest(digest: str) -> str:
+    """The algorithm and twelve characters, as container tools show it."""
+    algorithm, colon, value = digest.partition(":")
+    return f"{algorithm}{colon}{value[:12]}"
+
+
+class ContainerImage(Model):
+    """One image of a private ECR repository, by its digest."""
+
+    account: str
+    region: str
+    repository: str
+    digest: str
+    """sha256:... of its manifest; the same for ever."""
+    tags: tuple[str, ...] = ()
+    pushed_at: datetime | None = None
+    archived: bool = False
+    media_type: str | None = None
+    """Of the manifest; an index (of several platforms) is scanned image by image."""
+    base: BaseImage | None = None
+
+    @property
+    def arn(self) -> str:
+        """As Inspector names the image."""
+        return f"arn:aws:ecr:{self.region}:{self.account}:repository/{self.repository}/{self.digest}"
+
+    @property
+    def name(self) -> str:
+        """For people: repository, a tag where it has one, and the beginning of its digest."""
+        tag = f":{self.tags[0]}" if self.tags else ""
+        return f"{self.repository}{tag}@{short_digest(self.digest)}"
+
+
+class BaseImage(Model):
+    """The image that this one was built from, as its manifest's annotations name it (OCI image specification)."""
+
+    name: str
+    """org.opencontainers.image.base.name: registry, repository and tag."""
+    digest: str | None = None
+    """org.opencontainers.image.base.digest."""
+    newest: str | None = None
+    """What the name stands for now; None where that could not be read."""
+    layers: tuple[str, ...] = ()
+    """Digests of its layers: a package in one of them came with the base."""
+
+    @property
+    def patched(self) -> str | None:
+        """The newest image of its name, by digest; None where there is none that is newer."""
+        return f"{self.name}@{self.newest}" if self.is_outdated else None
+
+    @property
+    def is_outdated(self) -> bool:
+        return self.newest is not None and self.newest != self.digest
+
+
+class Repository(Model):
+    """An ECR repository, and who may pull from it."""
+
+    name: str
+    uri: str
+    tag_mutability: str = "MUTABLE"
+    policy: str | None = None
+    """The repository policy as JSON text, exactly as ECR keeps it; None where there is none."""
+    lifecycle_policy: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+
+
+class EcsService(Model):
+    """An ECS service with tasks that run the image."""
+
+    account: str
+    region: str
+    cluster: str
+    """Cluster ARN."""
+    name: str
+    arn: str
+    controller: str = "ECS"
+    """ECS, CODE_DEPLOY or EXTERNAL: who may change its task definition."""
+    strategy: str = "ROLLING"
+    """How ECS replaces its tasks: ROLLING, BLUE_GREEN, LINEAR or CANARY."""
+    task_definition: str
+    """ARN of the revision its primary deployment has."""
+    containers: tuple[str, ...] = ()
+    """Names of the task definition's containers that are made from the image."""
+    desired: int = 0
+    running: int = 0
+    """Tasks that run this very digest."""
+    alarms: tuple[str, ...] = ()
+    """CloudWatch alarms that its deployments watch."""
+    rolls_back: bool = False
+    """Whether a deployment goes back by itself, on an alarm or by the circuit breaker."""
+    configuration: dict[str, Any] = Field(default_factory=dict)
+    """Its whole deploymentConfiguration, as DescribeServices gives it: what is deployed another way is put back."""
+    tags: dict[str, str] = Field(default_factory=dict)
+
+
+class ImageFunction(Model):
+    """A Lambda function whose code is the image."""
+
+    account: str
+    region: str
+    name: str
+    arn: str
+    alias: str | None = None
+    version: str | None = None
+    """The version that the alias serves."""
+
+
+class OtherUse(Model):
+    """Who else runs the image, and whom only a person can bring to another: an EKS cluster, a task of no service."""
+
+    kind: Literal["eks-cluster", "ecs-task", "other"]
+    arn: str
+    count: int = 0
+
+
+class StageTransition(Model):
+    """The way into a stage of a pipeline."""
+
+    pipeline: str
+    stage: str
+    enabled: bool
+    reason: str | None = None
+
+
+class ImageFacts(Model):
+    """Everything triage and planning read of one image."""
+
+    kind: Literal["image"] = "image"
+    image: ContainerImage | None
+    """None when the image is gone."""
+    repository: Repository | None = None
+    services: tuple[EcsService, ...] = ()
+    functions: tuple[ImageFunction, ...] = ()
+    others: tuple[OtherUse, ...] = ()
+    stages: tuple[StageTransition, ...] = ()
+    """Of the pipelines that the runbook names."""
+    in_use_count: int = 0
+    """Inspector's inUseCount: tasks and pods that run the image, seen in all accounts."""
+    last_in_use_at: datetime | None = None
+    project: str | None = None
+    """The build project that the runbook names, where there is such a project."""
+
+    @property
+    def running(self) -> bool:
+        """Whether anybody runs it, as far as was seen."""
+        return bool(self.services or self.functions or self.others or self.in_use_count)

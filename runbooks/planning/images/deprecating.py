@@ -1,0 +1,146 @@
+"""The deprecate plan: the old images lose their tags and are archived, so that nobody pulls them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from runbooks.candidate import Candidate
+from runbooks.container_image import short_digest
+from runbooks.definition import Runbook
+from runbooks.lifecycle_policy import same_policy
+from runbooks.plan import Phase, Plan
+from runbooks.planning.extents import extents
+from runbooks.planning.images.chosen import Chosen, chosen_of
+from runbooks.steps import AnyStep, DeleteImage, PutLifecyclePolicy, SetImageArchived, SetImageTag, SetTagMutability
+from runbooks.triage import Assessment
+
+_WITH_EXCEPTIONS = ("MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION")
+
+
+def plan_deprecation(
+    response: str,
+    runbook: Runbook,
+    assessments: Sequence[Assessment],
+    candidate: Candidate,
+    *,
+    revision: int = 1,
+) -> Plan:
+    """What retires the old images, the reversible first; each step looks once more that nobody runs the image.
+
+    Raises:
+        LimitExceeded: the plan would touch more than the runbook's limits allow.
+    """
+    chosen = [each for each in chosen_of(runbook, assessments) if each.image.digest != candidate.digest]
+    touched = extents(runbook, [each.assessment for each in chosen])
+    return Plan(
+        response=response,
+        runbook=runbook.name,
+        runbook_digest=runbook.digest,
+        phase=Phase.DEPRECATE,
+        revision=revision,
+        cases=tuple(each.case for each in chosen),
+        steps=tuple(_steps(runbook, chosen)),
+        reasons=(f"nobody is to run the old image any more: {candidate.tag} has taken its place",),
+        not_covered=tuple(_not_covered(runbook, chosen)),
+        cannot_be_put_back=tuple(_for_good(runbook, chosen)),
+        approval=runbook.deprecate.approval.rule([each.environment for each in touched]),
+        extents=touched,
+    )
+
+
+def _steps(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[AnyStep]:
+    if not chosen:
+        return
+    choice, there = runbook.deprecate, [each for each in chosen if not each.image.archived]
+    if choice.remove_tags and not _deletes(runbook):
+        yield from (step for each in there for step in _removed_tags(each))
+    if choice.archive:
+        yield from (_archived(each) for each in there)
+    yield from _of_the_repository(runbook, chosen)
+    if _deletes(runbook):
+        yield from (_deleted(each) for each in chosen)
+
+
+def _deletes(runbook: Runbook) -> bool:
+    """What is archived is not deleted as well."""
+    return runbook.deprecate.delete and not runbook.deprecate.archive
+
+
+def _removed_tags(each: Chosen) -> Iterator[SetImageTag]:
+    """All but one: with the last one ECR would delete the image (ECR API reference, BatchDeleteImage)."""
+    for tag in each.image.tags:
+        if tag != _kept_tag(each):
+            yield SetImageTag(
+                target=each.target("image", f"{each.repository.name}:{tag}"),
+                cases=(each.case,),
+                repository=each.repository.name,
+                digest=each.image.digest,
+                tag=tag,
+            )
+
+
+def _kept_tag(each: Chosen) -> str | None:
+    """The one that says most: not `latest`, which is to mean another image."""
+    tags = each.image.tags
+    return min((tag for tag in tags if tag != "latest"), default=tags[0] if tags else None)
+
+
+def _archived(each: Chosen) -> SetImageArchived:
+    return SetImageArchived(
+        target=each.target("image", f"{each.repository.name}@{each.image.digest}"),
+        cases=(each.case,),
+        repository=each.repository.name,
+        digest=each.image.digest,
+    )
+
+
+def _deleted(each: Chosen) -> DeleteImage:
+    return DeleteImage(
+        target=each.target("image", f"{each.repository.name}@{each.image.digest}"),
+        cases=(each.case,),
+        repository=each.repository.name,
+        digest=each.image.digest,
+    )
+
+
+def _of_the_repository(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[AnyStep]:
+    choice, first = runbook.deprecate, chosen[0]
+    repository, cases = first.repository, tuple(each.case for each in chosen)
+    target = first.target("repository", repository.name)
+    policy = choice.lifecycle_policy
+    if policy is not None and not same_policy(policy, repository.lifecycle_policy):
+        yield PutLifecyclePolicy(
+            target=target,
+            cases=cases,
+            repository=repository.name,
+            expects=repository.lifecycle_policy,
+            leaves=policy,
+        )
+    if choice.immutable_tags and repository.tag_mutability == "MUTABLE":
+        yield SetTagMutability(
+            target=target,
+            cases=cases,
+            repository=repository.name,
+            expects=repository.tag_mutability,
+            leaves="IMMUTABLE",
+        )
+
+
+def _not_covered(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
+    choice = runbook.deprecate
+    for each in chosen:
+        kept = _kept_tag(each)
+        if kept and choice.remove_tags and not choice.archive and not _deletes(runbook):
+            yield (
+                f"{each.image.name} keeps its tag {kept}, and can be pulled by it: without its last tag ECR deletes it"
+            )
+    if choice.immutable_tags and chosen and chosen[0].repository.tag_mutability in _WITH_EXCEPTIONS:
+        yield f"the rule for the tags of {chosen[0].repository.name} has exceptions, and is left as it is"
+    if choice.archive and choice.delete:
+        yield "an image that is archived is not deleted as well"
+    yield "copies elsewhere (replicas in other regions, pull-through caches, mirrors) are not touched"
+
+
+def _for_good(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
+    if _deletes(runbook):
+        yield from (f"{each.repository.name}@{short_digest(each.image.digest)} is deleted for good" for each in chosen)

@@ -1,0 +1,41 @@
+"""Who would be hurt if an image were retired now, in words for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from runbooks.gating.subject import ImageName
+from tasks.gateways.actions.base import Place
+from tasks.gateways.image_use import ImageUse, who_runs
+
+
+def in_use(place: Place, images: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Those of the images that somebody runs, or of which that cannot be ruled out, with who it is.
+
+    Args:
+        images: repository and digest of each.
+
+    Raises:
+        Outside: AWS did not say who runs them.
+    """
+    if not images:
+        return {}
+    arns = {_arn(place, *image): image for image in sorted(images)}
+    found = who_runs(place.sessions, place.account, place.region, [*arns])
+    said = {arns[arn]: "; ".join(_users(use)) for arn, use in found.items()}
+    return {image: words for image, words in said.items() if words}
+
+
+def _users(use: ImageUse) -> Iterator[str]:
+    for service in use.services:
+        yield f"service {service.name} of {service.cluster.rpartition('/')[2]} in {service.account} ({service.running})"
+    for function in use.functions:
+        yield f"function {function.name}:{function.alias or function.version} in {function.account}"
+    for other in use.others:
+        yield f"{other.kind.replace('-', ' ')} {other.arn} ({other.count})"
+    if not use.listed:
+        yield "Inspector does not list it, so that nobody tells who else runs it"
+
+
+def _arn(place: Place, repository: str, digest: str) -> str:
+    return ImageName(account=place.account, region=place.region, repository=repository).arn(digest)

@@ -1,0 +1,59 @@
+"""AWS CodeBuild: its projects, and the builds that an operation has started."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from runbooks.steps.base import Role
+from tasks.gateways.aws_errors import code_of, reads
+from tasks.gateways.aws_session import AwsSessions
+from tasks.gateways.bulk import HUNDRED, pages, portions
+
+Members = Mapping[str, Any]
+
+OPERATION_VARIABLE = "REMEDIATION_OPERATION"
+"""The environment variable of a build that says which operation started it: CodeBuild forgets a token after minutes."""
+LOOKED_THROUGH = 500
+"""How many of a project's newest builds are looked through for those of an operation."""
+
+
+class CodeBuildGateway:
+    """Reads CodeBuild."""
+
+    def __init__(self, sessions: AwsSessions) -> None:
+        self._sessions = sessions
+
+    @reads()
+    def existing(self, account: str, region: str, projects: Sequence[str]) -> frozenset[str]:
+        """Those of the projects that are there."""
+        client = self._sessions.client("codebuild", account, region, Role.READ)
+        names = sorted(set(projects))
+        found = (client.batch_get_projects(names=list(portion))["projects"] for portion in portions(names, HUNDRED))
+        return frozenset(raw["name"] for projects_ in found for raw in projects_)
+
+
+def read_builds(client: Any, project: str, operations: Collection[str]) -> dict[str, Members] | None:
+    """The newest build of each operation, among the newest of the project; None where there is no such project."""
+    found: dict[str, Members] = {}
+    listed = pages(client, "list_builds_for_project", "ids", projectName=project, sortOrder="DESCENDING")
+    newest = islice(listed, LOOKED_THROUGH)
+    try:
+        while len(found) < len(operations) and (portion := [*islice(newest, HUNDRED)]):
+            builds = {raw["id"]: raw for raw in client.batch_get_builds(ids=portion)["builds"]}
+            for build in (builds[identifier] for identifier in portion if identifier in builds):
+                if (operation := _operation_of(build)) in operations:
+                    found.setdefault(operation, build)
+    except ClientError as error:
+        if code_of(error) != "ResourceNotFoundException":
+            raise
+        return None
+    return found
+
+
+def _operation_of(build: Members) -> str:
+    variables = (build.get("environment") or {}).get("environmentVariables") or ()
+    return next((each["value"] for each in variables if each["name"] == OPERATION_VARIABLE), "")

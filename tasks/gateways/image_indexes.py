@@ -1,0 +1,116 @@
+"""By which names an image is pulled: its digest and tags, and those of the indexes that list it.
+
+An index is a manifest that lists the images of several platforms, under a digest of its own. Inspector scans and names
+the images; a task of ECS is known by the digest of what its reference means: of the index, where that is one. Whoever
+asks who runs an image must ask for the indexes as well.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from runbooks.errors import Outside
+from runbooks.gating.coverage import INDEX_MEDIA_TYPES
+from runbooks.steps.base import Role
+from tasks.gateways.aws_errors import code_of, reads
+from tasks.gateways.aws_session import AwsSessions
+from tasks.gateways.bulk import HUNDRED, pages, portions
+
+_PAGE = {"PageSize": 1000}
+_ATTESTS = "vnd.docker.reference.digest"
+"""Annotation of what an index lists that says of which image it is an attestation (BuildKit, "Image attestations")."""
+
+
+class ImageNames(NamedTuple):
+    """By what an image is pulled."""
+
+    digests: frozenset[str]
+    tags: frozenset[str] = frozenset()
+
+
+def read_names(client: Any, account: str, repository: str, digests: Collection[str]) -> dict[str, ImageNames]:
+    """The names of each image, of a repository that is not there its digest alone.
+
+    A call for a thousand images of the repository, and one for a hundred of its indexes.
+
+    Raises:
+        Outside: ECR does not hand out an index, so that it cannot be said what it lists.
+    """
+    images = {one["imageDigest"]: one for one in _images(client, account, repository)}
+    indexes = [digest for digest, one in images.items() if one.get("imageManifestMediaType") in INDEX_MEDIA_TYPES]
+    platforms = read_platforms(client, account, repository, indexes)
+    found: dict[str, ImageNames] = {}
+    for digest in digests:
+        same = frozenset({digest, *(index for index, listed in platforms.items() if digest in listed)})
+        tags = frozenset(tag for one in same & set(images) for tag in images[one].get("imageTags") or ())
+        found[digest] = ImageNames(same, tags)
+    return found
+
+
+def read_platforms(client: Any, account: str, repository: str, indexes: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Index -> the images it lists: a call for a hundred; an index that is not there any more is absent.
+
+    Raises:
+        Outside: ECR does not hand out one of them.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for portion in portions(sorted(indexes), HUNDRED):
+        answer = client.batch_get_image(
+            registryId=account,
+            repositoryName=repository,
+            imageIds=[{"imageDigest": digest} for digest in portion],
+            acceptedMediaTypes=list(INDEX_MEDIA_TYPES),
+        )
+        found |= {raw["imageId"]["imageDigest"]: _listed(raw) for raw in answer.get("images") or ()}
+        for failure in answer.get("failures") or ():
+            if failure.get("failureCode") != "ImageNotFound":
+                which = f"{repository}@{(failure.get('imageId') or {}).get('imageDigest')}"
+                raise Outside(f"ECR does not hand out the manifest of {which}: {failure.get('failureCode')}")
+    return found
+
+
+class IndexGateway:
+    """Reads what indexes list."""
+
+    def __init__(self, sessions: AwsSessions) -> None:
+        self._sessions = sessions
+
+    @reads()
+    def platforms(self, account: str, region: str, repository: str, digest: str) -> tuple[str, ...]:
+        """The images that an index lists; of an image just that, and of what is not there nothing.
+
+        Raises:
+            Outside: ECR does not tell.
+        """
+        client = self._sessions.client("ecr", account, region, Role.READ)
+        wanted = {"registryId": account, "repositoryName": repository, "imageIds": [{"imageDigest": digest}]}
+        try:
+            (image,) = client.describe_images(**wanted)["imageDetails"]
+        except ClientError as error:
+            if code_of(error) in ("ImageNotFoundException", "RepositoryNotFoundException"):
+                return ()
+            raise
+        if image.get("imageManifestMediaType") not in INDEX_MEDIA_TYPES:
+            return (digest,)
+        return read_platforms(client, account, repository, [digest]).get(digest, ())
+
+
+def _images(client: Any, account: str, repository: str) -> list[Mapping[str, Any]]:
+    """Those that can be pulled: archived ones are not among them unless they are asked for."""
+    request: dict[str, Any] = {"registryId": account, "repositoryName": repository, "PaginationConfig": _PAGE}
+    try:
+        return list(pages(client, "describe_images", "imageDetails", **request))
+    except ClientError as error:
+        if code_of(error) == "RepositoryNotFoundException":
+            return []
+        raise
+
+
+def _listed(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """The images, without what BuildKit puts beside them: attestations are no images, and nobody runs or scans them."""
+    listed = json.loads(raw["imageManifest"]).get("manifests") or ()
+    return tuple(one["digest"] for one in listed if _ATTESTS not in (one.get("annotations") or {}))

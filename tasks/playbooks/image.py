@@ -1,0 +1,205 @@
+"""The playbook of a container image: promotion blocked, a patched image built, examined, tested and deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from runbooks.candidate import Candidate
+from runbooks.case import case_stream
+from runbooks.errors import Refused
+from runbooks.facts import CaseFacts
+from runbooks.history import SUCCEEDED, ResponseHistory
+from runbooks.image_verdict import Examination, examine, judge_image
+from runbooks.plan import Phase, Plan
+from runbooks.planning.images.deploying import plan_deployment
+from runbooks.planning.images.deprecating import plan_deprecation
+from runbooks.planning.images.promotion import plan_promotion_block
+from runbooks.planning.images.rebuilding import plan_rebuild
+from runbooks.planning.images.testing import plan_test
+from runbooks.planning.images.verification import plan_image_verification
+from runbooks.records import CaseSuccessors
+from runbooks.steps import AnyStep, RebuildImage
+from runbooks.triage import Assessment
+from runbooks.verdict import NotYet, Verdict
+from tasks.examining import examined
+from tasks.gateways.ecr import EcrGateway
+from tasks.gateways.inspector import InspectorGateway
+from tasks.image_evidence import ImageSubject, gather_candidate, gather_images
+from tasks.image_facts import read_image_facts
+from tasks.playbooks.playbook import Playbook
+from tasks.protection import mark_of
+from tasks.releasing import release
+from tasks.run import Run
+from tasks.triage import to_act_on
+
+
+def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:
+    keys = {case: run.keys[case] for case in cases}
+    seen = {case: run.services.ledger.case_findings(case) for case in cases}
+    return read_image_facts(run.aws, keys, seen, run.runbook)
+
+
+def _block(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
+    revision = history.next_revision(Phase.CONTAIN)
+    return plan_promotion_block(run.response.id, run.runbook, to_act_on(run, cases), revision=revision)
+
+
+def _rebuild(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
+    revision = history.next_revision(Phase.REBUILD)
+    return plan_rebuild(run.response.id, run.runbook, to_act_on(run, cases), revision=revision)
+
+
+def _test(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
+    return plan_test(
+        run.response.id,
+        run.runbook,
+        to_act_on(run, cases),
+        _fit(run, history),
+        revision=history.next_revision(Phase.TEST),
+    )
+
+
+def _deploy(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
+    return plan_deployment(
+        run.response.id,
+        run.runbook,
+        to_act_on(run, cases),
+        _fit(run, history),
+        revision=history.next_revision(Phase.REMEDIATE),
+    )
+
+
+def _verify(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
+    deployment = history.plan(Phase.REMEDIATE)
+    return plan_image_verification(
+        run.response.id,
+        run.runbook,
+        to_act_on(run, cases),
+        revision=history.next_revision(Phase.VERIFY),
+        previous=deployment.digest if deployment else None,
+    )
+
+
+def _deprecate(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
+    return plan_deprecation(
+        run.response.id,
+        run.runbook,
+        to_act_on(run, cases),
+        _fit(run, history),
+        revision=history.next_revision(Phase.DEPRECATE),
+    )
+
+
+def _examined(run: Run, history: ResponseHistory, final: bool) -> Examination | NotYet:
+    made, acting = candidate(run, history), to_act_on(run, run.response.cases)
+    keys = [run.keys[each.case] for each in acting]
+    evidence = gather_candidate(run.aws, keys[0], made.digest)
+    inspector = InspectorGateway(run.aws)
+    # Every finding there is on them: what they had is nothing that the new image brings.
+    old = [each for key in keys for each in inspector.findings_of(key.account, key.region, key.resource_id)]
+    known = [finding for each in acting for finding in each.facts.findings]
+    return examine(evidence, [*old, *known], run.runbook, final=final)
+
+
+def _judged(
+    run: Run,
+    history: ResponseHistory,
+    remediation: Plan | None,
+    assessments: Mapping[str, Assessment],
+    since: datetime,
+    final: bool,
+) -> dict[str, Verdict | NotYet]:
+    subjects = [_subject(run, history, each) for each in assessments.values()]
+    evidence = gather_images(run.aws, subjects)
+    return {each.case: judge_image(each.case, evidence[each.case], each.findings, final=final) for each in subjects}
+
+
+def _subject(run: Run, history: ResponseHistory, each: Assessment) -> ImageSubject:
+    case, key = each.case, run.keys[each.case]
+    noted = _noted_successors(run, case)
+    rebuild = history.plan(Phase.REBUILD)
+    made = (candidate(run, history).digest,) if rebuild is not None else noted
+    if made != noted:
+        record = CaseSuccessors(response=run.response.id, successors=made)
+        run.services.ledger.append(case_stream(case), record, lease=run.lease)
+    return ImageSubject(case=case, key=key, successors=made, findings=each.facts.findings)
+
+
+def _noted_successors(run: Run, case: str) -> tuple[str, ...]:
+    records = (entry.record() for entry in run.services.ledger.entries_of(case_stream(case), "case-successors"))
+    noted = [record.successors for record in records if isinstance(record, CaseSuccessors)]
+    return noted[-1] if noted else ()
+
+
+def candidate(run: Run, history: ResponseHistory) -> Candidate:
+    """The image that the newest rebuild made.
+
+    Raises:
+        Refused: no build has made one.
+    """
+    plan = history.plan(Phase.REBUILD)
+    for step in plan.steps if plan is not None else ():
+        outcome = history.outcome(plan, step) if plan is not None else None
+        if isinstance(step, RebuildImage) and outcome is not None and outcome.status in SUCCEEDED:
+            return Candidate(
+                repository_uri=_repository_uri(run),
+                digest=str(outcome.result["digest"]),
+                tag=step.tag,
+                build=str(outcome.result.get("build", "")),
+            )
+    raise Refused("no build has made an image", code="person")
+
+
+def _repository_uri(run: Run) -> str:
+    """As triage read it: all cases of a response are of one repository."""
+    known = to_act_on(run, run.response.cases)
+    found = next((each.facts.image_facts.repository for each in known), None)
+    if found is None:
+        raise Refused("the repository is gone", code="person")
+    return found.uri
+
+
+def _made(run: Run, history: ResponseHistory) -> str:
+    return candidate(run, history).digest
+
+
+def _fit(run: Run, history: ResponseHistory) -> Candidate:
+    """The candidate, where its examination let it pass."""
+    found = examined(run, history)
+    made = candidate(run, history)
+    if found is None or not found.passed or found.candidate != made.digest:
+        raise Refused(f"{made.digest} was not examined, or did not pass", code="person")
+    return made
+
+
+def _protected(run: Run, steps: Sequence[AnyStep]) -> dict[str, str]:
+    """The cases of repositories that carry a protected tag now."""
+    tags = run.runbook.limits.protected_tags
+    cases = [case for step in steps if not step.undoes for case in step.cases if case in run.keys]
+    found: dict[str, str] = {}
+    for case in dict.fromkeys(cases) if tags else ():
+        key = run.keys[case]
+        name = key.resource_id.partition(":repository/")[2].rpartition("/")[0]
+        repository = EcrGateway(run.aws).repositories(key.account, key.region, [name])[name]
+        if repository is not None and (mark := mark_of(repository.tags, tags)) is not None:
+            found[case] = f"protected: repository {name} carries the protected tag {mark}"
+    return found
+
+
+PLAYBOOK = Playbook(
+    read=_read,
+    planners={
+        Phase.CONTAIN: _block,
+        Phase.REBUILD: _rebuild,
+        Phase.TEST: _test,
+        Phase.REMEDIATE: _deploy,
+        Phase.VERIFY: _verify,
+        Phase.RELEASE: release,
+        Phase.DEPRECATE: _deprecate,
+    },
+    judged=_judged,
+    protected=_protected,
+    made=_made,
+    examined=_examined,
+)

@@ -1,0 +1,335 @@
+"""`runbooks gate`, as a pipeline calls it: what it answers, what it writes, and what it leaves as evidence."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from runbooks.records import GateJudged
+from tasks.gateways.ledger import Ledger
+from tests.deployments.cli.conftest import Ran, Run
+from tests.tasks.gateways.aws_world import AwsWorld
+from tests.tasks.scanned import BAD_SBOM, GOOD_SBOM, REGION, Registry, a_registry
+
+OWN_ACCOUNT = "123456789012"
+"""The one that the credentials of the tests belong to."""
+SEED = b"a checkpoint key of thirty-two b"
+PUBLIC_KEY = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw().hex()
+NO_LEDGER = "No evidence in a ledger: there is none here, so open cases were not looked at either."
+
+LAX = """\
+name: lax
+title: Lets pass what it cannot judge
+refuse:
+  severities: [CRITICAL]
+accepted:
+  - vulnerability: CVE-2024-5535
+    package: openssl
+    owner: jane@example.com
+    reason: Only the command line tool is used.
+    compensating_controls: [Nothing listens.]
+    expires: 2999-12-31
+cannot_tell: pass
+wait_minutes: 0
+"""
+
+
+@pytest.fixture
+def registry(aws: AwsWorld, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    return a_registry(aws.sandbox, account=OWN_ACCOUNT)
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("RUNBOOKS_CHECKPOINT_KEY", base64.b64encode(SEED).decode())
+    return PUBLIC_KEY
+
+
+@pytest.fixture
+def lax(tmp_path: Path) -> Path:
+    file = tmp_path / "lax.yaml"
+    file.write_text(LAX, encoding="utf-8")
+    return file
+
+
+def digest_of(run: Run, image: str) -> str:
+    return run("gate", image, "--format", "json", "--wait", 0).json["subject"]["digest"]
+
+
+# --- the answer ------------------------------------------------------------------------------------------------------
+
+
+def test_a_good_a_bad_an_unscanned_and_an_unknown_image_each_have_their_exit_code(run: Run, registry: Registry) -> None:
+    bad, unscanned = run("gate", registry.bad), run("gate", registry.good, "--wait", 0)
+    registry.scan()
+    good, unknown = run("gate", registry.good), run("gate", f"{registry.uri}:nope")
+
+    assert [each.code for each in (good, bad, unknown, unscanned)] == [0, 1, 2, 3]
+    assert good.out.splitlines()[1] == "PASSED: nothing in it is refused (gate default, version 1)"
+    assert bad.out.splitlines()[1] == "REFUSED: 1 vulnerability in 1 package (gate default, version 1)"
+    assert unscanned.out.splitlines()[1] == (
+        "CANNOT TELL: after 0 s: its initial scan is still to come (PENDING_INITIAL_SCAN) (gate default, version 1)"
+    )
+    assert unknown.out == ""
+    assert unknown.err.startswith("error: no-such-image: ECR has no image ")
+    assert bad.err == f"{NO_LEDGER}\n"
+
+
+def test_the_table_tells_a_developer_what_to_do(run: Run, registry: Registry) -> None:
+    lines = run("gate", registry.bad).out.splitlines()
+
+    assert lines[3].split("  ")[0] == "PACKAGE"
+    assert lines[4].split()[:5] == ["openssl", "3.0.2-0ubuntu1.10", "0:3.0.2-0ubuntu1.17", "CRITICAL", "CVE-2024-5535"]
+    assert lines[-1] == "  openssl: build on a newer base image, or install openssl 0:3.0.2-0ubuntu1.17 in the build"
+
+
+@pytest.mark.parametrize("name", ["image", "image_arn", "digest"])
+def test_an_image_is_named_by_digest_by_arn_or_by_its_digest_alone(run: Run, registry: Registry, name: str) -> None:
+    ran = run("gate", registry.built[name], "--format", "json")
+    assert (ran.code, ran.json["subject"]["digest"]) == (1, registry.built["digest"])
+
+
+def test_own_credentials_need_no_role(run: Run, registry: Registry) -> None:
+    registry.forget_calls()
+    assert run("gate", registry.bad, "--own-credentials").code == 1
+    assert "sts:AssumeRole" not in registry.calls()
+
+
+def test_other_rules_accept_a_risk_and_let_pass_what_cannot_be_judged(run: Run, registry: Registry, lax: Path) -> None:
+    accepted = run("gate", registry.bad, "--runbook", lax)
+    assert accepted.code == 0
+    assert "  1 (accepted by jane@example.com until 2999-12-31): CVE-2024-5535" in accepted.out.splitlines()
+
+    unscanned = run("gate", registry.good, "--runbook", lax)
+    assert unscanned.code == 0
+    assert unscanned.out.splitlines()[-1].startswith("The gate lets pass what it cannot judge")
+
+
+def test_rules_of_ones_own_library_take_the_place_of_the_shipped_ones(
+    run: Run, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gates = tmp_path / "mine" / "gates"
+    gates.mkdir(parents=True)
+    (gates / "default.yaml").write_text(LAX.replace("name: lax", "name: default"), encoding="utf-8")
+    monkeypatch.setenv("RUNBOOKS_LIBRARY", str(tmp_path / "mine"))
+
+    assert run("gate", registry.bad).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ([], "usage"),
+        (["nginx:latest"], "not-an-image"),
+        (["missing.json"], "unreadable"),
+        (["sha256:5e"], "not-an-image"),
+        (["x", "--runbook", "missing.yaml"], "invalid-runbook"),
+        (["x", "--wait", "121"], "usage"),
+        (["x", "--wait", "-1"], "usage"),
+        (["x", "--format", "xml"], "usage"),
+    ],
+)
+def test_wrong_input_is_said_before_anything_is_asked(
+    run: Run, registry: Registry, arguments: list[str], code: str
+) -> None:
+    ran = run("gate", *arguments)
+    assert (ran.code, ran.out, ran.err.split(": ")[:2]) == (2, "", ["error", code])
+    assert registry.calls() == []
+
+
+def test_a_mistake_in_the_rules_is_named_by_line(run: Run, registry: Registry, lax: Path) -> None:
+    lax.write_text(LAX.replace("    owner: jane@example.com\n", ""), encoding="utf-8")
+    ran = run("gate", registry.bad, "--runbook", lax)
+    assert (ran.code, ran.err) == (2, f"error: invalid-runbook: {lax}:6: accepted.0.owner: Field required\n")
+
+
+def test_a_digest_alone_needs_a_region(run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    ran = run("gate", registry.built["digest"])
+    assert (ran.code, ran.err.split(": ")[:3]) == (2, ["error", "invalid-setting", "AWS_DEFAULT_REGION"])
+
+
+# --- SBOMs -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_sbom_is_judged_from_a_file_or_from_standard_input(run: Run, registry: Registry, tmp_path: Path) -> None:
+    file = tmp_path / "sbom.cdx.json"
+    file.write_text(json.dumps(BAD_SBOM), encoding="utf-8")
+
+    bad, good = run("gate", file), run("gate", "-", stdin=json.dumps(GOOD_SBOM).encode())
+
+    assert (bad.code, good.code) == (1, 0)
+    assert bad.out.startswith("sbom.cdx.json@sha256:")
+    assert good.out.startswith("standard input@sha256:")
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"{", "not-json"),
+        (b"\xff", "not-json"),
+        (b"[" * 100_000, "not-json"),
+        (b"[]", "not-an-sbom"),
+        (b'{"bomFormat": "CycloneDX", "specVersion": "1.6"}', "sbom-version"),
+        (b" " * (10 * 1024 * 1024 + 1), "sbom-too-large"),
+    ],
+    ids=["half", "no-utf8", "deep", "list", "version", "large"],
+)
+def test_what_is_no_sbom_is_bad_input(run: Run, registry: Registry, content: bytes, code: str) -> None:
+    ran = run("gate", "-", stdin=content)
+    assert (ran.code, ran.err.split(": ")[1]) == (2, code)
+
+
+# --- forms -----------------------------------------------------------------------------------------------------------
+
+
+def test_json_holds_the_judgement_and_its_evidence(run: Run, registry: Registry) -> None:
+    said = run("gate", registry.bad, "--format", "json").json
+
+    assert (said["ruling"], said["lets_pass"], said["gate"]) == ("refused", False, "default")
+    assert said["weighed"][0]["vulnerability"]["id"] == "CVE-2024-5535"
+    assert said["evidence"] == {"recorded": None, "statement": None, "missing": [NO_LEDGER]}
+
+
+def test_a_report_goes_to_its_file_and_the_table_to_the_log(run: Run, registry: Registry, tmp_path: Path) -> None:
+    sarif, junit = tmp_path / "gate.sarif", tmp_path / "gate.xml"
+
+    shown = run("gate", registry.bad, "--format", "sarif", "--output", sarif)
+    run("gate", registry.bad, "--format", "junit", "--output", junit)
+
+    assert shown.out == run("gate", registry.bad).out
+    assert json.loads(sarif.read_text())["runs"][0]["results"][0]["ruleId"] == "CVE-2024-5535"
+    assert ET.fromstring(junit.read_text()).attrib["failures"] == "1"
+
+
+def test_a_report_is_written_of_what_cannot_be_told_too(run: Run, registry: Registry, tmp_path: Path) -> None:
+    junit = tmp_path / "gate.xml"
+    ran = run("gate", registry.good, "--wait", 0, "--format", "junit", "--output", junit)
+    assert (ran.code, ET.fromstring(junit.read_text()).attrib["errors"]) == (3, "1")
+
+
+def test_a_file_that_cannot_be_written_is_bad_input(run: Run, registry: Registry, tmp_path: Path) -> None:
+    ran = run("gate", registry.bad, "--format", "sarif", "--output", tmp_path / "none" / "gate.sarif")
+    assert (ran.code, ran.err.split(": ")[1]) == (2, "cannot-write")
+
+
+# --- evidence --------------------------------------------------------------------------------------------------------
+
+
+def judgements(ledger: Ledger) -> dict[str, list[tuple[str, str]]]:
+    """Ruling and who asked, by stream."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for stream in ledger.streams():
+        for entry in ledger.entries(stream) if stream.startswith("gate/") else ():
+            record = entry.record()
+            assert isinstance(record, GateJudged)
+            found.setdefault(stream, []).append((record.ruling, record.by.partition(":")[0]))
+    return found
+
+
+@pytest.mark.usefixtures("safe")
+def test_every_judgement_is_in_the_ledger_under_its_digest(run: Run, registry: Registry, ledger: Ledger) -> None:
+    refused, unscanned = run("gate", registry.bad), run("gate", registry.good, "--wait", 0)
+    registry.scan()
+    run("gate", registry.good)
+
+    place = f"gate/{OWN_ACCOUNT}/{REGION}"
+    good = f"{place}/base/ubuntu@{digest_of(run, registry.good)}"
+    bad = f"{place}/shop/checkout@{registry.built['digest']}"
+    assert refused.err == f"Recorded in the ledger: {bad}\n"
+    assert unscanned.err == f"Recorded in the ledger: {good}\n"
+    assert judgements(ledger) == {
+        bad: [("refused", "command")],
+        good: [("cannot-tell", "command"), ("passed", "command"), ("passed", "command")],
+    }
+
+
+def test_a_ledger_without_a_signing_key_is_no_evidence_and_that_is_said(
+    run: Run, registry: Registry, ledger: Ledger
+) -> None:
+    ran = run("gate", registry.bad)
+    assert ran.code == 1
+    assert ran.err.startswith("No evidence in the ledger: there is no key at ")
+    assert judgements(ledger) == {}
+
+
+def test_what_has_passed_is_stated_and_the_statement_verified(
+    run: Run, registry: Registry, tmp_path: Path, key: str
+) -> None:
+    registry.scan()
+    file = tmp_path / "passed.json"
+
+    passed = run("gate", registry.good, "--statement", file)
+    verified = run("gate", "--verify", file)
+
+    assert (passed.code, verified.code) == (0, 0)
+    assert f"Signed statement: {file}" in passed.err.splitlines()
+    digest = digest_of(run, registry.good)
+    assert verified.out.splitlines()[0] == f"verified: {registry.good.rpartition(':')[0]}@{digest}"
+    for what in (digest, f"{registry.good.rpartition(':')[0]}@{digest}"):
+        assert run("gate", what, "--verify", file, "--public-key", key).code == 0
+
+
+def test_a_statement_is_about_one_digest_and_one_key(run: Run, registry: Registry, tmp_path: Path, key: str) -> None:
+    registry.scan()
+    file = tmp_path / "passed.json"
+    run("gate", registry.good, "--statement", file)
+
+    def verify(*arguments: str) -> tuple[int, str]:
+        ran: Ran = run("gate", *arguments, "--verify", file)
+        return ran.code, (ran.out or ran.err).splitlines()[0]
+
+    other = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
+    assert verify(registry.bad)[0] == 1
+    assert verify(registry.bad)[1].startswith("NOT verified: it is about sha256:")
+    assert verify("--public-key", other) == (1, "NOT verified: it is signed with no key that is trusted here")
+    assert verify("--public-key", other, "--public-key", key)[0] == 0
+    assert verify(registry.good)[0] == 2
+    file.write_text("{}")
+    assert verify()[1].startswith("error: malformed-statement")
+
+
+def test_the_statement_of_an_sbom_is_verified_with_its_file(
+    run: Run, registry: Registry, tmp_path: Path, key: str
+) -> None:
+    sbom, file = tmp_path / "sbom.json", tmp_path / "passed.json"
+    sbom.write_text(json.dumps(GOOD_SBOM))
+    assert run("gate", sbom, "--statement", file).code == 0
+    assert run("gate", sbom, "--verify", file, "--public-key", key).code == 0
+    sbom.write_text(json.dumps(BAD_SBOM))
+    assert run("gate", sbom, "--verify", file, "--public-key", key).code == 1
+
+
+@pytest.mark.usefixtures("key")
+def test_nothing_is_stated_of_what_is_refused(run: Run, registry: Registry, tmp_path: Path) -> None:
+    file = tmp_path / "passed.json"
+    ran = run("gate", registry.bad, "--statement", file)
+    assert (ran.code, file.exists()) == (1, False)
+    assert ran.err.splitlines()[-1] == "No statement was signed: there is one only of what has passed."
+
+
+def test_a_statement_that_nobody_could_sign_is_said_before_anything_is_waited_for(
+    run: Run, registry: Registry, tmp_path: Path
+) -> None:
+    ran = run("gate", registry.good, "--statement", tmp_path / "passed.json")
+    assert (ran.code, ran.err.split(": ")[1]) == (2, "no-checkpoint-key")
+    assert registry.calls() == []
+
+
+def test_progress_is_told_on_standard_error(run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.gating.LOOK_EVERY_SECONDS", 0.05)
+    inspector = threading.Timer(0.3, registry.scan)
+    inspector.start()
+
+    ran = run("gate", registry.good)
+
+    inspector.join()
+    assert ran.code == 0
+    assert ran.err.splitlines()[0] == "waiting, 0 s of 15 min: its initial scan is still to come (PENDING_INITIAL_SCAN)"

@@ -1,0 +1,125 @@
+"""A container image and those who run it, as the gateways find them in the sandbox."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from deployments.sandbox.container_images import RunningImage
+from deployments.sandbox.furnish_image import ImageOptions, furnish_image
+from deployments.sandbox.furnish_service import ServiceOptions, furnish_service
+from runbooks.steps import DeployService, RegisterTaskDefinition
+from runbooks.steps.base import Role
+from tests.tasks.gateways.aws_world import ACCOUNT, CASE, REGION, AwsWorld, a_target
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+ELSEWHERE = "345678901234"
+LONG_ENOUGH = 1200
+
+
+def an_image(aws: AwsWorld, **options: Any) -> dict[str, Any]:
+    """A repository with a vulnerable image, all that surrounds it, and no one who runs it."""
+    built = furnish_image(aws.sandbox.cloud, ImageOptions(account=ACCOUNT, region=REGION, **options))
+    aws.sandbox.cloud.record.clear()
+    return built
+
+
+def a_service(aws: AwsWorld, image: str, **options: Any) -> dict[str, Any]:
+    """A service that has run the image for two days, with an alarm."""
+    chosen = {"account": ACCOUNT, "region": REGION, "image": image} | options
+    built = furnish_service(aws.sandbox.cloud, ServiceOptions.model_validate(chosen))
+    aws.sandbox.cloud.record.clear()
+    return built
+
+
+def push(aws: AwsWorld, built: dict[str, Any], tag: str) -> str:
+    """Another image of the same content, by its digest."""
+    client, where = aws.client("ecr", Role.PATCH), {"repositoryName": built["repository"]}
+    (old,) = client.batch_get_image(**where, imageIds=[{"imageDigest": built["digest"]}])["images"]
+    manifest = json.loads(old["imageManifest"])
+    manifest["annotations"] = {**manifest.get("annotations", {}), "org.opencontainers.image.version": tag}
+    answer = client.put_image(
+        **where, imageManifest=json.dumps(manifest), imageTag=tag, imageManifestMediaType=MANIFEST
+    )
+    return answer["image"]["imageId"]["imageDigest"]
+
+
+def build(aws: AwsWorld, built: dict[str, Any], tag: str, base: str | None = None) -> str:
+    """An image built on the newer base, or on another one, by its digest; it is not scanned yet."""
+    wanted = {"BASE_IMAGE": base or built["base_image"], "IMAGE_TAG": tag, "PACKAGES": "all"}
+    override = [{"name": name, "value": value, "type": "PLAINTEXT"} for name, value in wanted.items()]
+    client = aws.client("codebuild", Role.PATCH)
+    client.start_build(projectName=built["project"], environmentVariablesOverride=override)
+    aws.sandbox.advance(aws.sandbox.cloud.settings.build)
+    answer = aws.client("ecr").describe_images(repositoryName=built["repository"], imageIds=[{"imageTag": tag}])
+    return answer["imageDetails"][0]["imageDigest"]
+
+
+def push_index(aws: AwsWorld, built: dict[str, Any], tag: str, *digests: str) -> str:
+    """An index that lists images of the repository, by its own digest."""
+    listed = [{"mediaType": MANIFEST, "digest": digest, "size": 1} for digest in digests]
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": listed})
+    answer = aws.client("ecr", Role.PATCH).put_image(
+        repositoryName=built["repository"], imageManifest=manifest, imageTag=tag, imageManifestMediaType=INDEX
+    )
+    return answer["image"]["imageId"]["imageDigest"]
+
+
+def a_cluster_elsewhere(aws: AwsWorld, digest: str, arn: str, running: int = 2) -> None:
+    """Inspector has seen the image run in a cluster of which nothing else is known here."""
+    kind = "EKS" if ":eks:" in arn else "ECS"
+    use = RunningImage(arn, kind, running, datetime(2026, 11, 21, 12, tzinfo=UTC), group="shop", workload="checkout")
+    with aws.sandbox.cloud.lock:
+        aws.sandbox.cloud.world(ACCOUNT, REGION).running_images.setdefault(digest, []).append(use)
+
+
+def raise_alarm(aws: AwsWorld, name: str = "checkout-5xx", state: str = "ALARM") -> None:
+    aws.client("cloudwatch", Role.PATCH).set_alarm_state(AlarmName=name, StateValue=state, StateReason="a person")
+
+
+def a_revision(shop: dict[str, Any], image: str, **values: Any) -> RegisterTaskDefinition:
+    given: dict[str, Any] = {
+        "target": a_target(shop["task_definition_arn"], "task-definition"),
+        "cases": (CASE,),
+        "family": "checkout",
+        "source": shop["task_definition_arn"],
+        "containers": ("checkout",),
+        "image": image,
+    }
+    return RegisterTaskDefinition.model_validate(given | values)
+
+
+def configuration_of(aws: AwsWorld, service: str = "checkout") -> dict[str, Any]:
+    (raw,) = aws.client("ecs").describe_services(cluster="shop", services=[service])["services"]
+    return raw["deploymentConfiguration"]
+
+
+def a_deployment(aws: AwsWorld, shop: dict[str, Any], **values: Any) -> DeployService:
+    """As it is deployed now, with its alarm watched."""
+    configuration = configuration_of(aws, shop["service"])
+    given: dict[str, Any] = {
+        "target": a_target(f"shop/{shop['service']}", "service"),
+        "cases": (CASE,),
+        "cluster": "shop",
+        "service": shop["service"],
+        "family": "checkout",
+        "expects": shop["task_definition_arn"],
+        "leaves": "@operation",
+        "strategy": configuration["strategy"],
+        "configuration": configuration,
+        "replaces": configuration,
+    }
+    return DeployService.model_validate(given | values)
+
+
+def running(aws: AwsWorld, service: str = "checkout") -> dict[str, int]:
+    """Task definition -> the service's tasks that run it."""
+    client = aws.client("ecs")
+    arns = client.list_tasks(cluster="shop", serviceName=service)["taskArns"]
+    found: dict[str, int] = {}
+    for task in client.describe_tasks(cluster="shop", tasks=arns)["tasks"] if arns else []:
+        name = task["taskDefinitionArn"].rpartition("/")[2]
+        found[name] = found.get(name, 0) + 1
+    return found

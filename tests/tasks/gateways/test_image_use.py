@@ -1,0 +1,355 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from runbooks.container_image import EcsService, ImageFunction, OtherUse
+from runbooks.errors import AccessDenied, BadInput, Outside
+from runbooks.steps.base import Role
+from tasks.gateways.aws_session import AwsSessions
+from tasks.gateways.image_use import ImageUse, who_runs
+from tests.tasks.gateways.aws_world import ACCOUNT, REGION, ROLE_ARN, AwsWorld
+from tests.tasks.gateways.running_images import (
+    ELSEWHERE,
+    LONG_ENOUGH,
+    a_cluster_elsewhere,
+    a_service,
+    an_image,
+    configuration_of,
+    push,
+    push_index,
+)
+
+NOBODY = "sha256:" + "0" * 64
+ROLE = "arn:aws:iam::210987654321:role/checkout"
+
+
+def users(aws: AwsWorld, *images: str) -> list[ImageUse]:
+    found = who_runs(aws.sessions, ACCOUNT, REGION, images)
+    assert list(found) == list(images)
+    return [found[image] for image in images]
+
+
+def arn_of(built: dict[str, Any], digest: str) -> str:
+    return f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{built['repository']}/{digest}"
+
+
+def update(aws: AwsWorld, **change: Any) -> None:
+    aws.client("ecs", Role.PATCH).update_service(cluster="shop", service="checkout", **change)
+    aws.sandbox.advance(LONG_ENOUGH)
+
+
+def test_a_service_is_told_with_all_that_its_deployment_needs(aws: AwsWorld):
+    built = an_image(aws)
+    shop = a_service(aws, built["image"], tags={"environment": "production"})
+    (use,) = users(aws, built["image_arn"])
+    assert use.services == (
+        EcsService(
+            account=ACCOUNT,
+            region=REGION,
+            cluster=shop["cluster_arn"],
+            name="checkout",
+            arn=shop["service_arn"],
+            controller="ECS",
+            strategy="CANARY",
+            task_definition=shop["task_definition_arn"],
+            containers=("checkout",),
+            desired=4,
+            running=4,
+            alarms=("checkout-5xx",),
+            rolls_back=True,
+            configuration=configuration_of(aws),
+            tags={"environment": "production"},
+        ),
+    )
+    assert (use.functions, use.others, use.in_use_count, use.listed) == ((), (), 4, True)
+    assert use.running
+    assert use.last_in_use_at is not None
+
+
+def test_nobody_runs_what_nobody_runs_and_all_images_are_asked_about_at_once(aws: AwsWorld):
+    built = an_image(aws)
+    a_service(aws, built["image"])
+    patched = push(aws, built, "1.4.3")
+    aws.sandbox.cloud.record.clear()
+    old, new, unknown = users(aws, built["image_arn"], arn_of(built, patched), arn_of(built, NOBODY))
+    assert [service.running for service in old.services] == [4]
+    assert new == ImageUse(listed=True)
+    assert not new.running
+    assert unknown == ImageUse(listed=False)
+    assert sorted(aws.calls()) == [
+        "ecr:DescribeImages",
+        "ecs:DescribeServices",
+        "ecs:DescribeTasks",
+        "ecs:ListClusters",
+        "ecs:ListServices",
+        "ecs:ListTasks",
+        "inspector2:GetClustersForImage",
+        "inspector2:GetClustersForImage",
+        "inspector2:GetClustersForImage",
+        "inspector2:ListCoverage",
+        "lambda:ListFunctions",
+    ]
+    assert {one["RoleArn"].rpartition("-")[2] for one in aws.parameters("AssumeRole")} <= {"read"}
+
+
+def test_in_mid_deployment_both_images_are_run_by_the_service(aws: AwsWorld):
+    built = an_image(aws)
+    shop = a_service(aws, built["image"])
+    patched = push(aws, built, "1.4.3")
+    client = aws.client("ecs", Role.PATCH)
+    container = {"name": "checkout", "image": f"{built['repository_uri']}@{patched}", "memory": 512}
+    new = client.register_task_definition(family="checkout", containerDefinitions=[container])["taskDefinition"]
+    client.update_service(cluster="shop", service="checkout", taskDefinition=new["taskDefinitionArn"])
+    aws.sandbox.advance(60)
+    found = users(aws, built["image_arn"], arn_of(built, patched))
+    assert [[(one.name, one.running) for one in use.services] for use in found] == [
+        [("checkout", 4)],
+        [("checkout", 4)],
+    ]
+    aws.sandbox.advance(LONG_ENOUGH)
+    old, now = users(aws, built["image_arn"], arn_of(built, patched))
+    assert (old.running, [one.running for one in now.services]) == (False, [4])
+    assert now.services[0].task_definition == new["taskDefinitionArn"] != shop["task_definition_arn"]
+
+
+@pytest.mark.parametrize("reference", ["digest", "tag"])
+def test_a_service_scaled_to_nothing_starts_the_image_next(aws: AwsWorld, reference: str):
+    built = an_image(aws)
+    a_service(aws, built["image"] if reference == "digest" else f"{built['repository_uri']}:1.4.2")
+    other = a_service(aws, "public.example/other:1", name="other")
+    update(aws, desiredCount=0)
+    aws.client("ecs", Role.PATCH).update_service(cluster="shop", service="other", desiredCount=0)
+    aws.sandbox.advance(LONG_ENOUGH)
+    (use,) = users(aws, built["image_arn"])
+    assert [(one.name, one.containers, one.desired, one.running) for one in use.services] == [
+        ("checkout", ("checkout",), 0, 0)
+    ]
+    assert (use.in_use_count, use.running) == (0, True)
+    assert other["service"] == "other"
+
+
+def test_a_service_scaled_to_nothing_starts_the_digest_that_its_tag_had(aws: AwsWorld):
+    built = an_image(aws)
+    a_service(aws, f"{built['repository_uri']}:1.4.2")
+    update(aws, forceNewDeployment=True)
+    moved = push(aws, built, "1.4.2")
+    update(aws, desiredCount=0)
+    old, new = users(aws, built["image_arn"], arn_of(built, moved))
+    assert [one.name for one in old.services] == ["checkout"]
+    assert not new.running
+
+
+def test_tasks_of_no_service_are_told_by_their_number(aws: AwsWorld):
+    built = an_image(aws)
+    shop = a_service(aws, "public.example/other:1")
+    container = {"name": "batch", "image": built["image"], "memory": 512}
+    client = aws.client("ecs", Role.PATCH)
+    definition = client.register_task_definition(family="batch", containerDefinitions=[container])["taskDefinition"]
+    answer = client.run_task(cluster="shop", taskDefinition=definition["taskDefinitionArn"], count=3)
+    expected = (OtherUse(kind="ecs-task", arn=min(one["taskArn"] for one in answer["tasks"]), count=3),)
+    (use,) = users(aws, built["image_arn"])
+    assert (use.services, use.others, use.in_use_count) == ((), expected, 0), "before the image is pulled"
+    aws.sandbox.advance(60)
+    (use,) = users(aws, built["image_arn"])
+    assert (use.services, use.others, use.in_use_count) == ((), expected, 3)
+    assert shop["service"] == "checkout"
+
+
+def test_a_task_that_pulled_an_index_runs_the_image_that_it_lists(aws: AwsWorld):
+    built = an_image(aws)
+    other = push(aws, built, "arm64")
+    index = push_index(aws, built, "multi", built["digest"], other)
+    a_service(aws, f"{built['repository_uri']}:multi")
+    (task,) = {
+        one["containers"][0]["imageDigest"]
+        for one in aws.client("ecs").describe_tasks(
+            cluster="shop", tasks=aws.client("ecs").list_tasks(cluster="shop")["taskArns"]
+        )["tasks"]
+    }
+    assert task == index
+    for use in users(aws, built["image_arn"], arn_of(built, other)):
+        assert [(one.name, one.running) for one in use.services] == [("checkout", 4)]
+    (alone,) = users(aws, arn_of(built, push(aws, built, "s390x")))
+    assert not alone.running
+
+
+def test_an_index_that_may_not_be_read_leaves_it_open_who_runs_the_images(aws: AwsWorld):
+    built = an_image(aws)
+    push_index(aws, built, "multi", built["digest"])
+    deny = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Deny", "Principal": "*", "Action": ["ecr:BatchGetImage"]}],
+    }
+    aws.client("ecr", Role.CONTAIN).set_repository_policy(
+        repositoryName=built["repository"], policyText=json.dumps(deny)
+    )
+    with pytest.raises(Outside):
+        users(aws, built["image_arn"])
+
+
+def a_function(aws: AwsWorld, image: str, name: str = "exporter") -> Any:
+    client = aws.client("lambda", Role.PATCH)
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    aws.client("iam", Role.PATCH).create_role(RoleName=f"checkout-{name}", AssumeRolePolicyDocument=trust)
+    client.create_function(
+        FunctionName=name, Role=f"{ROLE}-{name}", PackageType="Image", Code={"ImageUri": image}, Publish=True
+    )
+    aws.sandbox.advance(60)
+    return client
+
+
+def test_functions_are_told_by_the_aliases_that_serve_them(aws: AwsWorld):
+    built = an_image(aws)
+    client = a_function(aws, built["image"])
+    client.update_function_configuration(FunctionName="exporter", MemorySize=512)
+    aws.sandbox.advance(60)
+    client.publish_version(FunctionName="exporter")
+    client.create_alias(FunctionName="exporter", Name="live", FunctionVersion="1")
+    weights = {"AdditionalVersionWeights": {"1": 0.9}}
+    client.create_alias(FunctionName="exporter", Name="next", FunctionVersion="2", RoutingConfig=weights)
+    (use,) = users(aws, built["image_arn"])
+    assert [(one.alias, one.version) for one in use.functions] == [
+        (None, "$LATEST"),
+        ("live", "1"),
+        ("next", "1"),
+        ("next", "2"),
+    ]
+    assert use.functions[1] == ImageFunction(
+        account=ACCOUNT,
+        region=REGION,
+        name="exporter",
+        arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:exporter:1",
+        alias="live",
+        version="1",
+    )
+    assert use.running
+
+
+def test_a_version_without_an_alias_counts_for_somebody_may_call_it_by_its_number(aws: AwsWorld):
+    built = an_image(aws)
+    patched = push(aws, built, "1.4.3")
+    a_function(aws, built["image"])
+    a_function(aws, f"{built['repository_uri']}@{patched}", "importer")
+    old, new = users(aws, built["image_arn"], arn_of(built, patched))
+    assert [(one.name, one.alias, one.version) for one in old.functions] == [
+        ("exporter", None, "$LATEST"),
+        ("exporter", None, "1"),
+    ]
+    assert {one.name for one in new.functions} == {"importer"}
+
+
+def test_clusters_of_kubernetes_are_what_inspector_says(aws: AwsWorld):
+    built = an_image(aws)
+    cluster = f"arn:aws:eks:{REGION}:{ELSEWHERE}:cluster/platform"
+    a_cluster_elsewhere(aws, built["digest"], cluster, running=7)
+    a_cluster_elsewhere(aws, built["digest"], f"{cluster}-idle", running=0)
+    (use,) = users(aws, built["image_arn"])
+    assert use.others == (OtherUse(kind="eks-cluster", arn=cluster, count=7),)
+    assert use.in_use_count == 7
+
+
+def test_what_ecs_says_counts_where_inspector_is_late(aws: AwsWorld):
+    built = an_image(aws)
+    shop = a_service(aws, "public.example/other:1")
+    a_cluster_elsewhere(aws, built["digest"], shop["cluster_arn"], running=3)
+    (use,) = users(aws, built["image_arn"])
+    assert (use.in_use_count, use.running) == (3, False)
+
+
+def test_services_of_another_account_that_pulls_the_image_are_read_there(aws: AwsWorld):
+    built = an_image(aws)
+    allow = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ELSEWHERE}:root"}, "Action": ["ecr:BatchGetImage"]}
+        ],
+    }
+    aws.client("ecr", Role.CONTAIN).set_repository_policy(
+        repositoryName=built["repository"], policyText=json.dumps(allow)
+    )
+    a_service(aws, built["image"], account=ELSEWHERE, region="eu-west-2")
+    (use,) = users(aws, built["image_arn"])
+    assert [(one.account, one.region, one.name, one.running) for one in use.services] == [
+        (ELSEWHERE, "eu-west-2", "checkout", 4)
+    ]
+    assert use.others == ()
+
+
+class Refused(AwsSessions):
+    """AWS refuses some calls: of one account, or of one operation."""
+
+    account = ""
+    operation = ""
+
+    def client(self, service: str, account: str, region: str, role: Role) -> Any:
+        client = super().client(service, account, region, role)
+
+        def refuse(model: Any, **_: Any) -> None:
+            if account == self.account or f"{service}:{model.name}" == self.operation:
+                code = "AccessDenied" if self.account else "InternalFailure"
+                raise ClientError({"Error": {"Code": code, "Message": "no"}}, model.name)
+
+        client.meta.events.register("before-call", refuse, unique_id=f"{service} {account}")
+        return client
+
+
+def refusing(*, account: str = "", operation: str = "") -> Refused:
+    sessions = Refused(ROLE_ARN, session_name="response-0042")
+    sessions.account, sessions.operation = account, operation
+    return sessions
+
+
+def test_an_account_that_may_not_be_read_is_what_inspector_says_of_it(aws: AwsWorld):
+    built = an_image(aws)
+    cluster = f"arn:aws:ecs:{REGION}:{ELSEWHERE}:cluster/platform"
+    a_cluster_elsewhere(aws, built["digest"], cluster, running=2)
+    (use,) = users(aws, built["image_arn"])
+    assert not use.running, "it can be read, and has no such task"
+    aws.sessions = refusing(account=ELSEWHERE)
+    (use,) = users(aws, built["image_arn"])
+    assert use.others == (OtherUse(kind="other", arn=cluster, count=2),)
+
+
+def test_the_account_of_the_image_has_to_be_read(aws: AwsWorld):
+    built = an_image(aws)
+    aws.sessions = refusing(account=ACCOUNT)
+    with pytest.raises(AccessDenied):
+        users(aws, built["image_arn"])
+
+
+READS = [
+    "ecr:BatchGetImage",
+    "ecr:DescribeImages",
+    "ecs:DescribeServices",
+    "ecs:DescribeTasks",
+    "ecs:ListClusters",
+    "ecs:ListServices",
+    "ecs:ListTasks",
+    "inspector2:GetClustersForImage",
+    "inspector2:ListCoverage",
+    "lambda:GetFunction",
+    "lambda:ListAliases",
+    "lambda:ListFunctions",
+]
+
+
+@pytest.mark.parametrize("read", READS)
+def test_what_cannot_be_read_is_never_nobody(aws: AwsWorld, read: str):
+    built = an_image(aws)
+    push_index(aws, built, "multi", built["digest"])
+    a_service(aws, built["image"])
+    a_function(aws, built["image"])
+    aws.sessions = refusing(operation=read)
+    with pytest.raises(Outside) as unknown:
+        users(aws, built["image_arn"])
+    assert unknown.value.code == "InternalFailure"
+
+
+def test_a_name_that_inspector_does_not_give_is_bad_input(aws: AwsWorld):
+    for name in (NOBODY, "shop/checkout@sha256:1", f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/shop/checkout"):
+        with pytest.raises(BadInput, match="does not name an image"):
+            users(aws, name)
