@@ -123,7 +123,17 @@ def _subject(run: Run, history: ResponseHistory, each: Assessment) -> ImageSubje
     if made != noted:
         record = CaseSuccessors(response=run.response.id, successors=made)
         run.services.ledger.append(case_stream(case), record, lease=run.lease)
-    return ImageSubject(case=case, key=key, successors=made, findings=each.facts.findings)
+    facts, deployment = each.facts.image_facts, history.plan(Phase.REMEDIATE)
+    return ImageSubject(
+        case=case,
+        key=key,
+        successors=made,
+        findings=each.facts.findings,
+        services=facts.services,
+        was_run=facts.running,
+        deployed=deployment is not None
+        and any(deployment.operation(step) in history.changes for step in deployment.steps),
+    )
 
 
 def _noted_successors(run: Run, case: str) -> tuple[str, ...]:
