@@ -22,6 +22,11 @@ READ_BY_GATEWAYS = (
     "autoscaling:DescribeAutoScalingInstances",
     "autoscaling:DescribeInstanceRefreshes",
     "autoscaling:DescribeLaunchConfigurations",
+    "cloudwatch:DescribeAlarms",
+    "codebuild:BatchGetBuilds",
+    "codebuild:BatchGetProjects",
+    "codebuild:ListBuildsForProject",
+    "codepipeline:GetPipelineState",
     "ec2:DescribeAddresses",
     "ec2:DescribeImages",
     "ec2:DescribeInstanceAttribute",
@@ -35,12 +40,33 @@ READ_BY_GATEWAYS = (
     "ec2:DescribeSnapshots",
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcEndpoints",
+    "ecr:BatchGetImage",
+    "ecr:DescribeImages",
+    "ecr:DescribeRepositories",
+    "ecr:GetLifecyclePolicy",
+    "ecr:GetLifecyclePolicyPreview",
+    "ecr:GetRepositoryPolicy",
+    "ecr:ListTagsForResource",
+    "ecs:DescribeServiceDeployments",
+    "ecs:DescribeServiceRevisions",
+    "ecs:DescribeServices",
+    "ecs:DescribeTaskDefinition",
+    "ecs:DescribeTasks",
+    "ecs:ListClusters",
+    "ecs:ListServiceDeployments",
+    "ecs:ListServices",
+    "ecs:ListTaskDefinitions",
+    "ecs:ListTasks",
     "elasticloadbalancing:DescribeLoadBalancers",
     "elasticloadbalancing:DescribeTargetGroups",
     "elasticloadbalancing:DescribeTargetHealth",
     "inspector2:BatchGetFindingDetails",
+    "inspector2:GetClustersForImage",
     "inspector2:ListCoverage",
     "inspector2:ListFindings",
+    "lambda:GetFunction",
+    "lambda:ListAliases",
+    "lambda:ListFunctions",
     "s3:GetObject",
     "ssm:DescribeAssociationExecutions",
     "ssm:DescribeInstanceInformation",
@@ -52,6 +78,8 @@ READ_BY_GATEWAYS = (
     "ssm:ListInventoryEntries",
 )
 """What the gateways read, for triage, for looking and for the verdict."""
+PASSED_TO = ("ec2.amazonaws.com", "ecs-tasks.amazonaws.com")
+"""Whom a role is passed to: the instances and the tasks that take the place of vulnerable ones."""
 AUDIT = "audit"
 """The role that `RUNBOOKS_ANCHOR_ACCOUNT` is entered with."""
 ANCHORING = ("s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectRetention")
@@ -102,8 +130,8 @@ def policy(role: Role, bucket: str = BUCKET) -> dict[str, Any]:
         # Without it S3 answers "access denied" where it should say that there is no such object.
         statements.append({"Sid": "PackageListBucket", "Action": buckets, "Resource": f"arn:aws:s3:::{bucket}"})
     if passing:
-        condition = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
-        statements.append({"Sid": "PassProfile", "Action": passing, "Resource": "*", "Condition": condition})
+        condition = {"StringEquals": {"iam:PassedToService": [*PASSED_TO]}}
+        statements.append({"Sid": "PassRole", "Action": passing, "Resource": "*", "Condition": condition})
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in statements]}
 
 

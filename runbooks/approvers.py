@@ -10,7 +10,7 @@ from runbooks.model import Model
 
 ANY = "*"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{1,119}$")]
-Grant = Annotated[str, Field(pattern=r"^(\*|contain|remediate|release)@(\*|[A-Za-z0-9._-]{1,64})$")]
+Grant = Annotated[str, Field(pattern=r"^(\*|contain|rebuild|remediate|release|deprecate)@(\*|[A-Za-z0-9._-]{1,64})$")]
 """A phase and an environment, such as `contain@production`; either may be `*`."""
 
 

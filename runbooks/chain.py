@@ -121,23 +121,24 @@ class Problem(Model):
         return f"{self.stream} entry {self.sequence} was {self.fault}: {self.detail}"
 
 
-def seal(stream: str, sequence: int, at: datetime, record: Record, previous: str) -> Entry:
-    """The entry for `record` behind the entry whose hash is `previous`.
+def seal(stream: str, sequence: int, at: datetime, record: Record, previous: str) -> tuple[Entry, str]:
+    """The entry for `record` behind the entry whose hash is `previous`, and its body as it is to be stored.
 
     Raises:
         BadInput: The record holds what canonical JSON cannot (an integer of 2^53 or more, half a surrogate pair).
     """
     moment = at.astimezone(UTC)
-    body = canonical(record.model_dump(mode="json"))
-    return Entry(
+    body = canonical(record.model_dump(mode="json")).decode()
+    entry = Entry(
         stream=stream,
         sequence=sequence,
         kind=record.kind,
         at=moment,
         body=read_body(body),
         previous=previous,
-        hash=hash_of(sealed_text(stream, sequence, record.kind, moment_text(moment), body.decode(), previous)),
+        hash=hash_of(sealed_text(stream, sequence, record.kind, moment_text(moment), body, previous)),
     )
+    return entry, body
 
 
 def sealed_text(stream: str, sequence: int, kind: str, at: str, body: str, previous: str) -> str:

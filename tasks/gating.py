@@ -1,4 +1,4 @@
-"""The gate at work: what Inspector says of a digest or of an SBOM, judged, and the evidence that is left of it.
+"""The gate at work: what Inspector says of a digest or of an SBOM, judged.
 
 It changes nothing in AWS. What cannot be read is no reason to let something pass: it becomes the judgement that nobody
 can tell, and only the gate's runbook says whether that passes.
@@ -20,27 +20,21 @@ from runbooks.gating import (
     Gate,
     ImageName,
     Judgement,
-    Outcome,
     Seen,
     Subject,
-    Weighed,
-    gate_stream,
     judge,
     of_findings,
 )
 from runbooks.gating.coverage import INDEX_MEDIA_TYPES, ScanState, scan_state
 from runbooks.gating.sbom import check_sbom, read_scan
-from runbooks.gating.statement import make_statement
-from runbooks.records import GateJudged
 from runbooks.telling.words import duration
 from runbooks.verdict import Coverage
-from tasks.anchors import checkpoint_signer
+from tasks.gate_evidence import is_recorded, record
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.ecr import EcrGateway
 from tasks.gateways.inspector import InspectorGateway
 from tasks.gateways.sbom_scan import SbomScanGateway
 from tasks.services import Services
-from tasks.settings import Settings
 
 DEFAULT_GATE = "default"
 LOOK_EVERY_SECONDS = 10.0
@@ -131,30 +125,6 @@ def image_of_digest(sessions: AwsSessions, account: str, region: str, digest: st
     return names[0]
 
 
-def record(have: Services, judgement: Judgement, by: str) -> str:
-    """Writes the judgement into the ledger, signed. The stream it is in.
-
-    Raises:
-        Unsafe: there is no signing key.
-        BadInput: (no-digest) What was judged has no digest.
-        LedgerError: it cannot be written.
-    """
-    stream = gate_stream(judgement.subject)
-    have.ledger.append(stream, have.sign(stream, _as_record(judgement, by)))
-    return stream
-
-
-def state(chosen: Settings, judgement: Judgement) -> bytes:
-    """The signed statement that it has passed, under the key of the checkpoints.
-
-    Raises:
-        BadInput: (not-passed) It has not.
-        Unsafe, InvalidSetting: there is no key.
-        Outside: KMS did not sign.
-    """
-    return make_statement(judgement, checkpoint_signer(chosen))
-
-
 def judge_scanned(have: Services, arn: str, delivery: str) -> Judgement:
     """Judges an image by the default gate, because a delivery says that its initial scan is complete.
 
@@ -173,18 +143,9 @@ def judge_scanned(have: Services, arn: str, delivery: str) -> Judgement:
     )
     at_once = Patience(timedelta(0), pause=lambda _: None, tell=lambda _: None, now=have.now)
     judgement = judge_image(have, sessions, name, gate, at_once)
-    if not _is_recorded(have, judgement):
+    if not is_recorded(have, judgement):
         record(have, judgement, f"delivery:{delivery}")
     return judgement
-
-
-def _is_recorded(have: Services, judgement: Judgement) -> bool:
-    """Whether this scan was judged by these rules already: EventBridge delivers at least once, and to two accounts."""
-    entries = have.ledger.entries_of(gate_stream(judgement.subject), "gate-judged")
-    records = (record for entry in entries if isinstance(record := entry.record(), GateJudged))
-    return judgement.scanned_at is not None and any(
-        (each.scanned_at, each.gate_digest) == (judgement.scanned_at, judgement.gate_digest) for each in records
-    )
 
 
 def _found(sessions: AwsSessions, name: ImageName) -> ContainerImage:
@@ -238,29 +199,3 @@ def _scanned(
             told, told_at = scan.words, patience.now()
             patience.tell(f"waiting, {duration(waited)} of {duration(patience.limit)}: {scan.words}")
         patience.pause(min(LOOK_EVERY_SECONDS, (patience.limit - waited).total_seconds()))
-
-
-def _as_record(judgement: Judgement, by: str) -> GateJudged:
-    subject = judgement.subject
-    return GateJudged(
-        name=subject.name,
-        digest=subject.digest or "",
-        tags=subject.tags,
-        gate=judgement.gate,
-        gate_version=judgement.gate_version,
-        gate_digest=judgement.gate_digest,
-        ruling=judgement.ruling.value,
-        reasons=judgement.reasons,
-        refused=tuple(map(_in_short, judgement.of(Outcome.REFUSED))),
-        accepted=tuple(f"{_in_short(each)}: {each.reason}" for each in judgement.of(Outcome.ACCEPTED)),
-        tolerated=len(judgement.of(Outcome.TOLERATED)),
-        blocked_by=judgement.blocked_by,
-        scanned_at=judgement.scanned_at,
-        judgement=judgement.digest,
-        by=by,
-    )
-
-
-def _in_short(each: Weighed) -> str:
-    found = each.vulnerability
-    return f"{found.id} in {found.package} {found.installed}".rstrip()

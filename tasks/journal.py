@@ -14,6 +14,7 @@ from runbooks.records import Admitted, Intent, Outcome, Record
 from runbooks.steps.base import operation_id
 from tasks.gateways.ledger import Lease, Ledger
 from tasks.gateways.ledger.admissions import Judge
+from tasks.gateways.ledger.journal import Known
 
 
 class Journal:
@@ -23,18 +24,19 @@ class Journal:
         self.ledger = ledger
         self.response = response
         self.lease = lease
-        self._read: dict[int, tuple[Entry, list[Dated]]] = {}
+        self._known: Known = {}
+        self._dated: dict[int, tuple[Entry, list[Dated]]] = {}
 
     def history(self) -> ResponseHistory:
-        """The state of the response now. An entry that stands as it was read before is not validated anew."""
-        entries = self.ledger.entries(response_stream(self.response))
-        return fold(each for entry in entries for each in self._dated(entry))
+        """The state of the response now. An entry that stands as it was read before is not read anew."""
+        entries = self.ledger.entries(response_stream(self.response), self._known)
+        return fold(each for entry in entries for each in self._read(entry))
 
-    def _dated(self, entry: Entry) -> list[Dated]:
-        before, known = self._read.get(entry.sequence, (None, list[Dated]()))
-        if before != entry:
+    def _read(self, entry: Entry) -> list[Dated]:
+        before, known = self._dated.get(entry.sequence, (None, list[Dated]()))
+        if before is not entry:
             known = dated([entry])
-            self._read[entry.sequence] = (entry, known)
+            self._dated[entry.sequence] = (entry, known)
         return known
 
     def write(self, *records: Record) -> None:

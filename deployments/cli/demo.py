@@ -6,10 +6,12 @@ import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 from rich.console import Console
+
+from runbooks.errors import BadInput
 
 if TYPE_CHECKING:
     from deployments.demo.report import Report
@@ -19,7 +21,7 @@ FOLDER = Path("demo-output")
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
-def demo(
+def demo(  # noqa: PLR0913 - each is an option of the command
     *,
     interactive: Flag = False,
     keep: Flag = False,
@@ -28,6 +30,7 @@ def demo(
     reject: Flag = False,
     folder: Path | None = None,
     burst: Annotated[int | None, Parameter(validator=validators.Number(gte=2, lte=1000))] = None,
+    playbook: Literal["ec2", "ecr"] = "ec2",
 ) -> int:
     """Show a finding on its way to a proven fix: alert, triage, contain, patch, verify, release, write up.
 
@@ -38,24 +41,35 @@ def demo(
         json: Print one JSON object on standard output, and nothing else.
         reject: Play an operator who rejects.
         burst: Play the vulnerability on so many instances at once: one plan, in waves, and one instance that fails.
+        playbook: Which playbook is shown: that of an EC2 instance, or of a container image.
         folder: Where the ledger, the post-mortem and the logs go; a new folder under demo-output by default.
     """
     from deployments.demo.burst import burst_of, furnish_burst, write_library
-    from deployments.demo.events import furnish, read_event
+    from deployments.demo.events import DEFAULT_BUCKET, furnish, read_event
+    from deployments.demo.worlds import WORLDS
+    from deployments.demo.worlds import write_library as write_playbook
     from deployments.local import Local
     from deployments.processes import Stack
 
+    world = WORLDS.get(playbook)
+    if world is not None and (burst or event):
+        raise BadInput(f"--playbook {playbook} has an event of its own: leave out --event and --burst", code="usage")
     now = datetime.now(UTC)
     payload = read_event(event, now)
     where = (folder or FOLDER / now.strftime("%Y%m%d-%H%M%S")).resolve()
     where.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=json, quiet=json and not sys.stderr.isatty(), highlight=False)
     events = burst_of(payload, burst) if burst else []
-    local = Local(where, settings={"RUNBOOKS_LIBRARY": str(write_library(where / "library"))} if burst else {})
+    library = write_library(where / "library") if burst else None
+    if world is not None:
+        library = write_playbook(world, where / "library")
+    local = Local(where, settings={"RUNBOOKS_LIBRARY": str(library)} if library else {})
     with Stack(where) as stack:
         with console.status("Starting the sandbox: AWS, Slack and Jira on this machine") as status:
             local.start_sandbox(stack)
-            if burst:
+            if world is not None:
+                payload, bucket = world.furnish(local.aws), DEFAULT_BUCKET
+            elif burst:
                 bucket = furnish_burst(local.aws, events, status.update)
             else:
                 bucket = furnish(local.aws, payload, known_exploited=event is None)

@@ -64,7 +64,7 @@ def leave(have: Services | None, settings: Settings, judgement: Judgement, state
     Raises:
         LedgerError: there is a ledger, and it cannot be written: a judgement that should be in it is none without.
     """
-    from tasks.gating import record, state
+    from tasks.gate_evidence import record, state
 
     recorded, missing = None, list[str]()
     if have is None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from runbooks.container_image import short_digest
 from runbooks.history import Dated
 from runbooks.model import Model
 from runbooks.plan import Phase, Plan
 from runbooks.records import (
     ApprovalAsked,
+    CandidateExamined,
     CaseClosed,
     CaseOpened,
     CasesJoined,
@@ -211,6 +213,9 @@ def _of_the_response(material: Material, record: Record) -> tuple[str, MomentKin
             return f"Reminded of the question about {_plan(material, digest)}", "asked"
         case Waiting(reason=reason):
             return f"Waiting: {reason}", "waited"
+        case CandidateExamined(candidate=candidate, passed=passed, reasons=reasons):
+            what = f"What was built, {short_digest(candidate)}, {'may' if passed else 'must not'} be deployed"
+            return f"{what}: {'; '.join(reasons)}", "proven" if passed else "failed"
         case PhaseEnded() as ended:
             return _phase(material, ended)
         case ResponseEnded(result=result, reason=reason):

@@ -67,8 +67,9 @@ def who_runs(aws: AwsSessions, account: str, region: str, images: Sequence[str])
 
     Calls, for all images together: Inspector, one for ten images and one for each; ECR, for each repository one for a
     thousand images and one for a hundred indexes. In each account and region that may run any of them: ECS, two for a
-    hundred tasks, one for a hundred services, one for ten services that run one or have no task, one for each task
-    definition of the latter; Lambda, one for fifty versions, one for each function and each image that those have.
+    hundred tasks, one for a hundred services, one for ten services that run one or have no task, and of the latter one
+    for twenty, or for each task definition where ECS tells of no revision; Lambda, one for fifty versions, one for each
+    function and each image that those have.
 
     Args:
         images: as Inspector names them, `arn:aws:ecr:REGION:ACCOUNT:repository/NAME/sha256:...`, which is also a case's

@@ -21,9 +21,15 @@ ANCHORS = ("anchors.py",)
 GATEWAYS = Path(__file__).parents[2] / "tasks" / "gateways"
 SERVICES = {
     "autoscaling": "autoscaling",
+    "cloudwatch": "cloudwatch",
+    "codebuild": "codebuild",
+    "codepipeline": "codepipeline",
     "ec2": "ec2",
+    "ecr": "ecr",
+    "ecs": "ecs",
     "elbv2": "elasticloadbalancing",
     "inspector2": "inspector2",
+    "lambda": "lambda",
     "s3": "s3",
     "ssm": "ssm",
 }
@@ -41,11 +47,11 @@ def _names(source: str) -> Iterator[str]:
 
 def test_the_read_role_may_call_what_the_gateways_call_and_nothing_else() -> None:
     session = get_session()
-    operations = {
-        xform_name(operation): f"{prefix}:{operation}"
-        for service, prefix in SERVICES.items()
-        for operation in session.get_service_model(service).operation_names
-    }
+    operations: dict[str, set[str]] = {}
+    for service, prefix in SERVICES.items():
+        for operation in session.get_service_model(service).operation_names:
+            # Several services describe images, and have tags: which of them a call goes to its name does not say.
+            operations.setdefault(xform_name(operation), set()).add(f"{prefix}:{operation}")
     called = {
         name
         for file in GATEWAYS.rglob("*.py")
@@ -53,7 +59,9 @@ def test_the_read_role_may_call_what_the_gateways_call_and_nothing_else() -> Non
         for name in _names(file.read_text(encoding="utf-8"))
     }
 
-    assert {operations[name] for name in called if name in operations} == set(READ_BY_GATEWAYS)
+    known = [operations[name] for name in called if name in operations]
+    assert set(READ_BY_GATEWAYS) <= set[str]().union(*known)
+    assert [sorted(each) for each in known if not each & set(READ_BY_GATEWAYS)] == []
 
 
 def test_the_audit_role_keeps_checkpoints_and_can_neither_delete_them_nor_shorten_their_time() -> None:
@@ -105,15 +113,21 @@ def test_restore_puts_back_containment_and_can_neither_isolate_anew_nor_patch() 
         "RegisterTarget",
         "SetDeleteOnTermination",
         "SetInstanceAttribute",
+        "SetRepositoryPolicy",
+        "SetStageTransition",
         "StartInstance",
         "SwapSecurityGroups",
     }
     assert actions(Role.RESTORE) == (
         "autoscaling:AttachInstances",
         "autoscaling:SetInstanceProtection",
+        "codepipeline:DisableStageTransition",
+        "codepipeline:EnableStageTransition",
         "ec2:ModifyInstanceAttribute",
         "ec2:ModifyNetworkInterfaceAttribute",
         "ec2:StartInstances",
+        "ecr:DeleteRepositoryPolicy",
+        "ecr:SetRepositoryPolicy",
         "elasticloadbalancing:RegisterTargets",
     )
 
@@ -129,9 +143,10 @@ def test_a_policy_allows_each_action_once(role: Role) -> None:
     assert {statement["Effect"] for statement in document["Statement"]} == {"Allow"}
 
 
-def test_a_profile_is_passed_to_ec2_only_and_lists_are_written_to_their_folder_only() -> None:
+def test_a_role_is_passed_to_instances_and_tasks_only_and_lists_are_written_to_their_folder_only() -> None:
     by_sid = {statement["Sid"]: statement for statement in policy(Role.PATCH, "lists")["Statement"]}
-    assert by_sid["PassProfile"]["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+    passed_to = ["ec2.amazonaws.com", "ecs-tasks.amazonaws.com"]
+    assert by_sid["PassRole"]["Condition"] == {"StringEquals": {"iam:PassedToService": passed_to}}
     assert by_sid["PackageLists"] == {
         "Sid": "PackageLists",
         "Effect": "Allow",

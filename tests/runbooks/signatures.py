@@ -43,7 +43,7 @@ def entries(*records: RegistryRecord) -> tuple[Entry, ...]:
     made: list[Entry] = []
     for number, record in enumerate(records, 1):
         previous = made[-1].hash if made else GENESIS
-        made.append(seal(APPROVERS_STREAM, number, RECEIVED, record, previous))
+        made.append(seal(APPROVERS_STREAM, number, RECEIVED, record, previous)[0])
     return tuple(made)
 
 

@@ -36,7 +36,7 @@ def a_chain(length: int = 6, stream: str = "response/resp-1") -> list[Entry]:
     for number in range(1, length + 1):
         record = Waiting(phase="verify", reason=f"look {number}", look_again_at=NOON + timedelta(hours=number))
         previous = entries[-1].hash if entries else GENESIS
-        entries.append(seal(stream, number, NOON + timedelta(minutes=number), record, previous))
+        entries.append(seal(stream, number, NOON + timedelta(minutes=number), record, previous)[0])
     return entries
 
 
@@ -72,7 +72,9 @@ def test_the_hash_can_be_computed_by_anyone_from_what_is_written_here() -> None:
         '{"at":"2026-03-01T12:00:00.000500Z","body":{"attempt":2,"kind":"restarted","reason":"crashed",'
         f'"response":"resp-1"}},"kind":"restarted","previous":"{GENESIS}","sequence":1,"stream":"system"}}'
     )
-    assert seal("system", 1, at, record, GENESIS).hash == hashlib.sha256(text.encode()).hexdigest()
+    entry, body = seal("system", 1, at, record, GENESIS)
+    assert entry.hash == hashlib.sha256(text.encode()).hexdigest()
+    assert body == '{"attempt":2,"kind":"restarted","reason":"crashed","response":"resp-1"}'
 
 
 def test_an_edited_entry_is_named() -> None:
@@ -160,7 +162,7 @@ def test_entries_that_swapped_their_numbers_are_named() -> None:
 def test_an_inserted_entry_is_named_though_the_later_ones_were_renumbered() -> None:
     chain = a_chain()
     head = head_of(chain)
-    forged = seal(chain[0].stream, 3, NOON, Restarted(response="r", attempt=1, reason="forged"), chain[1].hash)
+    forged, _ = seal(chain[0].stream, 3, NOON, Restarted(response="r", attempt=1, reason="forged"), chain[1].hash)
     later = [entry.model_copy(update={"sequence": entry.sequence + 1}) for entry in chain[2:]]
     assert found([*chain[:2], forged, *later], (7, head[1])) == (3, Fault.INSERTED)
 
@@ -204,11 +206,11 @@ def test_a_record_comes_back_as_it_was() -> None:
     record = Intent(
         operation="rb-1", action="swap", subject="eni-1", epoch=3, original={"groups": ["sg-1"], "at": 1e17}
     )
-    assert seal("response/r", 1, NOON, record, GENESIS).record() == record
+    assert seal("response/r", 1, NOON, record, GENESIS)[0].record() == record
 
 
 def test_a_record_of_a_newer_version_is_kept_and_no_error() -> None:
-    entry = seal("system", 1, NOON, Restarted(response="r", attempt=1, reason="x"), GENESIS)
+    entry, _ = seal("system", 1, NOON, Restarted(response="r", attempt=1, reason="x"), GENESIS)
     newer = resealed(entry, kind="teleported", body={"kind": "teleported", "to": "mars"})
     grown = resealed(entry, body={**entry.body, "by": "someone"})
     assert newer.record() == UnknownRecord(kind="teleported", body={"kind": "teleported", "to": "mars"})

@@ -162,6 +162,8 @@ def test_the_stream_is_named_once() -> None:
         (("*@staging", "release@*"), "release", "production", True),
         (("*@staging", "release@*"), "contain", "production", False),
         (("*@*",), "remediate", "unknown", True),
+        (("rebuild@*", "deprecate@staging"), "rebuild", "production", True),
+        (("rebuild@*", "deprecate@staging"), "deprecate", "production", False),
     ],
 )
 def test_a_grant_is_a_phase_and_an_environment(

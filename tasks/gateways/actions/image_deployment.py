@@ -15,7 +15,7 @@ from runbooks.steps.containment import OPERATION_TAG
 from runbooks.steps.image_deployment import DeployService, RegisterTaskDefinition
 from tasks.gateways import ecs
 from tasks.gateways.actions.base import CASE_TAG, AwsAction, Look, Place, gone
-from tasks.gateways.bulk import HUNDRED, pages, portions
+from tasks.gateways.bulk import HUNDRED, portions
 
 Members = Mapping[str, Any]
 
@@ -214,9 +214,9 @@ def _states(place: Place, names: Collection[str]) -> dict[str, str]:
     """Alarm -> OK, ALARM or INSUFFICIENT_DATA; what does not exist is absent. A call for a hundred."""
     found: dict[str, str] = {}
     for portion in portions(sorted(names), HUNDRED):
-        request = {"AlarmNames": list(portion), "AlarmTypes": list(_ALARM_TYPES)}
-        for kind in ("MetricAlarms", "CompositeAlarms"):
-            raws = pages(place.reading("cloudwatch"), "describe_alarms", kind, **request)
+        listed = place.reading("cloudwatch").get_paginator("describe_alarms")
+        for page in listed.paginate(AlarmNames=list(portion), AlarmTypes=list(_ALARM_TYPES)):
+            raws = [*(page.get("MetricAlarms") or ()), *(page.get("CompositeAlarms") or ())]
             found |= {raw["AlarmName"]: raw["StateValue"] for raw in raws}
     return found
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, select
 
-from runbooks.chain import GENESIS, Entry, Head, canonical, read_body, seal
+from runbooks.chain import GENESIS, Entry, Head, read_body, seal
 from runbooks.checkpoint import Anchored, Place
 from runbooks.errors import Overtaken
 from runbooks.records import Record
@@ -18,6 +18,9 @@ from tasks.gateways.ledger.projection import project
 from tasks.gateways.ledger.rows import Lease, Verification
 
 _BATCH = 500
+
+Known = dict[int, tuple[tuple[Any, ...], Entry]]
+"""Sequence -> an entry as it was stored, and as it was read."""
 
 Sign = Callable[[str, Any], Any]
 """Gives the record, as it is to stand in a stream, with its signature."""
@@ -83,13 +86,18 @@ class Journal:
             self._write(connection, stream, record)
             return True
 
-    def entries(self, stream: str) -> tuple[Entry, ...]:
-        """The stream from its first entry to its last; empty when there is none of that name."""
+    def entries(self, stream: str, known: Known | None = None) -> tuple[Entry, ...]:
+        """The stream from its first entry to its last; empty when there is none of that name.
+
+        Args:
+            known: what an earlier reading of the stream has left here. An entry that is stored as it was then is given
+                as the same object.
+        """
         with self._database.reading() as connection:
             rows = connection.execute(
                 _ENTRIES.where(tables.entries.c.stream == stream).order_by(tables.entries.c.sequence)
             )
-            return tuple(_read_entry(row) for row in rows)
+            return tuple(_known_entry(row, {} if known is None else known) for row in rows)
 
     def entries_of(self, stream: str, *kinds: str) -> tuple[Entry, ...]:
         """The stream's entries of these kinds, in order."""
@@ -183,12 +191,14 @@ class Journal:
         now = self._now()
         sequence, previous = _head(connection, stream)
         written: list[Entry] = []
+        stored: list[dict[str, Any]] = []
         for record in records:
-            entry = seal(stream, sequence + 1, now, record, previous)
+            entry, body = seal(stream, sequence + 1, now, record, previous)
             sequence, previous = entry.sequence, entry.hash
             written.append(entry)
+            stored.append({**entry.model_dump(exclude={"body"}), "body": body})
         if written:
-            connection.execute(tables.entries.insert(), [_values(entry) for entry in written])
+            connection.execute(tables.entries.insert(), stored)
             upsert(connection, tables.streams, {"stream": stream, "sequence": sequence, "hash": previous})
         for entry, record in zip(written, records, strict=True):
             project(connection, entry, record)
@@ -228,8 +238,12 @@ def _head(connection: Connection, stream: str) -> Head:
     return (row.sequence, row.hash) if row else (0, GENESIS)
 
 
-def _values(entry: Entry) -> dict[str, Any]:
-    return {**entry.model_dump(exclude={"body"}), "body": canonical(entry.body).decode()}
+def _known_entry(row: Row[Any], known: Known) -> Entry:
+    stored = tuple(row)
+    before = known.get(row.sequence)
+    if before is None or before[0] != stored:
+        before = known[row.sequence] = (stored, _read_entry(row))
+    return before[1]
 
 
 def _read_entry(row: Row[Any]) -> Entry:

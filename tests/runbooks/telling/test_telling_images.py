@@ -14,7 +14,15 @@ from runbooks.planning.images.rebuilding import plan_rebuild
 from runbooks.planning.images.testing import plan_test
 from runbooks.planning.images.verification import plan_image_verification
 from runbooks.planning.release import plan_release
-from runbooks.records import CaseOpened, CaseTriaged, PhaseEnded, PlanMade, ResponseEnded, ResponseStarted
+from runbooks.records import (
+    CandidateExamined,
+    CaseOpened,
+    CaseTriaged,
+    PhaseEnded,
+    PlanMade,
+    ResponseEnded,
+    ResponseStarted,
+)
 from runbooks.telling.difference import difference_lines
 from runbooks.telling.messages import alert_message, alert_summary, approval_message, what_happens_next
 from runbooks.telling.plan_text import plan_markdown, plan_title
@@ -40,6 +48,7 @@ from tests.runbooks.image_builders import (
     an_image_runbook,
     digest,
 )
+from tests.runbooks.image_steps import NEW_DIGEST
 from tests.runbooks.test_image_verdict import seen, successor
 
 KEYS = {IMAGE_CASE: an_image_key()}
@@ -194,6 +203,9 @@ def a_post_mortem(**changes: Any) -> Any:
         entries.append(dated(start, PlanMade(digest=plan.digest, plan=plan)))
         entries += carried_out(plan, start + 1)
         entries.append(dated(start + 9, PhaseEnded(phase=plan.phase, result="done", digest=plan.digest)))
+    examined: dict[str, Any] = {"rebuild": plans[1].digest, "candidate": NEW_DIGEST}
+    entries.append(dated(25, CandidateExamined(**examined, passed=False, reasons=("it has CVE-1 still",))))
+    entries.append(dated(26, CandidateExamined(**examined, passed=True, reasons=("scanned", "nothing new"))))
     entries.append(dated(70, ResponseEnded(result="fixed", reason="every case is proven fixed")))
     verdict = judge_image(IMAGE_CASE, seen(), (an_image_finding(),), final=True)
     assert isinstance(verdict, Verdict)
@@ -231,6 +243,11 @@ def test_the_post_mortem_tells_the_whole_story_of_an_image() -> None:
     )
     assert [each.words for each in pm.durations if each.name == "Received to rebuilt"] == ["23 min"]
     assert any(each.what.startswith("Deploy the rebuild: done") for each in pm.timeline)
+    said = {each.what: each.kind for each in pm.timeline if each.what.startswith("What was built")}
+    assert said == {
+        "What was built, sha256:fedcba987654, must not be deployed: it has CVE-1 still": "failed",
+        "What was built, sha256:fedcba987654, may be deployed: scanned; nothing new": "proven",
+    }
     text = post_mortem_markdown(pm)
     assert "Close the way into stage Production of pipeline checkout" in text
     assert "Archive shop/checkout" in text

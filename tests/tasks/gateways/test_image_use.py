@@ -284,22 +284,22 @@ class Refused(AwsSessions):
 
     account = ""
     operation = ""
+    code = ""
 
     def client(self, service: str, account: str, region: str, role: Role) -> Any:
         client = super().client(service, account, region, role)
 
         def refuse(model: Any, **_: Any) -> None:
             if account == self.account or f"{service}:{model.name}" == self.operation:
-                code = "AccessDenied" if self.account else "InternalFailure"
-                raise ClientError({"Error": {"Code": code, "Message": "no"}}, model.name)
+                raise ClientError({"Error": {"Code": self.code, "Message": "no"}}, model.name)
 
         client.meta.events.register("before-call", refuse, unique_id=f"{service} {account}")
         return client
 
 
-def refusing(*, account: str = "", operation: str = "") -> Refused:
+def refusing(*, account: str = "", operation: str = "", code: str = "AccessDenied") -> Refused:
     sessions = Refused(ROLE_ARN, session_name="response-0042")
-    sessions.account, sessions.operation = account, operation
+    sessions.account, sessions.operation, sessions.code = account, operation, code
     return sessions
 
 
@@ -314,10 +314,38 @@ def test_an_account_that_may_not_be_read_is_what_inspector_says_of_it(aws: AwsWo
     assert use.others == (OtherUse(kind="other", arn=cluster, count=2),)
 
 
-def test_the_account_of_the_image_has_to_be_read(aws: AwsWorld):
+@pytest.mark.parametrize("denied", [{"account": ACCOUNT}, {"operation": "ecs:ListClusters"}])
+def test_the_account_of_the_image_has_to_be_read(aws: AwsWorld, denied: dict[str, str]):
     built = an_image(aws)
-    aws.sessions = refusing(account=ACCOUNT)
+    aws.sessions = refusing(**denied)
     with pytest.raises(AccessDenied):
+        users(aws, built["image_arn"])
+
+
+def test_more_than_inspector_names_is_somebody_all_the_same(aws: AwsWorld):
+    built = an_image(aws)
+
+    def count(parsed: dict[str, Any], **_: Any) -> None:
+        for row in parsed["coveredResources"]:
+            row["resourceMetadata"]["ecrImage"]["inUseCount"] += 2
+
+    a_cluster_elsewhere(aws, built["digest"], f"arn:aws:eks:{REGION}:{ELSEWHERE}:cluster/platform", running=1)
+    aws.client("inspector2").meta.events.register("after-call.inspector2.ListCoverage", count)
+    (use,) = users(aws, built["image_arn"])
+    assert use.others[1:] == (OtherUse(kind="other", arn=built["image_arn"], count=2),)
+    assert use.in_use_count == 3
+
+
+def test_an_index_that_ecr_does_not_hand_out_is_not_nothing(aws: AwsWorld):
+    built = an_image(aws)
+    index = push_index(aws, built, "multi", built["digest"])
+
+    def fail(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["images"] = []
+        parsed["failures"] = [{"imageId": {"imageDigest": index}, "failureCode": "KmsError"}]
+
+    aws.client("ecr").meta.events.register("after-call.ecr.BatchGetImage", fail)
+    with pytest.raises(Outside, match="KmsError"):
         users(aws, built["image_arn"])
 
 
@@ -343,7 +371,7 @@ def test_what_cannot_be_read_is_never_nobody(aws: AwsWorld, read: str):
     push_index(aws, built, "multi", built["digest"])
     a_service(aws, built["image"])
     a_function(aws, built["image"])
-    aws.sessions = refusing(operation=read)
+    aws.sessions = refusing(operation=read, code="InternalFailure")
     with pytest.raises(Outside) as unknown:
         users(aws, built["image_arn"])
     assert unknown.value.code == "InternalFailure"

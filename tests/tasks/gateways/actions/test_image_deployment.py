@@ -118,6 +118,18 @@ def test_a_revision_whose_answer_was_lost_is_not_made_twice(aws: AwsWorld):
     assert aws.act(step) == look.result
 
 
+def test_a_revision_of_another_plan_is_not_taken_for_this_ones(aws: AwsWorld):
+    shop, image = a_shop(aws)
+    other = aws.client("ecs", Role.PATCH).register_task_definition(
+        family="checkout",
+        containerDefinitions=[{"name": "checkout", "image": image, "memory": 512}],
+        tags=[{"key": OPERATION_TAG, "value": "rb-of-another-plan"}],
+    )
+    step = a_revision(shop, image)
+    assert statuses(aws.look(step)) == ["as-expected"]
+    assert aws.act(step)["task_definition"] != other["taskDefinition"]["taskDefinitionArn"]
+
+
 def test_a_revision_that_somebody_made_with_our_tag_and_another_image_is_drift(aws: AwsWorld):
     shop, image = a_shop(aws)
     step = a_revision(shop, image)

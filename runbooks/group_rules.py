@@ -1,0 +1,120 @@
+"""Security group rules one by one, and what is left of one when some ports are closed to the internet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+
+from pydantic import Field
+
+from runbooks.instance import Rule
+from runbooks.ports import LAST_PORT, PortRange, Protocol, port_protocol, ports_of, shared, without
+
+EVERY_TRAFFIC = "-1"
+_PORT_PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
+_ICMP = {4: "icmp", 6: "icmpv6"}
+
+
+class GroupRule(Rule):
+    """One rule of one security group as EC2 lists it: it can be taken out alone, and put back as it was."""
+
+    id: str = ""
+    """`sgr-...`; empty where it is yet to be made. EC2 gives a rule that is put back another one."""
+    egress: bool = False
+    description: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+    peer_account: str | None = None
+    """The account of a group that is named as the peer."""
+
+    @property
+    def bare(self) -> Rule:
+        """What it lets through: what makes it the same rule to EC2."""
+        return Rule(protocol=self.protocol, from_port=self.from_port, to_port=self.to_port, peer=self.peer)
+
+    @property
+    def words(self) -> str:
+        return f"{ports_in_words(self)} from {self.peer}"
+
+
+def ports_in_words(rule: Rule) -> str:
+    """`tcp/22`, `tcp/20-30`, `all traffic`, `every icmp`."""
+    protocol = port_protocol(rule)
+    if rule.protocol == EVERY_TRAFFIC:
+        return "all traffic"
+    found = ports_of(rule, protocol) if protocol else None
+    return str(found) if found else f"every {rule.protocol}"
+
+
+def left_of(rule: GroupRule, closing: Sequence[PortRange], inside: Iterable[str]) -> tuple[GroupRule, ...]:
+    """The rules that take the place of one: these ports are closed to the internet, all else stays as it was.
+
+    A rule for all traffic cannot say "all but one port": for the internet TCP, UDP and ICMP of it stay, and what has
+    neither ports nor ICMP (GRE, ESP and the like) does not; for who is inside all of it stays.
+
+    Args:
+        inside: CIDRs that are not the internet, and keep what the rule gave them.
+    """
+    within = _within(rule.peer, inside)
+    if rule.protocol == EVERY_TRAFFIC:
+        kept = (_changed(rule, peer=peer) for peer in within)
+        return (*kept, *(each for each in _of_all_traffic(rule, closing)))
+    protocol = port_protocol(rule)
+    own = ports_of(rule, protocol) if protocol else None
+    if own is None:
+        return (rule,)
+    pieces = [_with_ports(rule, piece) for piece in without([own], closing)]
+    closed = [both for each in closing if (both := shared(own, each))]
+    return (*pieces, *(_with_ports(rule, ports, peer) for ports in closed for peer in within))
+
+
+def replacing(
+    offending: Sequence[GroupRule], group: Iterable[GroupRule], closing: Sequence[PortRange], inside: Iterable[str]
+) -> tuple[GroupRule, ...]:
+    """What is to be added to the group before these of its rules are taken out: nothing that it has already."""
+    around = tuple(inside)
+    there = {each.bare for each in group if not each.egress and each not in offending}
+    found: dict[Rule, GroupRule] = {}
+    for rule in offending:
+        for each in left_of(rule, closing, around):
+            if each.bare not in there:
+                found.setdefault(each.bare, each)
+    return tuple(found.values())
+
+
+def _of_all_traffic(rule: GroupRule, closing: Sequence[PortRange]) -> Iterator[GroupRule]:
+    for protocol in _PORT_PROTOCOLS:
+        whole = PortRange(protocol=protocol, begin=0, end=LAST_PORT)
+        yield from (_with_ports(rule, piece) for piece in without([whole], closing))
+    icmp = _ICMP[ip_network(rule.peer, strict=False).version]
+    yield _changed(rule, protocol=icmp, from_port=-1, to_port=-1)
+
+
+def _with_ports(rule: GroupRule, ports: PortRange, peer: str | None = None) -> GroupRule:
+    return _changed(rule, protocol=ports.protocol, from_port=ports.begin, to_port=ports.end, peer=peer or rule.peer)
+
+
+def _changed(rule: GroupRule, **values: object) -> GroupRule:
+    """With the description and the tags of the rule whose place it takes, and no id yet."""
+    return rule.model_copy(update={"id": "", **values})
+
+
+def _within(peer: str, inside: Iterable[str]) -> tuple[str, ...]:
+    """The parts of a CIDR that are inside, each once."""
+    outer = ip_network(peer, strict=False)
+    networks = [ip_network(each, strict=False) for each in inside]
+    return (
+        *_contained(outer, (each for each in networks if isinstance(each, IPv4Network))),
+        *_contained(outer, (each for each in networks if isinstance(each, IPv6Network))),
+    )
+
+
+def _contained(
+    outer: IPv4Network | IPv6Network, networks: Iterable[IPv4Network] | Iterable[IPv6Network]
+) -> tuple[str, ...]:
+    found = collapse_addresses(networks)  # pyright: ignore[reportArgumentType, reportCallIssue, reportUnknownVariableType]
+    return tuple(str(each) for each in found if each.version == outer.version and _is_part(each, outer))  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType]
+
+
+def _is_part(network: IPv4Network | IPv6Network, outer: IPv4Network | IPv6Network) -> bool:
+    first, last = network.network_address, network.broadcast_address
+    return first in outer and last in outer
