@@ -101,7 +101,8 @@ def actions(role: Role) -> tuple[str, ...]:
     if role is Role.READ:
         read = (each for kind in STEP_KINDS for each in kind.permissions if _reads(each))
         return tuple(sorted({*READ_BY_GATEWAYS, *read}))
-    return tuple(sorted({each for kind in kinds(role) for each in kind.permissions if not _reads(each)}))
+    called = {each for kind in kinds(role) for each in kind.permissions if not _reads(each) or each in kind.acting_reads}
+    return tuple(sorted(called))
 
 
 def kinds(role: Role) -> tuple[type[Step], ...]:

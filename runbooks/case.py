@@ -6,6 +6,7 @@ import hashlib
 
 from runbooks.container_image import ImageId, short_digest
 from runbooks.finding import Finding
+from runbooks.function import FunctionId
 from runbooks.model import Model
 
 
@@ -22,12 +23,14 @@ class CaseKey(Model):
     def of(cls, finding: Finding, runbook: str) -> CaseKey:
         """The case that a finding belongs to under a runbook."""
         resource = finding.resource
+        # A function is one case, whichever of its versions a finding names: Inspector scans its $LATEST.
+        function = FunctionId.of(resource.id)
         return cls(
             runbook=runbook,
             account=resource.account,
             region=resource.region,
             resource_type=resource.type,
-            resource_id=resource.id,
+            resource_id=function.latest if function else resource.id,
         )
 
     @property
@@ -46,7 +49,9 @@ class CaseKey(Model):
 
 
 def resource_name(resource_id: str) -> str:
-    """A resource for people: its id; of a container image its repository and the beginning of its digest."""
+    """A resource for people: its id; a function's name; an image's repository and the beginning of its digest."""
+    if (function := FunctionId.of(resource_id)) is not None:
+        return function.name
     image = ImageId.of(resource_id)
     return f"{image.repository}@{short_digest(image.digest)}" if image else resource_id
 
@@ -66,6 +71,18 @@ def reconciliation_stream(account: str, region: str) -> str:
     return f"reconciliation/{account}/{region}"
 
 
+def coverage_stream(account: str, region: str, resource_id: str, scan_type: str) -> str:
+    """The ledger stream of what is said of Inspector's scans of a resource."""
+    return f"{COVERAGE}{account}/{region}/{scan_type}/{resource_id}"
+
+
+def notice_stream(topic: str, subject: str) -> str:
+    """The ledger stream of what people are told once."""
+    return f"{NOTICES}{topic}/{hashlib.sha256(subject.encode()).hexdigest()[:16]}"
+
+
+COVERAGE, NOTICES = "coverage/", "notice/"
+"""What the names of those streams begin with."""
 SYSTEM_STREAM = "system"
 APPROVERS_STREAM = "approvers"
 """Who may say yes: registrations, revocations, and every one-time code that was tried."""

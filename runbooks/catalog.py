@@ -50,8 +50,9 @@ class Catalog:
         return self._runbooks[name]
 
     def covering(self, finding: Finding) -> Runbook | None:
-        """The first runbook, by file name, that covers the finding."""
-        return next((runbook for runbook in self if runbook.matches.covers(finding)), None)
+        """Of the runbooks that cover the finding the preciser; of those that are alike the first, by file name."""
+        covering = (runbook for runbook in self if runbook.matches.covers(finding))
+        return max(covering, key=lambda runbook: runbook.matches.precision, default=None)
 
 
 def files_of(*folders: Path) -> tuple[Path, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -12,7 +12,9 @@ import rfc8785
 from pydantic import AfterValidator, Field, model_validator
 
 from runbooks.build_terms import checked_project, checked_variables, named
-from runbooks.finding import SEVERITIES, Finding
+from runbooks.exposure import from_internet
+from runbooks.finding import SEVERITIES, Finding, FindingType, ResourceType
+from runbooks.function_choices import Function, checked_alarms
 from runbooks.lifecycle_policy import checked_lifecycle_policy
 from runbooks.model import Model
 from runbooks.plan import ApprovalRule
@@ -24,6 +26,8 @@ Share = Annotated[int, Field(ge=1, le=100)]
 SeverityName = Literal["INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL", "UNTRIAGED"]
 LEAST_LINEAR_STEP = 3
 """Percent (ECS API reference, LinearConfiguration)."""
+ANY = "any"
+"""Stands in a runbook for every type that is known."""
 Playbook = Literal["instance", "image", "function", "network", "ticket"]
 Wave = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^(100|[1-9][0-9]?)%$")]
 
@@ -36,6 +40,12 @@ def _network(text: str) -> str:
 
 
 Cidr = Annotated[str, AfterValidator(_network)]
+
+
+def _not_the_internet(text: str) -> str:
+    if from_internet(text, ipaddress.ip_network(text).version):
+        raise ValueError(f"{text} is the internet itself: nothing would be closed")
+    return text
 
 
 class Signal(StrEnum):
@@ -114,16 +124,27 @@ class PreAuthorised(Model):
 class Matches(Model):
     """Which findings the runbook covers."""
 
-    finding_type: Literal["PACKAGE_VULNERABILITY", "CODE_VULNERABILITY", "NETWORK_REACHABILITY"]
+    finding_type: Literal["PACKAGE_VULNERABILITY", "CODE_VULNERABILITY", "NETWORK_REACHABILITY", "any"]
+    """`any` is each of them that is known here: a type that is new tomorrow waits for whoever knows it."""
     resource_type: str
+    """As Inspector names it, or `any` of those that are known here."""
     severities: Annotated[tuple[SeverityName, ...], Field(min_length=1)]
 
     def covers(self, finding: Finding) -> bool:
         return (
-            finding.type == self.finding_type
-            and finding.resource.type == self.resource_type
+            _is_one(finding.type, self.finding_type, frozenset(FindingType))
+            and _is_one(finding.resource.type, self.resource_type, frozenset(ResourceType))
             and finding.severity in self.severities
         )
+
+    @property
+    def precision(self) -> int:
+        """How many of the two types it names: of two runbooks that cover a finding the preciser one has it."""
+        return (self.finding_type != ANY) + (self.resource_type != ANY)
+
+
+def _is_one(text: str, wanted: str, known: Container[str]) -> bool:
+    return text in known if wanted == ANY else text == wanted
 
 
 class Alert(Model):
@@ -198,6 +219,21 @@ class Remediate(Model):
     """Do not wait for a window when any of these sets holds completely."""
 
 
+class Network(Model):
+    """Which ways in from the internet are meant to be there, and how the others are closed."""
+
+    expected_exposure_tag: Annotated[str, Field(min_length=1, max_length=128)] = "remediation:expected-exposure"
+    """The instance tag that lists the ports which the internet is meant to reach, such as `443, 8000-8100/tcp`."""
+    inside: tuple[Annotated[Cidr, AfterValidator(_not_the_internet)], ...] = (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
+    )
+    """Who is not the internet: they keep what a rule for everybody gave them, and so do the VPC's own addresses."""
+    group_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ._\-:/()#,@+=&;{}!$*]{1,246}$")] = "remediation-closed"
+    """What the names of copies of shared groups begin with; a dash and eight characters follow."""
+    when_referenced: Literal["person", "swap"] = "person"
+    """What becomes of one in a shared group that other rules name: swapped out of it, they let it in no more."""
+
+
 class Rebuild(Model):
     """How a patched image is made, and tried before anybody runs it."""
 
@@ -222,9 +258,10 @@ class Deploy(Model):
     canary_percent: Annotated[int, Field(ge=1, le=50)] = 10
     bake_minutes: Annotated[int, Field(ge=0, le=1440)] = 10
     alarms: tuple[str, ...] = ()
-    """CloudWatch alarms to watch besides those of the service; raised, the deployment goes back."""
+    """CloudWatch alarms to watch besides those of the service; raised, the deployment goes back. Of a Lambda function
+    these are all there are, and `{function}` stands for its name."""
     without_alarms: Literal["deploy", "person"] = "person"
-    """What becomes of a service that no alarm watches."""
+    """What becomes of a service, or a function, that no alarm watches."""
 
     @model_validator(mode="after")
     def _within_what_ecs_takes(self) -> Self:
@@ -293,6 +330,19 @@ class PostMortem(Model):
     prevention: tuple[str, ...] = ()
 
 
+class Handover(Model):
+    """What the person is told who gets the ticket of the playbook `ticket`."""
+
+    owner_tags: tuple[str, ...] = ("owner", "team")
+    """Tags of the resource that name its owner; the first that is there counts."""
+    advice: tuple[str, ...] = ()
+
+
+def owner_in(tags: Mapping[str, str], handover: Handover) -> str | None:
+    """Who owns a resource with these tags; None where none of them says so."""
+    return next((tags[name] for name in handover.owner_tags if tags.get(name)), None)
+
+
 _ONE_WAVE: tuple[Wave, ...] = ("100%",)
 
 
@@ -310,6 +360,8 @@ class Runbook(Model):
     contain: Contain
     rebuild: Rebuild = Rebuild()
     remediate: Remediate = Remediate()
+    network: Network = Network()
+    function: Function = Function()
     deploy: Deploy = Deploy()
     deprecate: Deprecate = Deprecate()
     waves: Annotated[tuple[Wave, ...], Field(min_length=1)] = _ONE_WAVE
@@ -318,9 +370,12 @@ class Runbook(Model):
     release: Release = Release()
     limits: Limits = Limits()
     post_mortem: PostMortem = PostMortem()
+    handover: Handover = Handover()
 
     @model_validator(mode="after")
     def _goes_with_its_playbook(self) -> Self:
+        if self.playbook == "ticket" and self.contain.when:
+            raise ValueError("contain.when: a ticket changes nothing; leave it empty")
         if self.playbook == "image":
             if not any("tag" in named(each) for each in self.rebuild.variables.values()):
                 raise ValueError("rebuild.variables: one of them must name {tag}, under which the build pushes")
@@ -328,6 +383,14 @@ class Runbook(Model):
                 raise ValueError(
                     "waves: an image has none; the service with the fewest tasks is deployed before the others"
                 )
+        if self.playbook == "network" and self.contain.when:
+            raise ValueError("contain.when: a way in is closed by its remediation; there is nothing to contain")
+        if self.playbook == "function":
+            checked_alarms(self.deploy.alarms)
+            if self.deploy.bake_minutes >= self.remediate.timeout_minutes:
+                raise ValueError("deploy.bake_minutes: the canary must end before remediate.timeout_minutes")
+            if self.waves != _ONE_WAVE:
+                raise ValueError("waves: functions have none; the canary of each alias is what goes first")
         return self
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal, get_args
 
 from runbooks.finding import Finding
 from runbooks.model import Model
@@ -44,6 +45,8 @@ class SetAside(Model):
     resource: str | None = None
     account: str | None = None
     region: str | None = None
+    news: str = ""
+    """Of a kind that is new here: what it calls itself, so that people are told once of all that call themselves so."""
 
 
 class ScannedImage(Model):
@@ -53,18 +56,33 @@ class ScannedImage(Model):
     """Inspector's name of it, with its digest."""
 
 
+ScanType = Literal["PACKAGE", "NETWORK", "CODE"]
+SCAN_TYPES: tuple[ScanType, ...] = get_args(ScanType)
+
+
+class CoverageChange(Model):
+    """Inspector says that it does not scan a resource any more; a hint, about which Inspector is asked."""
+
+    resource: str
+    account: str
+    region: str
+    scan_type: ScanType
+    reason: str
+
+
 class Delivery(Model):
     """All that one payload held. The event's id and time are there where it held one event, wrapped or not."""
 
     findings: tuple[Finding, ...] = ()
     scanned: tuple[ScannedImage, ...] = ()
+    coverage: tuple[CoverageChange, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
     event_id: str | None = None
     """EventBridge's id: the same when it sends again, another in the administrator's copy."""
     event_time: datetime | None = None
 
 
-def set_aside(code: Aside, kind: str, reason: str, value: object) -> SetAside:
+def set_aside(code: Aside, kind: str, reason: str, value: object, news: str = "") -> SetAside:
     """With what `value`, an envelope or a finding, says of where it is from; a hint for a person, and no more."""
     members = members_of(value)
     first = next(iter(entries_of(members.get("resources"))), None)
@@ -76,6 +94,7 @@ def set_aside(code: Aside, kind: str, reason: str, value: object) -> SetAside:
         resource=text_of(resource.get("id")),
         account=text_of(members.get("awsAccountId")) or text_of(members.get("account")),
         region=text_of(resource.get("region")) or text_of(members.get("region")),
+        news=news,
     )
 
 

@@ -3,9 +3,9 @@
 Understood are Amazon Inspector's findings, in its own form and in both of Security Hub's (ASFF and OCSF): in an
 EventBridge event, alone (an API destination with the input path `$.detail`), or listed as ListFindings, GetFindings and
 GetFindingsV2 do; and any of these as the body of a message of SNS, SQS or a Lambda trigger. That the initial scan of a
-container image is complete is understood, too: the gate then judges it. Everything else that can be read is set aside
-with its name and the reason, never acted upon and never an error of the sender; what cannot be read is a
-MalformedPayload.
+container image is complete is understood, too: the gate then judges it; and that a resource is scanned no more: what
+was proven by its scans is asked about again. Everything else that can be read is set aside with its name and the
+reason, never acted upon and never an error of the sender; what cannot be read is a MalformedPayload.
 
 A result of BatchGetFindingDetails is set aside too: it says more of findings that are known (exploitation, evidence)
 and neither on which resource they are nor in which account, so nothing can be opened from it. Triage asks for it.
@@ -19,17 +19,19 @@ from itertools import chain
 from typing import cast
 
 from runbooks import strict_json, timestamps
-from runbooks.delivery import Aside, Delivery, ScannedImage, SetAside, set_aside, text_of
+from runbooks.delivery import Aside, CoverageChange, Delivery, ScannedImage, SetAside, set_aside, text_of
 from runbooks.envelopes import Body, Envelope, envelope, is_confirmation
 from runbooks.errors import MalformedPayload
 from runbooks.finding import Finding
 from runbooks.finding_forms import is_finding, read_each, read_one
 from runbooks.gating.subject import is_image_arn
+from runbooks.inspector_events import other_event
 from runbooks.strict_json import entries_of, member_path, members_of
 
 __all__ = ["Aside", "Delivery", "SetAside", "parse", "read_payload"]
 
 Members = Mapping[str, object]
+_Held = Finding | ScannedImage | CoverageChange | SetAside
 
 
 def read_payload(raw: bytes | str) -> Delivery:
@@ -54,19 +56,6 @@ def parse(value: object) -> Delivery:
 
 MAX_WRAPPERS = 4
 """How deep messages are taken out of messages: SNS in SQS in a function's records is three."""
-_EVENTS = {
-    ("aws.inspector2", "Inspector2 Scan"): (Aside.NOT_A_FINDING, "inspector-scan"),
-    ("aws.inspector2", "Inspector2 Coverage"): (Aside.NOT_A_FINDING, "inspector-coverage"),
-    ("aws.inspector2", "Inspector2 AutoEnable"): (Aside.NOT_A_FINDING, "inspector-auto-enable"),
-    ("aws.inspector2", "Inspector2 OnDemand Scan Complete"): (Aside.NOT_A_FINDING, "inspector-on-demand-scan"),
-    ("inspector2.ami.ondemand", "OnDemand AMI Scan Findings"): (
-        Aside.UNSUPPORTED_SOURCE,
-        "inspector-on-demand-finding",
-    ),
-    ("aws.ecr", "ECR Image Action"): (Aside.NOT_A_FINDING, "ecr-image-action"),
-    ("aws.securityhub", "Security Hub Insight Results"): (Aside.UNSUPPORTED_SOURCE, "security-hub-insight"),
-}
-"""Events by source and detail type that are known and tell of no finding that can be acted upon."""
 _FINDING_EVENT = ("aws.inspector2", "Inspector2 Finding")
 _SCAN_EVENT = ("aws.inspector2", "Inspector2 Scan")
 _FINDINGS_EVENTS = (
@@ -99,16 +88,13 @@ def _from_event(event: Members) -> Delivery:
     source, detail_type = str(_required(event, "source", str)), str(_required(event, "detail-type", str))
     detail = members_of(_required(event, "detail", dict))
     if (source, detail_type) == _FINDING_EVENT:
-        held: Sequence[Finding | ScannedImage | SetAside] = [read_one(detail, "$.detail")]
+        held: Sequence[_Held] = [read_one(detail, "$.detail")]
     elif (source, detail_type) in _FINDINGS_EVENTS:
         held = _listed(detail, "findings", "$.detail")
     elif (source, detail_type) == _SCAN_EVENT and (image := _scanned_image(detail)):
         held = [image]
     else:
-        unknown = (Aside.UNKNOWN_KIND if source == _FINDING_EVENT[0] else Aside.UNSUPPORTED_SOURCE, "event")
-        code, kind = _EVENTS.get((source, detail_type), unknown)
-        reason = f"{detail_type[:80]!r} from {source[:80]!r}: only findings of Amazon Inspector are acted upon"
-        held = [set_aside(code, kind, reason, {**detail, **event})]
+        held = other_event(source, detail_type, event, detail)
     return _holding(*held).model_copy(
         update={"event_id": text_of(event.get("id")), "event_time": _time(event.get("time"))}
     )
@@ -129,7 +115,9 @@ def _unwrapped(wrapper: Envelope, depth: int) -> Delivery:
             held.append(_opened(body, depth))
         except MalformedPayload as error:
             held.append(_holding(set_aside(Aside.MALFORMED_MESSAGE, wrapper.kind, error.detail, {})))
-    return _holding(*chain.from_iterable((*each.findings, *each.scanned, *each.set_aside) for each in held))
+    return _holding(
+        *chain.from_iterable((*each.findings, *each.scanned, *each.coverage, *each.set_aside) for each in held)
+    )
 
 
 def _opened(body: Body, depth: int) -> Delivery:
@@ -158,10 +146,11 @@ def _scanned_image(detail: Members) -> ScannedImage | None:
     return ScannedImage(arn=arn) if is_complete and is_image_arn(arn) else None
 
 
-def _holding(*held: Finding | ScannedImage | SetAside) -> Delivery:
+def _holding(*held: _Held) -> Delivery:
     return Delivery(
         findings=tuple(one for one in held if isinstance(one, Finding)),
         scanned=tuple(one for one in held if isinstance(one, ScannedImage)),
+        coverage=tuple(one for one in held if isinstance(one, CoverageChange)),
         set_aside=tuple(one for one in held if isinstance(one, SetAside)),
     )
 
@@ -174,8 +163,13 @@ def _named(members: Members) -> SetAside:
     if "findingDetails" in members:
         reason = "BatchGetFindingDetails names no resource: send the findings, triage asks for their details itself"
         return set_aside(Aside.NOT_A_FINDING, "inspector-finding-details", reason, {})
+    if members.get("bomFormat") == "CycloneDX" or "spdxVersion" in members:
+        reason = "an SBOM names no resource that Inspector scans: give the file to `runbooks gate FILE`"
+        return set_aside(Aside.NOT_A_FINDING, "sbom", reason, {})
     names = ", ".join(name[:40] for name in sorted(members)[:8]) or "no member"
-    return set_aside(Aside.UNKNOWN_KIND, "object", f"an object of no known kind, which has {names}", members)
+    return set_aside(
+        Aside.UNKNOWN_KIND, "object", f"an object of no known kind, which has {names}", members, "an object"
+    )
 
 
 def _required(members: Members, name: str, kind: type, path: str = "$") -> object:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from runbooks.finding import Finding
+from runbooks.function import FunctionAlias, FunctionContent
 from runbooks.model import Model
 
 ABSENT = "ABSENT"
@@ -76,4 +77,44 @@ class ImageEvidence(Model):
     """The digests that run in its place; where nobody ran it, the one that was built."""
 
 
-AnyEvidence = Evidence | ImageEvidence
+class FunctionEvidence(Model):
+    """What was read to reach a verdict on one function: Inspector's view of $LATEST, and what is served instead."""
+
+    kind: Literal["function"] = "function"
+    resource: str
+    """The function as Inspector names it: always its $LATEST."""
+    gone: bool = False
+    findings: dict[str, str] = Field(default_factory=dict)
+    """ARN -> status of the case's vulnerabilities on $LATEST; ABSENT when Inspector has the finding no more."""
+    reported_at: datetime | None = None
+    """When Inspector last observed one of them that is active."""
+    coverage: Coverage | None = None
+    latest: FunctionContent | None = None
+    modified_at: datetime | None = None
+    """When $LATEST was changed last."""
+    aliases: tuple[FunctionAlias, ...] = ()
+    pinned: tuple[str, ...] = ()
+    """Who invokes a version by its number, each in words."""
+    vulnerable: tuple[FunctionContent, ...] = ()
+    """What it was when Inspector found it vulnerable, as triage read it."""
+
+
+class NetworkEvidence(Model):
+    """What was read to reach a verdict on the ways into one instance."""
+
+    kind: Literal["network"] = "network"
+    resource: str
+    gone: bool = False
+    ports: tuple[str, ...]
+    """What was to be closed, in words."""
+    paths: tuple[str, ...] = ()
+    """Every way that leads there from the internet now, evaluated anew, in words."""
+    findings: dict[str, str] = Field(default_factory=dict)
+    """ARN -> status; ABSENT when Inspector has the finding no more, EXPECTED when it is about what is meant to be."""
+    closed_at: datetime | None = None
+    """When Inspector last closed one of them."""
+    coverage: Coverage | None = None
+    """Scan type NETWORK."""
+
+
+AnyEvidence = Evidence | ImageEvidence | FunctionEvidence | NetworkEvidence

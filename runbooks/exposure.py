@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from runbooks.instance import AclEntry, InstanceFacts, Interface, Rule, Subnet
 from runbooks.model import Model
+from runbooks.ports import PortRange, narrowed, shared
 
 EPHEMERAL_PORTS = (1024, 65535)
 """Where answers go (Amazon VPC user guide, network ACLs: ephemeral ports)."""
@@ -25,6 +26,11 @@ class InternetPath(Model):
     to_port: int | None
     source: str
 
+    @property
+    def balanced(self) -> bool:
+        """Whether it leads through a load balancer."""
+        return not self.gateway.startswith("igw-")
+
     def __str__(self) -> str:
         return f"{self.source} -> {self.gateway} -> {self.address} {self.ports} ({self.group} on {self.interface})"
 
@@ -36,28 +42,32 @@ class InternetPath(Model):
         return f"{self.protocol}/{span}"
 
 
-def paths_from_internet(facts: InstanceFacts) -> tuple[InternetPath, ...]:
+def paths_from_internet(facts: InstanceFacts, to: PortRange | None = None) -> tuple[InternetPath, ...]:
     """Every way in: public address, route to an internet gateway, group rule and network ACL all agree.
 
     A rule counts when its source is the internet at large (wider than /8 for IPv4, /16 for IPv6); a single
     office address is no exposure. Registration behind an internet-facing load balancer is a way in of its own.
+
+    Args:
+        to: only the ways to one of these ports; each is told with all the ports of its rule.
     """
     if facts.instance is None:
         return ()
-    direct = (path for interface in facts.instance.interfaces for path in _direct(facts, interface))
-    return (*direct, *_balanced(facts))
+    direct = (path for interface in facts.instance.interfaces for path in _direct(facts, interface, to))
+    return (*direct, *_balanced(facts, to))
 
 
-def _direct(facts: InstanceFacts, interface: Interface) -> Iterator[InternetPath]:
+def _direct(facts: InstanceFacts, interface: Interface, to: PortRange | None) -> Iterator[InternetPath]:
     subnet = facts.subnet(interface.subnet)
     if subnet is None:
         return
-    for address, gateway in _public_addresses(interface, subnet):
+    for address, gateway in public_addresses(interface, subnet):
         version = ipaddress.ip_address(address).version
         for group_id in interface.groups:
             group = facts.group(group_id)
             for rule in group.ingress if group else ():
-                if from_internet(rule.peer, version) and acl_admits(subnet, rule):
+                asked = rule if to is None else narrowed(rule, to)
+                if asked is not None and from_internet(rule.peer, version) and acl_admits(subnet, asked):
                     yield InternetPath(
                         interface=interface.id,
                         address=address,
@@ -70,7 +80,8 @@ def _direct(facts: InstanceFacts, interface: Interface) -> Iterator[InternetPath
                     )
 
 
-def _public_addresses(interface: Interface, subnet: Subnet) -> Iterator[tuple[str, str]]:
+def public_addresses(interface: Interface, subnet: Subnet) -> Iterator[tuple[str, str]]:
+    """The addresses at which the internet finds the interface, each with the gateway that its subnet routes to."""
     if interface.public_address and subnet.internet_gateway:
         yield interface.public_address, subnet.internet_gateway
     if subnet.internet_gateway_ipv6:
@@ -78,11 +89,13 @@ def _public_addresses(interface: Interface, subnet: Subnet) -> Iterator[tuple[st
             yield address, subnet.internet_gateway_ipv6
 
 
-def _balanced(facts: InstanceFacts) -> Iterator[InternetPath]:
+def _balanced(facts: InstanceFacts, to: PortRange | None) -> Iterator[InternetPath]:
     if facts.instance is None:
         return
     for target in facts.instance.targets:
-        if target.internet_facing and target.load_balancer:
+        port = PortRange(protocol="tcp", begin=target.port, end=target.port)
+        wanted = to is None or shared(port, to) is not None
+        if target.internet_facing and target.load_balancer and wanted:
             yield InternetPath(
                 interface=facts.instance.interfaces[0].id if facts.instance.interfaces else facts.instance.id,
                 address=facts.instance.id,

@@ -9,8 +9,11 @@ from pydantic import Discriminator, Tag
 from runbooks.container_image import ImageFacts
 from runbooks.errors import Refused
 from runbooks.finding import Finding
+from runbooks.function import FunctionFacts
 from runbooks.instance import Exploitation, InstanceFacts
 from runbooks.model import Model
+from runbooks.network import NetworkFacts
+from runbooks.other_resource import OtherFacts
 
 SUSPICION_TAG = "remediation:compromise-suspected"
 """A person or a detection puts this tag on a resource that may be compromised; its value says who, or why."""
@@ -22,7 +25,11 @@ def _kind(value: Any) -> str:
 
 
 ResourceFacts = Annotated[
-    Annotated[InstanceFacts, Tag("instance")] | Annotated[ImageFacts, Tag("image")],
+    Annotated[InstanceFacts, Tag("instance")]
+    | Annotated[ImageFacts, Tag("image")]
+    | Annotated[FunctionFacts, Tag("function")]
+    | Annotated[NetworkFacts, Tag("network")]
+    | Annotated[OtherFacts, Tag("other")],
     Discriminator(_kind),
 ]
 """What was read of the case's resource, by its kind."""
@@ -47,6 +54,8 @@ class CaseFacts(Model):
         Raises:
             Refused: the case is about another kind of resource.
         """
+        if isinstance(self.resource, NetworkFacts):
+            return self.resource.host
         if not isinstance(self.resource, InstanceFacts):
             raise Refused(f"{self.case} is not about an instance", code="other-resource")
         return self.resource
@@ -63,9 +72,35 @@ class CaseFacts(Model):
         return self.resource
 
     @property
+    def function_facts(self) -> FunctionFacts:
+        """What was read of the Lambda function.
+
+        Raises:
+            Refused: the case is about another kind of resource.
+        """
+        if not isinstance(self.resource, FunctionFacts):
+            raise Refused(f"{self.case} is not about a function", code="other-resource")
+        return self.resource
+
+    @property
+    def network_facts(self) -> NetworkFacts:
+        """What was read of the ways into the instance.
+
+        Raises:
+            Refused: the case is not about these.
+        """
+        if not isinstance(self.resource, NetworkFacts):
+            raise Refused(f"{self.case} is not about a way in", code="other-resource")
+        return self.resource
+
+    @property
     def tags(self) -> dict[str, str]:
         """The resource's own: the instance's, or the repository's of an image. None are there once it is gone."""
         if isinstance(self.resource, ImageFacts):
             repository = self.resource.repository
             return repository.tags if repository else {}
+        if isinstance(self.resource, FunctionFacts):
+            return self.resource.function.tags if self.resource.function else {}
+        if isinstance(self.resource, OtherFacts):
+            return self.resource.tags
         return self.resource.instance.tags if self.resource.instance else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from pydantic import Field
 
@@ -12,7 +12,6 @@ from runbooks.ports import LAST_PORT, PortRange, Protocol, port_protocol, ports_
 
 EVERY_TRAFFIC = "-1"
 _PORT_PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
-_ICMP = {4: "icmp", 6: "icmpv6"}
 
 
 class GroupRule(Rule):
@@ -33,7 +32,7 @@ class GroupRule(Rule):
 
     @property
     def words(self) -> str:
-        return f"{ports_in_words(self)} from {self.peer}"
+        return f"{ports_in_words(self)} {'to' if self.egress else 'from'} {self.peer}"
 
 
 def ports_in_words(rule: Rule) -> str:
@@ -57,7 +56,7 @@ def left_of(rule: GroupRule, closing: Sequence[PortRange], inside: Iterable[str]
     within = _within(rule.peer, inside)
     if rule.protocol == EVERY_TRAFFIC:
         kept = (_changed(rule, peer=peer) for peer in within)
-        return (*kept, *(each for each in _of_all_traffic(rule, closing)))
+        return (*kept, *_of_all_traffic(rule, closing))
     protocol = port_protocol(rule)
     own = ports_of(rule, protocol) if protocol else None
     if own is None:
@@ -72,21 +71,20 @@ def replacing(
 ) -> tuple[GroupRule, ...]:
     """What is to be added to the group before these of its rules are taken out: nothing that it has already."""
     around = tuple(inside)
-    there = {each.bare for each in group if not each.egress and each not in offending}
-    found: dict[Rule, GroupRule] = {}
-    for rule in offending:
-        for each in left_of(rule, closing, around):
-            if each.bare not in there:
-                found.setdefault(each.bare, each)
-    return tuple(found.values())
+    there = [each.bare for each in group if not each.egress and each not in offending]
+    found: list[GroupRule] = []
+    for each in (left for rule in offending for left in left_of(rule, closing, around)):
+        if each.bare not in there:
+            found.append(each)
+            there.append(each.bare)
+    return tuple(found)
 
 
 def _of_all_traffic(rule: GroupRule, closing: Sequence[PortRange]) -> Iterator[GroupRule]:
     for protocol in _PORT_PROTOCOLS:
         whole = PortRange(protocol=protocol, begin=0, end=LAST_PORT)
         yield from (_with_ports(rule, piece) for piece in without([whole], closing))
-    icmp = _ICMP[ip_network(rule.peer, strict=False).version]
-    yield _changed(rule, protocol=icmp, from_port=-1, to_port=-1)
+    yield _changed(rule, protocol="icmpv6" if ":" in rule.peer else "icmp", from_port=-1, to_port=-1)
 
 
 def _with_ports(rule: GroupRule, ports: PortRange, peer: str | None = None) -> GroupRule:
@@ -100,21 +98,15 @@ def _changed(rule: GroupRule, **values: object) -> GroupRule:
 
 def _within(peer: str, inside: Iterable[str]) -> tuple[str, ...]:
     """The parts of a CIDR that are inside, each once."""
-    outer = ip_network(peer, strict=False)
-    networks = [ip_network(each, strict=False) for each in inside]
-    return (
-        *_contained(outer, (each for each in networks if isinstance(each, IPv4Network))),
-        *_contained(outer, (each for each in networks if isinstance(each, IPv6Network))),
-    )
+    if ":" in peer:
+        outer6 = IPv6Network(peer, strict=False)
+        own6 = collapse_addresses(IPv6Network(each, strict=False) for each in inside if ":" in each)
+        return tuple(str(min(each, outer6, key=_size)) for each in own6 if each.overlaps(outer6))
+    outer4 = IPv4Network(peer, strict=False)
+    own4 = collapse_addresses(IPv4Network(each, strict=False) for each in inside if ":" not in each)
+    return tuple(str(min(each, outer4, key=_size)) for each in own4 if each.overlaps(outer4))
 
 
-def _contained(
-    outer: IPv4Network | IPv6Network, networks: Iterable[IPv4Network] | Iterable[IPv6Network]
-) -> tuple[str, ...]:
-    found = collapse_addresses(networks)  # pyright: ignore[reportArgumentType, reportCallIssue, reportUnknownVariableType]
-    return tuple(str(each) for each in found if each.version == outer.version and _is_part(each, outer))  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType]
-
-
-def _is_part(network: IPv4Network | IPv6Network, outer: IPv4Network | IPv6Network) -> bool:
-    first, last = network.network_address, network.broadcast_address
-    return first in outer and last in outer
+def _size(network: IPv4Network | IPv6Network) -> int:
+    """Of two networks that overlap the smaller one is in the other."""
+    return network.num_addresses

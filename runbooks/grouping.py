@@ -12,10 +12,11 @@ from typing import Any
 
 from runbooks.case import CaseKey
 from runbooks.container_image import ImageId
-from runbooks.definition import Runbook
+from runbooks.definition import Runbook, owner_in
 from runbooks.facts import SUSPICION_TAG
 from runbooks.finding import Finding, FindingStatus
 from runbooks.model import Model
+from runbooks.network import opening_of
 
 COMMAND = "command"
 """The source, up to a colon and their name, of what a person asks for: it waits for nothing, and needs not be news."""
@@ -34,7 +35,7 @@ class GroupKey(Model):
     environment: str
     remediation: str
     """What would be done, as far as the findings tell: the document and its packages, the machine image to be replaced,
-    or the repository to be rebuilt and its packages."""
+    the repository to be rebuilt and its packages, the layers to be exchanged, or whose ticket it is, about what."""
     asked_by: str = ""
     """Whose command asked for it: they may not approve it, so nobody else's cases are in it. Empty: nobody's."""
 
@@ -80,12 +81,13 @@ def is_command(source: str) -> bool:
 def is_hasty(finding: Finding, runbook: Runbook) -> bool:
     """Whether the finding itself calls for haste: suspected of being compromised, or exploitable and within reach.
 
-    Within reach is an instance with a public address, and an image that is in use.
+    Within reach is an instance with a public address, an image that is in use, and any function: of who calls one its
+    finding says nothing.
 
     A hint of what triage will read, and no more: it only decides whether the case waits for others.
     """
     suspected = SUSPICION_TAG in finding.resource.tags
-    within_reach = _is_in_use(finding) if runbook.playbook == "image" else _has_public_address(finding)
+    within_reach = _is_within_reach(finding, runbook)
     urgent = suspected or (_is_exploitable(finding, runbook) and within_reach)
     return urgent and finding.status == FindingStatus.ACTIVE
 
@@ -120,6 +122,7 @@ def settled(candidates: Iterable[Candidate], pause: Pause) -> Iterator[tuple[Can
 
 def gist(finding: Finding) -> str:
     """What of a finding calls for an answer: sent again with the same, as for every tag of ours, it is an echo."""
+    opening = opening_of(finding)
     return _digest(
         {
             "severity": finding.severity,
@@ -127,12 +130,19 @@ def gist(finding: Finding) -> str:
             "suspected": SUSPICION_TAG in finding.resource.tags,
             "packages": sorted({(each.name, each.manager, each.fixed_in or "") for each in finding.packages}),
         }
+        | ({"ports": str(opening.ports)} if opening else {})
     )
 
 
 def _remediation(active: Sequence[Finding], runbook: Runbook) -> str:
     if runbook.playbook == "image":
         return _rebuild(active)
+    if runbook.playbook == "ticket":
+        return _ticket(active, runbook)
+    if runbook.playbook == "function":
+        return _update(active)
+    if runbook.playbook == "network":
+        return _closing(active)
     if runbook.remediate.strategy == "replace":
         return f"replace {' '.join(sorted({_image(each) for each in active}))}"
     packages = {package.name for each in active for package in each.packages}
@@ -145,6 +155,33 @@ def _rebuild(active: Sequence[Finding]) -> str:
     repositories = {image.repository if image else UNKNOWN for image in images}
     packages = {f"{package.name} ({package.manager})" for each in active for package in each.packages}
     return f"rebuild {' '.join(sorted(repositories))}: {', '.join(sorted(packages))}"
+
+
+def _closing(active: Sequence[Finding]) -> str:
+    """The ports, and the groups that open them: who shares these gets the same copy of them."""
+    openings = [opening for each in active if (opening := opening_of(each))]
+    groups = {step.id for each in openings for step in each.steps if step.id.startswith("sg-")}
+    return f"close {', '.join(sorted({str(each.ports) for each in openings}))} in {' '.join(sorted(groups))}"
+
+
+def _ticket(active: Sequence[Finding], runbook: Runbook) -> str:
+    """Whose it is, and what: one ticket is for one owner, and about the same of all their resources."""
+    owners = {owner_in(each.resource.tags, runbook.handover) or UNKNOWN for each in active}
+    names = {each.vulnerability_id or each.title for each in active}
+    return f"ticket for {' '.join(sorted(owners))}: {', '.join(sorted(names))}"
+
+
+def _update(active: Sequence[Finding]) -> str:
+    """The layers that have what is vulnerable, which functions share; what is a function's own, it shares with none."""
+    packages = [(each, package) for each in active for package in each.packages]
+    where = {str(package.extra.get("sourceLambdaLayerArn") or each.resource.id) for each, package in packages}
+    return f"update {' '.join(sorted(where))}: {', '.join(sorted({package.name for _, package in packages}))}"
+
+
+def _is_within_reach(finding: Finding, runbook: Runbook) -> bool:
+    if runbook.playbook == "image":
+        return _is_in_use(finding)
+    return runbook.playbook == "function" or _has_public_address(finding)
 
 
 def _is_in_use(finding: Finding) -> bool:

@@ -46,13 +46,21 @@ def carry_out_stage(plan: Plan, number: int, words: str) -> Progress:
         halted=why,
         protected=partial(playbook(run).protected, run),
     )
-    if halt is None and _overdue(run, plan):
+    if halt is None and is_overdue(run, plan.phase):
         executor.give_up(plan, stage)
     progress = executor.carry_out(plan, stage)
     show.progress(run, plan, progress.waiting)
     tell_held(run, plan, progress)
     tell_progress(run, plan, stage, progress)
     return progress
+
+
+def is_overdue(run: Run, phase: Phase) -> bool:
+    """Whether the phase has waited longer than its runbook lets it: a build and a test by the limit of builds."""
+    since, runbook = run.history().waiting_since.get(phase), run.runbook
+    building = phase in (Phase.REBUILD, Phase.TEST)
+    limit = runbook.rebuild.timeout_minutes if building else runbook.remediate.timeout_minutes
+    return since is not None and run.now() - since > timedelta(minutes=limit)
 
 
 @visible("end-phase", "End of phase: {plan.phase}")
@@ -86,10 +94,3 @@ def _result(history: ResponseHistory, plan: Plan, result: str | None) -> PhaseEn
         return PhaseEnded(phase=plan.phase, result="partial", digest=plan.digest, detail=words)
     drifted = any(outcome.status == "drifted" for outcome in outcomes.values())
     return PhaseEnded(phase=plan.phase, result="drifted" if drifted else "failed", digest=plan.digest, detail=words)
-
-
-def _overdue(run: Run, plan: Plan) -> bool:
-    """Whether the phase has waited longer than its runbook lets it."""
-    since = run.history().waiting_since.get(plan.phase)
-    limit = timedelta(minutes=run.runbook.remediate.timeout_minutes)
-    return since is not None and run.now() - since > limit

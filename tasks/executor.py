@@ -146,6 +146,8 @@ class Executor:
         waited_for = _waited_for(history, plan, stage)
         for step in stage:
             outcome, begun = history.outcome(plan, step), plan.operation(step) in history.intents
+            if begun and step.must_end:
+                continue
             if outcome is not None and outcome.status == "in-progress":
                 self._end(plan, step, "failed", _NOT_ENDED)
             elif outcome is None and waited_for and begun:

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 
 from runbooks.case import CaseKey
 from runbooks.catalog import Catalog
-from runbooks.delivery import ScannedImage
+from runbooks.delivery import Aside, CoverageChange, ScannedImage
 from runbooks.errors import BadInput, Refused
 from runbooks.event import read_payload
-from runbooks.finding import Finding, FindingStatus
+from runbooks.finding import Finding, FindingStatus, FindingType, ResourceType
 from runbooks.grouping import COMMAND, Candidate, Pause, group_key, is_command, is_hasty, settled
+from tasks.coverage import Resting, report
 from tasks.gateways.ledger import Delivery, Ledger, Settlement, Sighting, Taken, Unanswered
+from tasks.raising import raise_notice
 from tasks.recurrence import Watch
 
 __all__ = ["COMMAND", "Drained", "drain", "latecomers"]
@@ -24,6 +26,8 @@ __all__ = ["COMMAND", "Drained", "drain", "latecomers"]
 Gate = Callable[[str, str], object]
 """Judges the image of this ARN, which a delivery of this id says was scanned, and writes it down."""
 
+NO_RUNBOOK = "no-runbook"
+_TYPES, _RESOURCES = frozenset(FindingType), frozenset(ResourceType)
 BATCH = 100
 """Deliveries that are taken in one commit: a tenth of a second, in which nobody else writes."""
 CASES_READ = 100
@@ -42,7 +46,13 @@ class Drained:
 
 
 def drain(
-    ledger: Ledger, catalog: Catalog, *, grouping_seconds: float = 0, most: int = MOST, gate: Gate | None = None
+    ledger: Ledger,
+    catalog: Catalog,
+    *,
+    grouping_seconds: float = 0,
+    most: int = MOST,
+    gate: Gate | None = None,
+    gaps: bool = False,
 ) -> Drained:
     """Work through what is pending, oldest first. Killed half-way, the next pass takes it up where it was.
 
@@ -50,13 +60,16 @@ def drain(
         grouping_seconds: how long a case may wait for others like it; 0 for not at all.
         most: about so many deliveries; the rest waits for the next pass.
         gate: judges a scanned image; it may be asked twice. None: nobody does here, and such deliveries are set aside.
+        gaps: whether somebody wants to know of what is scanned no more and has no case.
     """
     deliveries, responses, watch = 0, list[str](), Watch(ledger, catalog)
     while deliveries < most and (pending := ledger.pending(min(BATCH, most - deliveries))):
         read = [_read(delivery, catalog) for delivery in pending]
         _take(ledger, watch, read)
+        resting = Resting(ledger, catalog, pending[-1].received_at)
         for each in read:
             _judge(each, gate)
+            _hear(each, ledger, resting, gaps=gaps)
         if any(is_command(each.delivery.source) for each in read):
             # Whoever asked follows the response from when the delivery is settled.
             responses += _respond(ledger, catalog, grouping_seconds)
@@ -83,6 +96,9 @@ class _Read:
     aside: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Code and reason of each part that nothing acts upon."""
     scanned: tuple[ScannedImage, ...] = ()
+    coverage: tuple[CoverageChange, ...] = ()
+    news: dict[str, str] = field(default_factory=dict[str, str])
+    """Kinds that are new here, each with what was said of one."""
     taken: int = 0
 
     def outcome(self) -> Settlement:
@@ -101,17 +117,29 @@ def _read(delivery: Delivery, catalog: Catalog) -> _Read:
         read.aside.append((error.code, error.detail))
         return read
     read.aside += [(each.code, f"{each.kind}: {each.reason}") for each in parsed.set_aside]
-    read.scanned = parsed.scanned
+    read.news |= {each.news: each.reason for each in parsed.set_aside if each.news}
+    read.scanned, read.coverage = parsed.scanned, parsed.coverage
     for finding in parsed.findings:
         runbook = catalog.covering(finding)
         if runbook is None:
-            kind = f"{finding.type} of severity {finding.severity} on {finding.resource.type}"
-            read.aside.append(("no-runbook", f"no runbook covers {kind}; add one to the library, and replay it"))
+            _leave(read, finding)
         else:
             key, source = CaseKey.of(finding, runbook.name), delivery.source
             asked, hasty = is_command(source), is_hasty(finding, runbook)
             read.sightings.append(Sighting(key, finding, source, delivery.id, asked=asked, is_hasty=hasty))
     return read
+
+
+def _leave(read: _Read, finding: Finding) -> None:
+    """Set a finding aside that no runbook covers. Where its kind is new people are told, for other severities not."""
+    what = f"a {finding.type} of severity {finding.severity} on {finding.resource.type}"
+    if finding.type in _TYPES and finding.resource.type in _RESOURCES:
+        reason = f"{NO_RUNBOOK}: no runbook covers {what}; add one to the library, and replay it"
+        read.aside.append((NO_RUNBOOK, reason))
+        return
+    reason = f"{what}: it is new here; replay it when this system, or a runbook of yours, knows it"
+    read.aside.append((Aside.UNKNOWN_KIND, f"inspector-finding: {reason}"))
+    read.news[f"{finding.type} on {finding.resource.type}"] = reason
 
 
 def _take(ledger: Ledger, watch: Watch, read: Sequence[_Read]) -> None:
@@ -156,6 +184,18 @@ def _judge(read: _Read, gate: Gate | None) -> None:
             read.taken += 1
         except (BadInput, Refused) as error:
             read.aside.append((error.code, error.detail))
+
+
+def _hear(read: _Read, ledger: Ledger, resting: Resting, *, gaps: bool) -> None:
+    """Write down what is scanned no more, where somebody will ask Inspector about it, and what is new."""
+    for change in read.coverage:
+        if report(ledger, resting, change, read.delivery.id, gaps=gaps):
+            read.taken += 1
+        else:
+            reason = f"Inspector scans {change.resource} no more, {change.reason}, and no case rests on that"
+            read.aside.append((Aside.NOT_A_FINDING, f"inspector-coverage: {reason}"))
+    for kind, said in read.news.items():
+        raise_notice(ledger, "unknown-kind", kind, said, read.delivery.id)
 
 
 def _nothing_open(sighting: Sighting) -> str:

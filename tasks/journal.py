@@ -20,16 +20,18 @@ from tasks.gateways.ledger.journal import Known
 class Journal:
     """One run's access to its response in the ledger. Nothing is written without a lease that still holds."""
 
-    def __init__(self, ledger: Ledger, response: str, lease: Lease) -> None:
+    def __init__(self, ledger: Ledger, response: str, lease: Lease, stream: str = "") -> None:
+        """`stream`: where it is kept, for what is no response."""
         self.ledger = ledger
         self.response = response
+        self.stream = stream or response_stream(response)
         self.lease = lease
         self._known: Known = {}
         self._dated: dict[int, tuple[Entry, list[Dated]]] = {}
 
     def history(self) -> ResponseHistory:
         """The state of the response now. An entry that stands as it was read before is not read anew."""
-        entries = self.ledger.entries(response_stream(self.response), self._known)
+        entries = self.ledger.entries(self.stream, self._known)
         return fold(each for entry in entries for each in self._read(entry))
 
     def _read(self, entry: Entry) -> list[Dated]:
@@ -41,7 +43,7 @@ class Journal:
 
     def write(self, *records: Record) -> None:
         """Append to the response's stream; refused with LeaseLost once another run has taken over."""
-        self.ledger.append(response_stream(self.response), *records, lease=self.lease)
+        self.ledger.append(self.stream, *records, lease=self.lease)
 
     def admit(self, admitted: Admitted, judge: Judge) -> str | None:
         """Let a plan begin; why not, in words, where `judge` says no."""

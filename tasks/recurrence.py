@@ -60,7 +60,7 @@ class Watch:
         found: dict[Place, list[CaseRow]] = {}
         closed = [row for row in self._ledger.closed_since(since) if row.last_response_id is not None]
         for row in closed:
-            for successor in _successors(self._ledger, row.id):
+            for successor in successors_of(self._ledger, row.id):
                 found.setdefault((row.key.account, row.key.region, successor), []).append(row)
         return found
 
@@ -75,6 +75,18 @@ def recurrences(ledger: Ledger, cases: Sequence[str]) -> tuple[str, ...]:
     """In words: what these cases, since each was last opened, are a recurrence of."""
     noted = [(case, each) for case in cases for each in _noted(ledger, case)]
     return tuple(dict.fromkeys(_words(ledger, case, each) for case, each in noted))
+
+
+def fixed_at(ledger: Ledger, case: str) -> datetime | None:
+    """When the case was closed as fixed; None where it was not, the last time it was closed."""
+    fixed = _fixed(ledger, case)
+    return fixed.at if fixed else None
+
+
+def successors_of(ledger: Ledger, case: str) -> tuple[str, ...]:
+    """What took the place of the case's resource; empty where nothing did."""
+    records = [entry.record() for entry in ledger.entries_of(case_stream(case), "case-successors")]
+    return next((record.successors for record in reversed(records) if isinstance(record, CaseSuccessors)), ())
 
 
 def _words(ledger: Ledger, case: str, record: Recurred) -> str:
@@ -128,11 +140,6 @@ def _noted(ledger: Ledger, case: str) -> list[Recurred]:
             case _:
                 pass
     return noted
-
-
-def _successors(ledger: Ledger, case: str) -> tuple[str, ...]:
-    records = [entry.record() for entry in ledger.entries_of(case_stream(case), "case-successors")]
-    return next((record.successors for record in reversed(records) if isinstance(record, CaseSuccessors)), ())
 
 
 def _place(key: CaseKey) -> Place:

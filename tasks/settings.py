@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -95,6 +95,10 @@ class Settings(BaseSettings):
     )
     reconcile_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(
         default=15, description="How often Inspector is asked for findings that were never delivered."
+    )
+    coverage_gaps: Literal["record", "ticket"] = Field(
+        default="record",
+        description="What is done where Inspector scans a resource without a case no more: nothing, or a ticket each.",
     )
     webhook_key: SecretStr | None = Field(
         default=None,

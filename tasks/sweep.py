@@ -2,8 +2,9 @@
 
 It drains the inbox, starts the runs of new responses, wakes those whose time to look has come, restarts those whose
 run died or never started (as a new flow run, after settling), expires approvals and reminds of them, looks again at
-what could not be verified, asks Inspector for what was never delivered, and anchors the ledger. Everything it knows
-is in the ledger; everything it does can be done twice, also by two sweeps at the same moment.
+what could not be verified and at what Inspector is said to have closed or to scan no more, asks it for what was never
+delivered, tells people of what is new, and anchors the ledger. Everything it knows is in the ledger; everything it does
+can be done twice, also by two sweeps at the same moment.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from tasks.gateways.ledger import ApprovalRow
 from tasks.gating import judge_scanned
 from tasks.intake import drain
 from tasks.services import Services
+from tasks.sweeping.coverage import follow_coverage
 from tasks.sweeping.dispatch import asleep, keep_moving, live_responses
 from tasks.sweeping.looking_again import look_again
+from tasks.sweeping.notices import give_notice
+from tasks.sweeping.over import look_at_what_is_over
 from tasks.sweeping.reconciliation import reconcile
 from tasks.sweeping.reminders import remind
 from tasks.sweeping.swept import Swept
@@ -40,11 +44,14 @@ async def sweep(have: Services) -> Swept:
     now = have.now()
     for question in have.ledger.expired_approvals(now):
         await swept.guarded(question.response_id, _expire(have, question, swept))
+    await swept.guarded("coverage", follow_coverage(have, now, swept))
+    await swept.guarded("handed over", look_at_what_is_over(have, swept))
     await swept.guarded("unverified", look_again(have, now, swept))
     sleepers = asleep(have, swept, now)
     for response in live_responses(have):
         await swept.guarded(response.id, keep_moving(have, response, sleepers.get(response.id), now, swept))
     await swept.guarded("reminders", remind(have, now, swept))
+    await swept.guarded("notices", give_notice(have, now, swept))
     await swept.guarded("ledger", _anchor(have))
     await swept.guarded("inspector", reconcile(have, now, swept))
     return swept
@@ -52,7 +59,9 @@ async def sweep(have: Services) -> Swept:
 
 async def _drain(have: Services, swept: Swept) -> None:
     gate = partial(judge_scanned, have)
-    drained = drain(have.ledger, have.catalog, grouping_seconds=have.settings.grouping_seconds, gate=gate)
+    chosen = have.settings
+    gaps = chosen.coverage_gaps == "ticket"
+    drained = drain(have.ledger, have.catalog, grouping_seconds=chosen.grouping_seconds, gate=gate, gaps=gaps)
     swept.deliveries = drained.deliveries
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from runbooks.case import case_stream
 from runbooks.errors import Outside
@@ -108,7 +108,7 @@ def _end(run: Run, ended: ResponseEnded) -> ResponseEnded:
     """The post-mortem and the outcome are told first; the end itself is written last, and frees the cases."""
     history = _as_ended(run, ended)
     verdicts = _verdicts(run, history)
-    if run.response.purpose == "respond" and ended.result != "nothing-to-do":
+    if run.response.purpose == "respond" and ended.result != "nothing-to-do" and run.runbook.playbook != "ticket":
         _write_post_mortem(run, history, verdicts)
     took = run.now() - history.entries[0].at
     alert, post_mortem = ticket_of(run.response.id, history), ticket_of(run.response.id, history, "post-mortem")
@@ -178,6 +178,8 @@ def _closing(run: Run, ended: ResponseEnded, verdicts: Mapping[str, Verdict]) ->
     match run.response.purpose, ended.result:
         case "respond", "nothing-to-do":
             return dict.fromkeys(answered, ended.reason)
+        case "respond", "person" if run.runbook.playbook == "ticket":
+            return _over(run, answered)
         case "respond" | "verify", _:
             return {case: "fixed" for case in answered if case in verdicts and verdicts[case].kind == "fixed"}
         case "release", "released":
@@ -187,6 +189,13 @@ def _closing(run: Run, ended: ResponseEnded, verdicts: Mapping[str, Verdict]) ->
             }
         case _:
             return {}
+
+
+def _over(run: Run, cases: Sequence[str]) -> dict[str, str]:
+    """Those of the cases in which triage left nothing to do, while others of the response were handed over."""
+    known = assessments_of(run.services.ledger, run.response.id, cases)
+    over = {case: each.triage for case, each in known.items() if each.triage.decision == "nothing-to-do"}
+    return {case: "; ".join(triage.reasons) for case, triage in over.items()}
 
 
 def _write_post_mortem(run: Run, history: ResponseHistory, verdicts: Mapping[str, Verdict]) -> PostMortem:

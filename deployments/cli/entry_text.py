@@ -17,16 +17,22 @@ from runbooks.records import (
     CaseSuccessors,
     CaseTriaged,
     CaseVerdict,
+    CoverageAsked,
+    CoverageLost,
+    CoverageReported,
     Decision,
     FindingSeen,
     Intent,
     Missed,
+    NoticeGiven,
+    NoticeRaised,
     Outcome,
     PhaseEnded,
     PlanMade,
     Reconciled,
     Record,
     Recurred,
+    Replayed,
     ResponseEnded,
     ResponseStarted,
     Restarted,
@@ -120,6 +126,9 @@ def _of_the_rest(record: Record) -> str:
             return f"replaced by {', '.join(successors)}"
         case CaseClosed(reason=reason):
             return f"case closed: {reason}"
+        case CoverageLost(resource=resource, reason=reason, reopens=reopens):
+            again = "; the case is open again" if reopens else ""
+            return f"Inspector scans {resource} no more ({reason}): its verdict is in question{again}"
         case Recurred(fixed_in=fixed_in, fixed_at=at, case=now_in):
             return f"recurred: fixed in {fixed_in} at {moment(at)}, and handled in {now_in} now"
         case _:
@@ -160,6 +169,23 @@ def _between_runs(record: Record) -> str:
         case Reconciled(region=region, until=until, listed=listed, missed=missed, trouble=trouble):
             told = f"could not be asked ({trouble})" if trouble else f"{listed} findings, {missed} of them missed"
             return f"Inspector in {region}, up to {moment(until)}: {told}"
+        case CoverageReported(resource=resource, reason=reason, delivery=delivery):
+            return f"{delivery} says that Inspector scans {resource} no more: {reason}"
+        case CoverageAsked(status=status, reason=reason, looks=looks):
+            started = f"; looked at again by {', '.join(looks)}" if looks else ""
+            return f"Inspector was asked about its scans: {status or 'no answer'}, {reason}{started}"
+        case _:
+            return _of_deliveries(record)
+
+
+def _of_deliveries(record: Record) -> str:
+    match record:
+        case Replayed(delivery=delivery, by=by):
+            return f"{delivery} waits to be decided about once more, by {by}"
+        case NoticeRaised(topic=topic, subject=subject):
+            return f"people are to be told ({topic.replace('-', ' ')}): {subject}"
+        case NoticeGiven():
+            return "they have been told"
         case SetAsideRecord(code=code, what=what, reason=reason):
             return f"set aside, {code}: {what} ({reason})"
         case _:

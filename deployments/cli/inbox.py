@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter
 from cyclopts.types import PositiveInt
 
+from deployments.cli.identity import As, started_by
 from deployments.cli.opening import opened
 from deployments.cli.output import Json, data, lines, rows, say
 from runbooks.errors import BadInput, InvalidSetting, NotFound, Outside
@@ -18,7 +19,7 @@ from runbooks.telling.words import moment
 
 if TYPE_CHECKING:
     from runbooks.records import Reconciled
-    from tasks.gateways.ledger import Delivery
+    from tasks.gateways.ledger import Delivery, Ledger
 
 FURTHEST = timedelta(days=30)
 """How far back a person may ask."""
@@ -31,6 +32,8 @@ Examples:
   runbooks inbox list
   runbooks inbox list --state set-aside
   runbooks inbox show delivery-0123456789abcdef0123 > payload.json
+  runbooks inbox replay delivery-0123456789abcdef0123
+  runbooks inbox replay --code unknown-kind
   runbooks inbox pull
   runbooks inbox pull --since 2026-03-01
 """,
@@ -73,9 +76,7 @@ def show(delivery: str, /, *, as_json: Json = False) -> None:
         delivery: Its id.
     """
     with opened(ledger_exists=True) as have:
-        found = have.ledger.delivery(delivery) or have.ledger.delivery(f"delivery-{delivery}")
-    if found is None:
-        raise NotFound(f"there is no delivery {delivery}; see runbooks inbox list", code="no-such-delivery")
+        found = _found(have.ledger, delivery)
     if as_json:
         data(found.model_dump(mode="json", exclude={"body"}) | {"body": found.body.decode("utf-8", "backslashreplace")})
         return
@@ -85,6 +86,40 @@ def show(delivery: str, /, *, as_json: Json = False) -> None:
         lines(*_readable(found).splitlines())
     else:
         sys.stdout.buffer.write(found.body)
+
+
+@app.command
+def replay(
+    delivery: str | None = None,
+    /,
+    *,
+    code: str | None = None,
+    kind: str | None = None,
+    as_name: As = None,
+    as_json: Json = False,
+) -> None:
+    """Let the sweep decide once more about what was set aside: after an update, or with a new runbook.
+
+    Nothing is done twice: what was taken before is no news, and what waits already is left as it is.
+
+    Args:
+        delivery: The id of one, also of one that was handled.
+        code: All that are set aside with this code, such as no-runbook or unknown-kind.
+        kind: All that are set aside in a part of this kind, such as inspector-finding.
+    """
+    if (delivery is None) == (code is None and kind is None):
+        raise BadInput("name either one delivery, or --code, --kind or both", code="usage")
+    with opened(ledger_exists=True) as have:
+        ids = have.ledger.set_aside(code, kind) if delivery is None else (_found(have.ledger, delivery).id,)
+        replayed = have.ledger.replay(ids, started_by(as_name))
+    if as_json:
+        data({"replayed": replayed})
+    else:
+        lines(*replayed)
+    before = len(ids) - len(replayed)
+    say(f"Waiting again: {len(replayed)}" + (f"; waiting before: {before}" if before else ""))
+    if replayed:
+        say("Next: runbooks inbox list; the sweep does the rest")
 
 
 @app.command
@@ -116,6 +151,13 @@ def pull(*, since: datetime | None = None, as_json: Json = False) -> None:
     _show_pulled(found, as_json=as_json)
     if troubles:
         raise Outside("; ".join(troubles), code="not-asked")
+
+
+def _found(ledger: Ledger, delivery: str) -> Delivery:
+    found = ledger.delivery(delivery) or ledger.delivery(f"delivery-{delivery}")
+    if found is None:
+        raise NotFound(f"there is no delivery {delivery}; see runbooks inbox list", code="no-such-delivery")
+    return found
 
 
 def _checked(since: datetime | None, now: datetime) -> datetime | None:

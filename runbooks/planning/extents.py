@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from runbooks.container_image import ImageFacts
 from runbooks.definition import Runbook
 from runbooks.errors import LimitExceeded
+from runbooks.function import FunctionFacts
 from runbooks.instance import AutoScalingMembership
 from runbooks.limits import exceeded
 from runbooks.plan import Extent
@@ -32,6 +33,8 @@ def extent_of(runbook: Runbook, assessment: Assessment) -> Extent:
     """How much of its environment and its groups one case is."""
     if isinstance(assessment.facts.resource, ImageFacts):
         return _of_an_image(runbook, assessment.case, assessment.facts.resource)
+    if isinstance(assessment.facts.resource, FunctionFacts):
+        return _of_a_function(runbook, assessment.case, assessment.facts.resource)
     facts = assessment.facts.host
     instance = facts.instance
     if instance is None:
@@ -59,6 +62,19 @@ def _of_an_image(runbook: Runbook, case: str, facts: ImageFacts) -> Extent:
         place=f"{image.account}/{image.region}",
         environment=tags.get(runbook.limits.environment_tag) or UNKNOWN,
         services={f"{each.cluster.rpartition('/')[2]}/{each.name}": each.desired for each in facts.services},
+    )
+
+
+def _of_a_function(runbook: Runbook, case: str, facts: FunctionFacts) -> Extent:
+    """A function is a share of nothing: each of its aliases is brought over by a canary of its own."""
+    function = facts.function
+    if function is None:
+        return Extent(case=case)
+    return Extent(
+        case=case,
+        place=f"{function.account}/{function.region}",
+        environment=function.tags.get(runbook.limits.environment_tag) or UNKNOWN,
+        services={},
     )
 
 

@@ -18,6 +18,7 @@ from runbooks.records.of_cases import (
     CaseSuccessors,
     CaseTriaged,
     CaseVerdict,
+    CoverageLost,
     FindingSeen,
     Recurred,
 )
@@ -44,9 +45,14 @@ from runbooks.records.of_responses import (
     WavesSteered,
 )
 from runbooks.records.of_the_system import (
+    CoverageAsked,
+    CoverageReported,
     Halted,
     Missed,
+    NoticeGiven,
+    NoticeRaised,
     Reconciled,
+    Replayed,
     Restarted,
     Resumed,
     SetAsideRecord,
@@ -68,12 +74,17 @@ __all__ = [
     "CasesJoined",
     "Channel",
     "CodeTried",
+    "CoverageAsked",
+    "CoverageLost",
+    "CoverageReported",
     "Decision",
     "FindingSeen",
     "GateJudged",
     "Halted",
     "Intent",
     "Missed",
+    "NoticeGiven",
+    "NoticeRaised",
     "Outcome",
     "PhaseEnded",
     "PlanMade",
@@ -82,6 +93,7 @@ __all__ = [
     "Record",
     "Recurred",
     "Reminded",
+    "Replayed",
     "ResponseEnded",
     "ResponseStarted",
     "Restarted",
@@ -101,6 +113,7 @@ Record = Annotated[
     | CaseVerdict
     | CaseSuccessors
     | CaseClosed
+    | CoverageLost
     | Recurred
     | ResponseStarted
     | CasesJoined
@@ -123,6 +136,11 @@ Record = Annotated[
     | Restarted
     | Missed
     | Reconciled
+    | Replayed
+    | NoticeRaised
+    | NoticeGiven
+    | CoverageReported
+    | CoverageAsked
     | Halted
     | Resumed
     | ApproverAdded

@@ -61,6 +61,20 @@ class CaseClosed(Model):
     reason: str
 
 
+class CoverageLost(Model):
+    """Inspector says that it scans a resource of the case no more: what its scans had proven is asked about again."""
+
+    kind: Literal["coverage-lost"] = "coverage-lost"
+    resource: str
+    scan_type: str
+    status: str
+    reason: str
+    reported: int
+    """The entry, in the stream of the resource's coverage, that made somebody ask."""
+    reopens: bool = False
+    """Whether the case had been closed as fixed, and is open again."""
+
+
 class Recurred(Model):
     """What was fixed in one case is back, in that case opened again or in another; in the streams of both."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from runbooks.delivery import ScanType
 from runbooks.model import Model
 
 
@@ -50,6 +51,56 @@ class Reconciled(Model):
     missed: int = 0
     trouble: str = ""
     """Why it could not be asked; `until` is then as it was."""
+
+
+class Replayed(Model):
+    """A delivery that had been settled waits to be decided about once more."""
+
+    kind: Literal["replayed"] = "replayed"
+    delivery: str
+    code: str
+    """What it had been set aside with; empty where it was handled."""
+    by: str
+
+
+class NoticeRaised(Model):
+    """People are to be told of what belongs to no case; in a stream of its own, so that they are told once."""
+
+    kind: Literal["notice-raised"] = "notice-raised"
+    topic: Literal["unknown-kind", "coverage-gap"]
+    subject: str
+    """What there is one notice about: the kind that is new; the resource and the reason."""
+    detail: str
+    delivery: str | None
+
+
+class NoticeGiven(Model):
+    """They have been told."""
+
+    kind: Literal["notice-given"] = "notice-given"
+
+
+class CoverageReported(Model):
+    """A delivery says that a resource is scanned no more; in a stream of that resource's own. A hint, and no more."""
+
+    kind: Literal["coverage-reported"] = "coverage-reported"
+    resource: str
+    account: str
+    region: str
+    scan_type: ScanType
+    reason: str
+    delivery: str
+
+
+class CoverageAsked(Model):
+    """What Inspector says of it, and what came of that."""
+
+    kind: Literal["coverage-asked"] = "coverage-asked"
+    status: str
+    """ACTIVE, INACTIVE; empty where Inspector does not list the resource, or was not asked."""
+    reason: str
+    looks: tuple[str, ...] = ()
+    """The responses that look at the cases again."""
 
 
 class Halted(Model):

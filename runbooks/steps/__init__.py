@@ -21,6 +21,9 @@ from runbooks.steps.containment import (
     StopInstance,
     SwapSecurityGroups,
 )
+from runbooks.steps.function_access import SetFunctionUrlAuth, SetReservedConcurrency
+from runbooks.steps.function_alias import ShiftAlias
+from runbooks.steps.function_update import PublishVersion, UpdateFunctionConfiguration, UpdateFunctionImage
 from runbooks.steps.image_building import RebuildImage, TestImage
 from runbooks.steps.image_deployment import DeployService, RegisterTaskDefinition
 from runbooks.steps.image_deprecation import (
@@ -31,6 +34,7 @@ from runbooks.steps.image_deprecation import (
     SetTagMutability,
 )
 from runbooks.steps.image_promotion import SetRepositoryPolicy, SetStageTransition
+from runbooks.steps.network import EnsureClosedGroup, ReplaceGroupRules
 from runbooks.steps.patching import CollectInventory, PatchPackages, WriteOverrideList
 from runbooks.steps.replacement import CreateLaunchTemplateVersion, LaunchReplacement, RefreshInstances
 
@@ -45,6 +49,8 @@ AnyStep = Annotated[
     | SetDeleteOnTermination
     | CreateSnapshots
     | SwapSecurityGroups
+    | EnsureClosedGroup
+    | ReplaceGroupRules
     | StopInstance
     | StartInstance
     | WriteOverrideList
@@ -63,7 +69,13 @@ AnyStep = Annotated[
     | SetImageArchived
     | DeleteImage
     | PutLifecyclePolicy
-    | SetTagMutability,
+    | SetTagMutability
+    | SetFunctionUrlAuth
+    | SetReservedConcurrency
+    | UpdateFunctionConfiguration
+    | UpdateFunctionImage
+    | PublishVersion
+    | ShiftAlias,
     Field(discriminator="kind"),
 ]
 
@@ -78,6 +90,8 @@ STEP_KINDS: tuple[type[Step], ...] = (
     SetDeleteOnTermination,
     CreateSnapshots,
     SwapSecurityGroups,
+    EnsureClosedGroup,
+    ReplaceGroupRules,
     StopInstance,
     StartInstance,
     WriteOverrideList,
@@ -97,6 +111,12 @@ STEP_KINDS: tuple[type[Step], ...] = (
     DeleteImage,
     PutLifecyclePolicy,
     SetTagMutability,
+    SetFunctionUrlAuth,
+    SetReservedConcurrency,
+    UpdateFunctionConfiguration,
+    UpdateFunctionImage,
+    PublishVersion,
+    ShiftAlias,
 )
 
 __all__ = [
@@ -110,28 +130,36 @@ __all__ = [
     "DeployService",
     "DeregisterTarget",
     "DetachFromAutoScaling",
+    "EnsureClosedGroup",
     "EnsureOpenGroup",
     "EnsureQuarantineGroup",
     "LaunchReplacement",
     "PatchPackages",
+    "PublishVersion",
     "PutLifecyclePolicy",
     "RebuildImage",
     "RefreshInstances",
     "RegisterTarget",
     "RegisterTaskDefinition",
+    "ReplaceGroupRules",
     "Role",
     "SetDeleteOnTermination",
+    "SetFunctionUrlAuth",
     "SetImageArchived",
     "SetImageTag",
     "SetInstanceAttribute",
     "SetRepositoryPolicy",
+    "SetReservedConcurrency",
     "SetStageTransition",
     "SetTagMutability",
+    "ShiftAlias",
     "StartInstance",
     "Step",
     "StopInstance",
     "SwapSecurityGroups",
     "Target",
     "TestImage",
+    "UpdateFunctionConfiguration",
+    "UpdateFunctionImage",
     "WriteOverrideList",
 ]

@@ -45,8 +45,12 @@ class Step(Model):
     """Whether it keeps evidence: asked for a few times at most, so that it never delays what follows."""
     finishes_later: ClassVar[bool] = False
     """Whether the call only starts the change, and its end is to be looked for."""
+    must_end: ClassVar[bool] = False
+    """Whether it rests half done where nobody looks again: once begun, it is never given up."""
     all_at_once: ClassVar[bool] = False
     """Whether its one call changes the instances of all its cases."""
+    acting_reads: ClassVar[tuple[str, ...]] = ()
+    """Those of the permissions that only read, and that AWS asks of whoever makes the call."""
     undo_reason: ClassVar[str] = ""
     """Why there is no undo, where `undo` gives None; the approver reads it."""
 

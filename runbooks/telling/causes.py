@@ -10,9 +10,11 @@ from runbooks.container_image import ImageFacts
 from runbooks.definition import Signal
 from runbooks.finding import Finding, VulnerablePackage
 from runbooks.instance import Instance
+from runbooks.network import NetworkFacts
 from runbooks.plan import Phase
 from runbooks.telling.image_causes import image_causes, image_lessons
 from runbooks.telling.incident import Material
+from runbooks.telling.network_causes import network_causes, network_lessons
 from runbooks.telling.timeline import aware
 from runbooks.telling.words import duration, moment
 from runbooks.triage import Assessment
@@ -40,6 +42,9 @@ def _causes_of(each: Assessment, material: Material) -> Iterator[str]:
     resource, findings = each.facts.resource, material.findings.get(each.case, ()) or each.facts.findings
     if isinstance(resource, ImageFacts):
         yield from image_causes(resource, each.triage.packages, findings)
+        return
+    if isinstance(resource, NetworkFacts):
+        yield from network_causes(each, resource, findings)
         return
     instance = resource.instance
     if instance is not None:
@@ -98,12 +103,17 @@ def launched_at(finding: Finding) -> datetime | None:
 
 
 def _lessons_of(each: Assessment) -> Iterator[str]:
-    if isinstance(each.facts.resource, ImageFacts):
-        yield from image_lessons(each, each.facts.resource)
-        return
-    instance, triage = each.facts.resource.instance, each.triage
-    if instance is None:
-        return
+    resource = each.facts.resource
+    if isinstance(resource, ImageFacts):
+        yield from image_lessons(each, resource)
+    elif isinstance(resource, NetworkFacts):
+        yield from network_lessons(each, resource)
+    elif resource.instance is not None:
+        yield from _lessons_of_an_instance(each, resource.instance)
+
+
+def _lessons_of_an_instance(each: Assessment, instance: Instance) -> Iterator[str]:
+    triage = each.triage
     if any(package.manager == "OS" for package in triage.packages):
         yield f"Rebuild the image {instance.image} with the fixed packages, and stop launching from the old one"
     group = instance.auto_scaling

@@ -107,6 +107,8 @@ def most_urgent_first(cases: Iterable[str], findings: Mapping[str, tuple[Finding
 
 def what_happens_next(runbook: Runbook) -> str:
     """What the reader may expect, by the runbook's own rules."""
+    if runbook.playbook == "ticket":
+        return "A person is asked to see to it: this runbook changes nothing."
     contain, remediate = runbook.contain, runbook.remediate
     contained_unasked = contain.when and (not contain.approval.required or contain.pre_authorised is not None)
     retired_unasked = runbook.playbook == "image" and not runbook.deprecate.approval.required

@@ -109,7 +109,7 @@ def alert_ticket(
     """
     every = tuple(finding for each in findings.values() for finding in each)
     links, has_many = {"Prefect run": run_url, "Amazon Inspector": console_url}, len(keys) > 1
-    return _ticket(
+    return ticket(
         alert_summary(keys, findings),
         (
             wiki(what_happens_next(runbook)),
@@ -119,7 +119,7 @@ def alert_ticket(
             wiki_section("Links", bullets((wiki_link(label, url) for label, url in links.items() if url), "*")),
             f"Runbook {wiki_code(runbook.name)}: {wiki(runbook.title)}",
         ),
-        _labels(runbook.name, keys, every),
+        labels_of(runbook.name, keys, every),
         runbook.alert.ticket_priority,
     )
 
@@ -140,7 +140,7 @@ def person_ticket(
     """
     means, do = (*NEXT_STEPS.get(ended.result, NEXT_STEPS["person"]), "")[:2]
     contained = "*The containment is still in place.* It stays until a person releases it." if ended.contained else ""
-    return _ticket(
+    return ticket(
         f"A person is needed ({ended.result}): {whereabouts(tuple(keys), keys)}",
         (
             f"{wiki(means)} {wiki(ended.reason)}",
@@ -152,7 +152,7 @@ def person_ticket(
             wiki_section("Where", _where(keys)),
             wiki_link("Prefect run", run_url) if run_url else "",
         ),
-        (*_labels(runbook.name, keys, ()), "needs-a-person", jira_label(ended.result)),
+        (*labels_of(runbook.name, keys, ()), "needs-a-person", jira_label(ended.result)),
         runbook.alert.ticket_priority,
     )
 
@@ -168,7 +168,7 @@ def post_mortem_ticket(pm: PostMortem) -> Ticket:
     )
     named = listed([each.id for each in pm.vulnerabilities]) or pm.runbook_title
     where = pm.resources[0] if len(pm.resources) == 1 else f"{len(pm.resources)} resources"
-    return _ticket(
+    return ticket(
         f"Post-mortem: {named} on {where}: {pm.result.replace('-', ' ')}",
         (
             f"*Result: {wiki(pm.result.replace('-', ' '))}.* {wiki(pm.summary)}",
@@ -193,12 +193,8 @@ def jira_label(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._:-]+", "-", plain(text)).strip("-")[:LABEL_LIMIT] or "none"
 
 
-_RATED = ("Severity", "Score", "EPSS", "Exploit known", "Package", "Fixed in", "First seen")
-_FINDING_HEADER = ("Vulnerability", "On", *_RATED)
-_ANSWER_HEADER = ("When", "Plan", "Answer", "Who", "Through", "Comment", "Reason", "Digest")
-
-
-def _ticket(summary: str, parts: Iterable[str], labels: Iterable[str], priority: str | None) -> Ticket:
+def ticket(summary: str, parts: Iterable[str], labels: Iterable[str], priority: str | None) -> Ticket:
+    """A ticket of these parts, in this order; what is too long is cut at the end."""
     text = "\n\n".join(part for part in parts if part)
     return Ticket(
         summary=fitted(summary, SUMMARY_LIMIT, plain),
@@ -208,7 +204,8 @@ def _ticket(summary: str, parts: Iterable[str], labels: Iterable[str], priority:
     )
 
 
-def _labels(runbook: str, keys: Mapping[str, CaseKey], findings: Sequence[Finding]) -> tuple[str, ...]:
+def labels_of(runbook: str, keys: Mapping[str, CaseKey], findings: Sequence[Finding]) -> tuple[str, ...]:
+    """What a ticket is found by: the runbook, the worst severity, some vulnerabilities, some cases."""
     first = worst(findings)
     each = (
         COMMON_LABEL,
@@ -218,6 +215,11 @@ def _labels(runbook: str, keys: Mapping[str, CaseKey], findings: Sequence[Findin
         *tuple(keys)[:_LABELS_OF_A_KIND],
     )
     return tuple(map(jira_label, each))
+
+
+_RATED = ("Severity", "Score", "EPSS", "Exploit known", "Package", "Fixed in", "First seen")
+_FINDING_HEADER = ("Vulnerability", "On", *_RATED)
+_ANSWER_HEADER = ("When", "Plan", "Answer", "Who", "Through", "Comment", "Reason", "Digest")
 
 
 def _findings(findings: Sequence[Finding]) -> str:

@@ -18,6 +18,7 @@ from runbooks.records import (
     CaseSuccessors,
     CaseTriaged,
     CaseVerdict,
+    CoverageLost,
     Decision,
     FindingSeen,
     Intent,
@@ -57,6 +58,7 @@ _SUBJECTS = {
     "outcome": "the outcome",
     "person": "what a person takes over",
     "post-mortem": "the post-mortem",
+    "acceptance": "what is accepted",
 }
 _PURPOSES = {"respond": "Response to", "verify": "A new look at", "release": "Release of"}
 _PHASE_RESULTS = {
@@ -191,6 +193,8 @@ def _of_a_case(material: Material, record: Record) -> tuple[str, MomentKind] | N
             return f"Replaced by {listed(successors, most=10)}", "changed"
         case CaseClosed(reason=reason):
             return f"Case closed: {reason}", "ended"
+        case CoverageLost(resource=resource, reason=reason):
+            return f"Inspector scans {resource} no more ({reason}): the verdict is in question", "found"
         case Recurred(fixed_in=fixed_in, fixed_at=fixed_at):
             return f"Recurrence of what was fixed in {fixed_in} at {moment(fixed_at)}", "found"
         case _:

@@ -10,6 +10,7 @@ from runbooks.definition import Signal
 from runbooks.finding import Finding
 from runbooks.image_users import users_in_words
 from runbooks.instance import Exploitation
+from runbooks.other_resource import OtherFacts
 from runbooks.quarantine import Patchability
 from runbooks.telling.escaping import code, markdown, markdown_link
 from runbooks.telling.layout import blocks, bullets, section, table
@@ -26,6 +27,7 @@ REMEDIES: dict[str, str] = {
     "patch": "patch it in place",
     "replace": "replace it from a patched image",
     "rebuild": "rebuild it",
+    "close": "close the way in",
     "person": "a person must remediate it",
 }
 _STATES: dict[str, str] = {
@@ -47,6 +49,8 @@ def decision_in_words(triage: Triage) -> str:
             remedy = REMEDIES[triage.remediation]
             if triage.remediation == "rebuild":
                 return f"block its promotion, then {remedy}" if triage.contain else remedy
+            if triage.remediation == "close":
+                return remedy
             return f"contain it, then {remedy}" if triage.contain else f"do not contain it, {remedy}"
 
 
@@ -143,6 +147,8 @@ def _reach(each: Assessment, level: int) -> str:
     if isinstance(found, ImageFacts):
         users = bullets(markdown(words) for words in users_in_words(found))
         return section("Who runs it", users or ("Nobody was seen to." if nothing else ""), level)
+    if isinstance(found, OtherFacts):
+        return ""
     paths = bullets(markdown(str(path)) for path in triage.paths)
     return section("Ways in from the internet", paths or ("None was found." if nothing else ""), level)
 
@@ -160,6 +166,8 @@ def _host(each: Assessment) -> str:
     resource = each.facts.resource
     if isinstance(resource, ImageFacts):
         return resource.image.name if resource.image else _sought(each)
+    if isinstance(resource, OtherFacts):
+        return resource_name(resource.id)
     instance = resource.instance
     if instance is None:
         return _sought(each)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from runbooks.case import CaseKey, resource_name
 from runbooks.container_image import short_digest
-from runbooks.evidence import Coverage, Evidence, ImageEvidence, SuccessorEvidence
+from runbooks.evidence import Coverage, Evidence, ImageEvidence, NetworkEvidence, SuccessorEvidence
 from runbooks.telling.escaping import code, markdown
 from runbooks.telling.layout import blocks, bullets, table
 from runbooks.telling.words import case_name, moment, sentence
@@ -41,7 +41,21 @@ def _verdict(verdict: Verdict, keys: Mapping[str, CaseKey]) -> str:
             ("In its place", "Inspector's coverage", "Last scan", "Vulnerabilities"),
             (_successor(each) for image in of_images for each in image.successors),
         ),
+        table(
+            ("Instance", "Ports", "Ways in now", "Inspector's coverage", "Last scan", "Findings"),
+            (_ways(each) for each in verdict.evidence if isinstance(each, NetworkEvidence)),
+        ),
     ).rstrip("\n")
+
+
+def _ways(each: NetworkEvidence) -> Sequence[str]:
+    return (
+        code(each.resource) + (" (gone)" if each.gone else ""),
+        markdown(", ".join(each.ports)) or "not known",
+        markdown("; ".join(each.paths)) or "none",
+        *_scan(each.coverage),
+        markdown(", ".join(dict.fromkeys(each.findings.values()))),
+    )
 
 
 def _of_an_image(each: ImageEvidence) -> Sequence[str]:

@@ -13,8 +13,9 @@ from runbooks.model import Model
 from runbooks.quarantine import Patchability
 
 PackageCondition = Literal["vulnerable", "fixed", "absent", "unknown"]
-Remediation = Literal["patch", "replace", "rebuild", "person"]
+Remediation = Literal["patch", "replace", "rebuild", "person", "close", "update"]
 Priority = Literal["P1", "P2", "P3", "P4"]
+Origin = Literal["base", "own", "layer", "runtime"]
 Decided = Literal["respond", "nothing-to-do", "person"]
 
 
@@ -27,8 +28,9 @@ class PackageState(Model):
     installed: str | None
     fixed_in: str | None
     state: PackageCondition
-    origin: Literal["base", "own"] | None = None
-    """Of a container image's package: whether it came with the base image, or was added to it; None: not known."""
+    origin: Origin | None = None
+    """Of a container image's package: whether it came with the base image, or was added to it; of a function's, whether
+    a layer or the runtime has it, or its own code. None: not known."""
 
 
 class Triage(Model):

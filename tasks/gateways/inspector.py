@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from runbooks import timestamps
+from runbooks.delivery import ScanType
 from runbooks.errors import BadInput
 from runbooks.finding import Finding, FindingStatus, ResourceType
 from runbooks.inspector import read_finding
@@ -123,13 +124,21 @@ class InspectorGateway:
         return found
 
     @reads()
-    def coverage(self, account: str, region: str, resource_ids: Sequence[str]) -> dict[str, Coverage | None]:
-        """Inspector's view of its package scans of each resource; None where it has none.
+    def coverage(
+        self,
+        account: str,
+        region: str,
+        resource_ids: Sequence[str],
+        scan_type: ScanType = "PACKAGE",
+    ) -> dict[str, Coverage | None]:
+        """Inspector's view of its scans of each resource, of this type; None where it has none.
 
         With hybrid scanning a resource has a row for each scan mode: the active one counts, then the latest.
         """
         rows: dict[str, list[Members]] = {one: [] for one in dict.fromkeys(resource_ids)}
-        for row in self._all_coverage(account, region, rows) or self._coverage_of(account, region, list(rows)):
+        for row in self._all_coverage(account, region, rows, scan_type) or self._coverage_of(
+            account, region, list(rows), scan_type
+        ):
             if row["resourceId"] in rows:
                 rows[row["resourceId"]].append(row)
         return {one: _coverage(max(found, key=_weight)) if found else None for one, found in rows.items()}
@@ -143,7 +152,7 @@ class InspectorGateway:
         rows = pages(client, "list_coverage", "coveredResources", filterCriteria=criteria, PaginationConfig=size)
         return tuple(sorted({row["resourceId"] for row in rows if row["resourceId"].endswith(f"/{digest}")}))
 
-    def _all_coverage(self, account: str, region: str, wanted: Collection[str]) -> list[Members] | None:
+    def _all_coverage(self, account: str, region: str, wanted: Collection[str], scan_type: str) -> list[Members] | None:
         """The rows of every resource of the account; None where asking by id takes fewer calls.
 
         All or nothing: the rows of one resource may stand on different pages.
@@ -152,7 +161,7 @@ class InspectorGateway:
         if most == 0:
             return None
         rows: list[Members] = []
-        criteria = {"accountId": _equals([account]), "scanType": _equals(["PACKAGE"])}
+        criteria = {"accountId": _equals([account]), "scanType": _equals([scan_type])}
         listed = self._client(account, region).get_paginator("list_coverage")
         size = {"PageSize": TWO_HUNDRED}
         for number, page in enumerate(listed.paginate(filterCriteria=criteria, PaginationConfig=size), 1):
@@ -164,10 +173,10 @@ class InspectorGateway:
                 return None
         return None
 
-    def _coverage_of(self, account: str, region: str, ids: Sequence[str]) -> Iterator[Members]:
+    def _coverage_of(self, account: str, region: str, ids: Sequence[str], scan_type: str) -> Iterator[Members]:
         client = self._client(account, region)
         for portion in portions(ids, TEN):
-            criteria = {"resourceId": _equals(portion), "scanType": _equals(["PACKAGE"])}
+            criteria = {"resourceId": _equals(portion), "scanType": _equals([scan_type])}
             yield from pages(client, "list_coverage", "coveredResources", filterCriteria=criteria)
 
     def _of_vulnerabilities(

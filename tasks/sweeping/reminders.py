@@ -108,9 +108,12 @@ def _due(have: Services, question: ApprovalRow, now: datetime) -> _Due | None:
 def _rules(runbook: Runbook) -> dict[Phase, Approval]:
     return {
         Phase.CONTAIN: runbook.contain.approval,
+        Phase.REBUILD: runbook.rebuild.approval,
+        Phase.TEST: runbook.rebuild.approval,
         Phase.REMEDIATE: runbook.remediate.approval,
         Phase.VERIFY: runbook.remediate.approval,
         Phase.RELEASE: runbook.release.approval,
+        Phase.DEPRECATE: runbook.deprecate.approval,
     }
 
 

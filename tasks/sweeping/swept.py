@@ -18,6 +18,10 @@ class Swept:
     expired: list[str] = field(default_factory=list[str])
     reminded: list[str] = field(default_factory=list[str])
     looked_again: list[str] = field(default_factory=list[str])
+    asked: list[str] = field(default_factory=list[str])
+    """Resources of which Inspector was asked whether it scans them still."""
+    noticed: list[str] = field(default_factory=list[str])
+    """What people were told of that belongs to no case."""
     missed: int = 0
     """Findings that Inspector listed and that no delivery had brought."""
     troubles: list[str] = field(default_factory=list[str])
@@ -44,6 +48,8 @@ class Swept:
             "approval expired": ", ".join(self.expired),
             "reminded": ", ".join(self.reminded),
             "looking again": ", ".join(self.looked_again),
+            "asked about coverage": ", ".join(self.asked),
+            "told people of": ", ".join(self.noticed),
             "findings that no delivery brought": str(self.missed or ""),
             "trouble": "; ".join(self.troubles),
         }

@@ -114,7 +114,6 @@ def test_every_type_of_finding_in_aws_is_a_finding(name: str, finding_type: str,
     ("name", "code", "kind", "resource"),
     [
         ("scan_event", "not-a-finding", "inspector-scan", INSTANCE),
-        ("coverage_event", "not-a-finding", "inspector-coverage", INSTANCE),
         ("auto_enable_event", "not-a-finding", "inspector-auto-enable", None),
         ("on_demand_scan_event", "not-a-finding", "inspector-on-demand-scan", "ami-00c0ffee00c0ffee0"),
         ("on_demand_finding_event", "unsupported-source", "inspector-on-demand-finding", "ami-00c0ffee00c0ffee0"),

@@ -72,11 +72,11 @@ class SweepHouse(Services):
         assert row is not None
         return self.ledger.take_over(response, row.attempt, row.flow_run or flow_run, (), 30.0)
 
-    def ask(self, response: str) -> Plan:
-        """The response's run asks about a plan to contain."""
+    def ask(self, response: str, **changes: Any) -> Plan:
+        """The response's run asks about a plan to contain, or what the changes make of it."""
         row = self.ledger.response(response)
         assert row is not None
-        plan = a_contain_plan(response=response, cases=row.cases)
+        plan = a_contain_plan(response=response, cases=row.cases, **changes)
         self.ledger.append(response_stream(response), PlanMade(digest=plan.digest, plan=plan))
         until = self.now() + timedelta(minutes=60)
         asked = ApprovalAsked(digest=plan.digest, attempt=1, expires_at=until, flow_run=row.flow_run or "run")

@@ -13,31 +13,47 @@ from runbooks.steps import (
     DeployService,
     DeregisterTarget,
     DetachFromAutoScaling,
+    EnsureClosedGroup,
     EnsureOpenGroup,
     EnsureQuarantineGroup,
     LaunchReplacement,
     PatchPackages,
+    PublishVersion,
     PutLifecyclePolicy,
     RebuildImage,
     RefreshInstances,
     RegisterTarget,
     RegisterTaskDefinition,
+    ReplaceGroupRules,
     SetDeleteOnTermination,
+    SetFunctionUrlAuth,
     SetImageArchived,
     SetImageTag,
     SetInstanceAttribute,
     SetRepositoryPolicy,
+    SetReservedConcurrency,
     SetStageTransition,
     SetTagMutability,
+    ShiftAlias,
     StartInstance,
     Step,
     StopInstance,
     SwapSecurityGroups,
     TestImage,
+    UpdateFunctionConfiguration,
+    UpdateFunctionImage,
     WriteOverrideList,
 )
 from tasks.gateways.actions.autoscaling import AttachToAutoScalingAction, DetachFromAutoScalingAction
 from tasks.gateways.actions.base import Action, AwsAction, Look
+from tasks.gateways.actions.function_access import SetFunctionUrlAuthAction, SetReservedConcurrencyAction
+from tasks.gateways.actions.function_alias import ShiftAliasAction
+from tasks.gateways.actions.function_update import (
+    PublishVersionAction,
+    UpdateFunctionConfigurationAction,
+    UpdateFunctionImageAction,
+)
+from tasks.gateways.actions.group_rules import EnsureClosedGroupAction, ReplaceGroupRulesAction
 from tasks.gateways.actions.image_building import RebuildImageAction, TestImageAction
 from tasks.gateways.actions.image_deployment import DeployServiceAction, RegisterTaskDefinitionAction
 from tasks.gateways.actions.image_deprecation import (
@@ -74,6 +90,8 @@ _ACTIONS: dict[type[Step], type[AwsAction[Any]]] = {
     SetDeleteOnTermination: SetDeleteOnTerminationAction,
     CreateSnapshots: CreateSnapshotsAction,
     SwapSecurityGroups: SwapSecurityGroupsAction,
+    EnsureClosedGroup: EnsureClosedGroupAction,
+    ReplaceGroupRules: ReplaceGroupRulesAction,
     StopInstance: StopInstanceAction,
     StartInstance: StartInstanceAction,
     WriteOverrideList: WriteOverrideListAction,
@@ -93,6 +111,12 @@ _ACTIONS: dict[type[Step], type[AwsAction[Any]]] = {
     DeleteImage: DeleteImageAction,
     PutLifecyclePolicy: PutLifecyclePolicyAction,
     SetTagMutability: SetTagMutabilityAction,
+    SetFunctionUrlAuth: SetFunctionUrlAuthAction,
+    SetReservedConcurrency: SetReservedConcurrencyAction,
+    UpdateFunctionConfiguration: UpdateFunctionConfigurationAction,
+    UpdateFunctionImage: UpdateFunctionImageAction,
+    PublishVersion: PublishVersionAction,
+    ShiftAlias: ShiftAliasAction,
 }
 
 __all__ = ["Action", "Look", "actions"]

@@ -16,7 +16,7 @@ from tasks.gateways.ec2_rules import in_order, to_group, to_permissions
 
 GroupStepT = TypeVar("GroupStepT", EnsureQuarantineGroup, EnsureOpenGroup)
 
-_FROM_EC2 = EVERYTHING
+FROM_EC2 = EVERYTHING
 """The egress rules that EC2 gives every new group (VPC user guide, "Default security groups")."""
 _VISIBLE_WITHIN_SECONDS = 15
 
@@ -33,8 +33,8 @@ class _EnsureGroupAction(AwsAction[GroupStepT]):
 
     def _act(self, place: Place, step: GroupStepT, operation: str, look: Look) -> dict[str, Any]:
         client = place.acting("ec2", step)
-        identifier = look.result.get("group") or _create(client, step, operation)
-        live = _wait_until_visible(place, identifier)
+        identifier = look.result.get("group") or create_group(client, step.vpc, step.name, step.purpose, operation)
+        live = wait_until_visible(place, identifier)
         coming = [rule for rule in step.ingress if rule not in live.ingress]
         surplus = [rule for rule in live.egress if rule not in step.egress]
         missing = [rule for rule in step.egress if rule not in live.egress]
@@ -76,7 +76,7 @@ def _compare(step: EnsureQuarantineGroup | EnsureOpenGroup, raw: Mapping[str, An
         return Look(status="as-left", found=found, result=result)
     ours = tags_of(raw).get(OPERATION_TAG) == operation
     only_begun = all(rule in step.ingress for rule in group.ingress)
-    if ours and only_begun and all(rule in (*step.egress, *_FROM_EC2) for rule in group.egress):
+    if ours and only_begun and all(rule in (*step.egress, *FROM_EC2) for rule in group.egress):
         detail = f"{group.id} was made by this plan and does not have its rules yet"
         return Look(status="half-done", found=found, result=result, detail=detail)
     return Look(
@@ -90,19 +90,20 @@ def _same(some: Sequence[Rule], others: Sequence[Rule]) -> bool:
     return in_order(some) == in_order(others)
 
 
-def _create(client: Any, step: EnsureQuarantineGroup | EnsureOpenGroup, operation: str) -> str:
+def create_group(client: Any, vpc: str, name: str, purpose: str, operation: str) -> str:
+    """Create the security group, marked with the operation; gives its id. EC2 puts its own egress rules into it."""
     created = client.create_security_group(
-        GroupName=step.name,
-        Description=step.purpose,
-        VpcId=step.vpc,
+        GroupName=name,
+        Description=purpose,
+        VpcId=vpc,
         TagSpecifications=[
-            {"ResourceType": "security-group", "Tags": tags({OPERATION_TAG: operation, "Name": step.name})}
+            {"ResourceType": "security-group", "Tags": tags({OPERATION_TAG: operation, "Name": name})}
         ],
     )
     return str(created["GroupId"])
 
 
-def _wait_until_visible(place: Place, identifier: str) -> SecurityGroup:
+def wait_until_visible(place: Place, identifier: str) -> SecurityGroup:
     """The group as EC2 shows it; a new one may not be shown at once (EC2 developer guide, "Eventual consistency")."""
 
     def read() -> Mapping[str, Any] | None:

@@ -16,7 +16,7 @@ from runbooks.records import CaseClosed
 from tasks.gateways.ledger.database import portions
 from tasks.gateways.ledger.journal import Journal
 from tasks.gateways.ledger.rows import CaseRow, CaseStatus, Sighting, Taken, Unanswered
-from tasks.gateways.ledger.tables import cases, entries, findings
+from tasks.gateways.ledger.tables import cases, entries, findings, responses
 from tasks.gateways.ledger.taking import Book, Decided
 
 
@@ -66,6 +66,18 @@ class Cases(Journal):
         )
         with self._database.reading() as connection:
             return tuple(_read_unanswered(row, now) for row in connection.execute(query))
+
+    def over(self, runbooks: Iterable[str]) -> tuple[CaseRow, ...]:
+        """The open, idle cases of these runbooks none of whose findings is active, by what came after the last look.
+
+        A look is a response: what had been seen when it began is not looked at again.
+        """
+        is_active = (findings.c.case_id == cases.c.id) & (findings.c.status == FindingStatus.ACTIVE)
+        active = select(findings.c.arn).where(is_active).exists()
+        seen = select(func.max(findings.c.seen_at)).where(findings.c.case_id == cases.c.id).scalar_subquery()
+        looked = select(responses.c.started_at).where(responses.c.id == cases.c.last_response_id).scalar_subquery()
+        idle = (cases.c.runbook.in_([*runbooks]), cases.c.status == "open", cases.c.response_id.is_(None))
+        return self._cases(_ALL.where(*idle, ~active, seen > looked))
 
     def unanswered_findings(self, case_id: str) -> tuple[str, ...]:
         """The ARNs of the case's active findings that no response has answered, in the order they were seen."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import Connection, Row, Select, or_, select, update
 
 from runbooks.case import SYSTEM_STREAM
 from runbooks.errors import NotFound
-from runbooks.records import Missed, SetAsideRecord
-from tasks.gateways.ledger.database import insert
+from runbooks.records import Missed, Replayed, SetAsideRecord
+from tasks.gateways.ledger.database import insert, portions
 from tasks.gateways.ledger.journal import Journal
 from tasks.gateways.ledger.rows import Delivery, DeliveryState, Receipt
 from tasks.gateways.ledger.tables import inbox
@@ -103,6 +103,35 @@ class Inbox(Journal):
             if state == "set-aside":
                 self._write(connection, SYSTEM_STREAM, _set_aside(delivery_id, row.source, code or "", reason or ""))
             return True
+
+    def replay(self, delivery_ids: Iterable[str], by: str) -> tuple[str, ...]:
+        """Lets deliveries that were settled wait to be decided about once more, and says so in the system stream.
+
+        Returns:
+            Those that do; one that waits already is left as it is.
+        """
+        anew = {"state": "pending", "settled_at": None, "code": None, "reason": None}
+        settled: list[str] = []
+        with self._database.writing() as connection:
+            for ids in portions(delivery_ids):
+                query = select(inbox.c.id, inbox.c.code).where(inbox.c.id.in_(ids), inbox.c.state != "pending")
+                rows = connection.execute(query.order_by(inbox.c.position)).all()
+                connection.execute(update(inbox).where(inbox.c.id.in_([row.id for row in rows])).values(anew))
+                records = [Replayed(delivery=row.id, code=row.code or "", by=by) for row in rows]
+                self._write(connection, SYSTEM_STREAM, *records)
+                settled += [row.id for row in rows]
+        return tuple(settled)
+
+    def set_aside(self, code: str | None = None, kind: str | None = None) -> tuple[str, ...]:
+        """The ids of what is set aside, oldest first: all, or what is so with this code, or in a part of this kind."""
+        wanted = [inbox.c.state == "set-aside"]
+        if code is not None:
+            wanted.append(inbox.c.code == code)
+        if kind is not None:
+            begins = inbox.c.reason.startswith(f"{kind}: ", autoescape=True)
+            wanted.append(or_(begins, inbox.c.reason.contains(f"; {kind}: ", autoescape=True)))
+        with self._database.reading() as connection:
+            return tuple(connection.scalars(select(inbox.c.id).where(*wanted).order_by(inbox.c.position)))
 
     def _row(self, key: str, source: str, body: bytes, state: DeliveryState) -> dict[str, Any]:
         received = {"received_at": self._now(), "state": state}

@@ -113,6 +113,15 @@ class Journal:
             row = connection.execute(newest).first()
             return None if row is None else _read_entry(row)
 
+    def ends(self, prefix: str, *kinds: str) -> tuple[Entry, ...]:
+        """The newest entry of every stream that begins with `prefix`, where it is of one of these kinds."""
+        table, streams = tables.entries, tables.streams
+        newest = (table.c.stream == streams.c.stream) & (table.c.sequence == streams.c.sequence)
+        of_these = (streams.c.stream.startswith(prefix, autoescape=True), table.c.kind.in_(kinds))
+        query = select(*_COLUMNS).select_from(streams.join(table, newest)).where(*of_these).order_by(table.c.position)
+        with self._database.reading() as connection:
+            return tuple(_read_entry(row) for row in connection.execute(query))
+
     def head(self, stream: str) -> int:
         """The number of the stream's last entry, as it is kept apart from the entries; 0 where nothing was written.
 

@@ -100,6 +100,12 @@ def _case_closed(connection: Connection, entry: Entry, case_id: str, record: rec
     _set(connection, cases, case_id, status="closed", closed_at=entry.at)
 
 
+def _coverage_lost(connection: Connection, entry: Entry, case_id: str, record: records.CoverageLost) -> None:
+    """What a case was answered with stays: only its verdict is in question, and no finding of it is new."""
+    if record.reopens:
+        _set(connection, cases, case_id, status="open", closed_at=None)
+
+
 def _response_started(connection: Connection, entry: Entry, response_id: str, record: records.ResponseStarted) -> None:
     moments = {"started_at": entry.at, "updated_at": entry.at}
     row = {
@@ -207,6 +213,7 @@ _RULES: dict[str, _Rule] = {
     "finding-seen": _finding_seen,
     "case-triaged": _case_triaged,
     "case-closed": _case_closed,
+    "coverage-lost": _coverage_lost,
     "response-started": _response_started,
     "cases-joined": _cases_joined,
     "run-started": _run_started,

@@ -11,11 +11,13 @@ import pytest
 
 from deployments.sandbox.slack_workspace import Workspace
 from runbooks.case import response_stream
-from runbooks.plan import Plan
+from runbooks.catalog import Catalog
+from runbooks.plan import Phase, Plan
 from runbooks.records import Decision, Intent, Outcome
 from runbooks.steps.base import operation_id
 from tasks.answering import settle
 from tasks.notices import ALERT
+from tests.runbooks.builders import a_runbook
 from tests.tasks.prefect_api import PrefectApi
 from tests.tasks.sweep_house import SweepHouse, prefect_api, slack_workspace, sweep_house
 
@@ -88,6 +90,23 @@ def test_a_question_is_reminded_of_after_its_time_then_after_twice_that_and_not_
     assert first == second
     assert first.startswith(f"⏰ Still waiting for an answer: Contain {INSTANCE}")
     assert first.endswith("It can be answered until 2026-03-02 09:00:00 UTC.")
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_a_question_of_any_phase_is_reminded_of_after_the_time_of_its_own_rule(
+    house: SweepHouse, prefect: PrefectApi, plan: Plan, phase: Phase
+) -> None:
+    minutes = {"contain": 10, "rebuild": 20, "remediate": 30, "release": 40, "deprecate": 50}
+    rules = {name: {"approval": {"remind_minutes": each}} for name, each in minutes.items()}
+    vars(house)["catalog"] = Catalog([a_runbook(**rules)])
+    no = Decision(digest=plan.digest, attempt=1, answer="rejected", approver="jane", channel="slack")
+    settle(house, plan.response, no)
+    house.ask(plan.response, phase=phase, revision=2)
+    due = minutes[{Phase.TEST: "rebuild", Phase.VERIFY: "remediate"}.get(phase, phase)]
+    house.clock.pass_by(minutes=due - 1)
+    assert house.sweep().reminded == []
+    house.clock.pass_by(minutes=1)
+    assert house.sweep().reminded == [plan.response]
 
 
 def test_it_is_written_down_before_and_after(house: SweepHouse, plan: Plan) -> None:

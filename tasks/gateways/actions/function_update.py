@@ -1,0 +1,139 @@
+"""Changing a Lambda function's $LATEST, and publishing a version of it.
+
+Lambda has no token for any of it. What was changed is found again by the state itself, and a version by its
+description, which carries the operation. Between the look and the call the RevisionId that was seen holds the call to
+just that state; it changes while an update goes on, so that no plan can name it.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from runbooks.steps.function_update import PublishVersion, UpdateFunctionConfiguration, UpdateFunctionImage
+from tasks.gateways.actions.base import AwsAction, Look, Place, gone
+from tasks.gateways.aws_errors import code_of
+from tasks.gateways.functions import (
+    LATEST,
+    NOT_THERE,
+    Members,
+    content_of,
+    is_busy,
+    published_by,
+    read_configuration,
+    read_versions,
+)
+
+UpdateT = TypeVar("UpdateT", UpdateFunctionConfiguration, UpdateFunctionImage)
+
+
+class _UpdateAction(AwsAction[UpdateT]):
+    """An update is asked for, and Lambda takes a while to make it."""
+
+    def _look(self, place: Place, steps: Sequence[UpdateT], operations: Mapping[str, str]) -> dict[str, Look]:
+        client = place.reading("lambda")
+        return {step.key: self._look_at(client, step) for step in steps}
+
+    def _look_at(self, client: Any, step: UpdateT) -> Look:
+        read = self._read(client, step)
+        if read is None:
+            return gone(f"function {step.function}")
+        raw, live = read
+        found = {"live": _json(live), "last_modified": raw["LastModified"]}
+        result = {"revision": raw["RevisionId"]}
+        if live == step.leaves:
+            if is_busy(raw):
+                return Look(status="in-progress", found=found, detail=f"Lambda is updating {step.function}")
+            if raw.get("LastUpdateStatus") == "Failed":
+                why = raw.get("LastUpdateStatusReason", "no reason given")
+                return Look(status="failed", found=found, detail=f"the update of {step.function} failed: {why}")
+            return Look(status="as-left", found=found)
+        if is_busy(raw) and step.undoes:
+            return Look(status="in-progress", found=found, detail=f"{step.function} is being changed")
+        if live != step.expects or (raw["LastModified"] != step.last_modified and not step.undoes):
+            detail = f"{LATEST} of {step.function} was changed since the plan was made, at {raw['LastModified']}"
+            return Look(status="drifted", found=found, detail=detail)
+        return Look(status="as-expected", found=found, result=result)
+
+    @abstractmethod
+    def _read(self, client: Any, step: UpdateT) -> tuple[Members, Any] | None:
+        """The configuration of $LATEST, and of it what the step is about; None where the function is gone."""
+
+
+class UpdateFunctionConfigurationAction(_UpdateAction[UpdateFunctionConfiguration]):
+    """Sets the whole list of layers, for Lambda has no call that changes one of them, or the runtime."""
+
+    def _read(self, client: Any, step: UpdateFunctionConfiguration) -> tuple[Members, Any] | None:
+        raw = read_configuration(client, step.function)
+        return None if raw is None else (raw, content_of(raw))
+
+    def _act(self, place: Place, step: UpdateFunctionConfiguration, operation: str, look: Look) -> dict[str, Any]:
+        changes: dict[str, Any] = {}
+        if step.leaves.layers != step.expects.layers:
+            changes["Layers"] = list(step.leaves.layers)
+        if step.leaves.runtime != step.expects.runtime:
+            changes["Runtime"] = step.leaves.runtime
+        place.acting("lambda", step).update_function_configuration(
+            FunctionName=step.function, RevisionId=look.result["revision"], **changes
+        )
+        return {}
+
+
+class UpdateFunctionImageAction(_UpdateAction[UpdateFunctionImage]):
+    """Sets the image, by its digest."""
+
+    def _read(self, client: Any, step: UpdateFunctionImage) -> tuple[Members, Any] | None:
+        try:
+            answer = client.get_function(FunctionName=step.function)
+        except ClientError as error:
+            if code_of(error) != NOT_THERE:
+                raise
+            return None
+        code = answer.get("Code") or {}
+        return answer["Configuration"], code.get("ResolvedImageUri") or code.get("ImageUri")
+
+    def _act(self, place: Place, step: UpdateFunctionImage, operation: str, look: Look) -> dict[str, Any]:
+        place.acting("lambda", step).update_function_code(
+            FunctionName=step.function, ImageUri=step.leaves, RevisionId=look.result["revision"]
+        )
+        return {}
+
+
+class PublishVersionAction(AwsAction[PublishVersion]):
+    """Publishes $LATEST under a description that names the operation."""
+
+    def _look(self, place: Place, steps: Sequence[PublishVersion], operations: Mapping[str, str]) -> dict[str, Look]:
+        client = place.reading("lambda")
+        return {step.key: _look_at_version(client, step, operations[step.key]) for step in steps}
+
+    def _act(self, place: Place, step: PublishVersion, operation: str, look: Look) -> dict[str, Any]:
+        answer = place.acting("lambda", step).publish_version(
+            FunctionName=step.function,
+            CodeSha256=step.content.code_sha256,
+            Description=operation,
+            RevisionId=look.result["revision"],
+        )
+        return {"version": answer["Version"]}
+
+
+def _look_at_version(client: Any, step: PublishVersion, operation: str) -> Look:
+    # A list of versions leaves out whether an update goes on.
+    latest, versions = read_configuration(client, step.function), read_versions(client, step.function)
+    if latest is None or versions is None:
+        return gone(f"function {step.function}")
+    ours = published_by(versions, operation)
+    if ours is not None and content_of(ours) == step.content:
+        return Look(status="as-left", found={"version": ours["Version"]}, result={"version": ours["Version"]})
+    found = {"version": None, "latest": _json(content_of(latest))}
+    if is_busy(latest):
+        return Look(status="in-progress", found=found, detail=f"Lambda is updating {step.function}")
+    if content_of(latest) != step.content or ours is not None:
+        return Look(status="drifted", found=found, detail=f"{LATEST} of {step.function} is not what this plan left")
+    return Look(status="as-expected", found=found, result={"revision": latest["RevisionId"]})
+
+
+def _json(live: Any) -> Any:
+    return live if live is None or isinstance(live, str) else live.model_dump(mode="json")
