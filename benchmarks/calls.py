@@ -207,6 +207,8 @@ class Response:
                     by_itself=False,
                     proven="fixed",
                 )
+            case _:
+                raise SystemExit(f"an instance has no phase {phase}")
 
     def _triaged(self) -> list[Assessment]:
         if not self._assessed:

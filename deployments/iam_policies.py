@@ -1,7 +1,8 @@
 """IAM policies of the roles, from what the steps say they need: `python -m deployments.iam_policies`.
 
 Looking is always done under the read role; only the call that changes something leaves under the role of its step. So
-a step's reading permissions go to `read`, and the others to the role it acts under. What release puts back goes to
+a step's reading permissions go to `read`, and the others to the role it acts under, with the few reads that AWS asks of
+whoever makes the call. What release puts back goes to
 `restore`. A test holds `READ_BY_GATEWAYS` to the calls that the gateways make. The `audit` role, in the account of the
 anchor, keeps checkpoints and signs them, and the `inbox` role, in the account of the queue, empties it; no step acts
 under these.
@@ -36,10 +37,12 @@ READ_BY_GATEWAYS = (
     "ec2:DescribeNetworkInterfaces",
     "ec2:DescribePrefixLists",
     "ec2:DescribeRouteTables",
+    "ec2:DescribeSecurityGroupRules",
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSnapshots",
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcEndpoints",
+    "ec2:DescribeVpcs",
     "ecr:BatchGetImage",
     "ecr:DescribeImages",
     "ecr:DescribeRepositories",
@@ -64,9 +67,18 @@ READ_BY_GATEWAYS = (
     "inspector2:GetClustersForImage",
     "inspector2:ListCoverage",
     "inspector2:ListFindings",
+    "lambda:GetAlias",
     "lambda:GetFunction",
+    "lambda:GetFunctionConcurrency",
+    "lambda:GetFunctionConfiguration",
+    "lambda:GetPolicy",
     "lambda:ListAliases",
+    "lambda:ListEventSourceMappings",
+    "lambda:ListFunctionUrlConfigs",
     "lambda:ListFunctions",
+    "lambda:ListLayerVersions",
+    "lambda:ListTags",
+    "lambda:ListVersionsByFunction",
     "s3:GetObject",
     "ssm:DescribeAssociationExecutions",
     "ssm:DescribeInstanceInformation",
@@ -99,7 +111,7 @@ _READING = ("BatchGet", "Describe", "Get", "List")
 def actions(role: Role) -> tuple[str, ...]:
     """The IAM actions that the role needs, sorted."""
     if role is Role.READ:
-        read = (each for kind in STEP_KINDS for each in kind.permissions if _reads(each))
+        read = (each for kind in STEP_KINDS for each in {*kind.permissions} - {*kind.acting_reads} if _reads(each))
         return tuple(sorted({*READ_BY_GATEWAYS, *read}))
     called = {each for kind in kinds(role) for each in kind.permissions if not _reads(each) or each in kind.acting_reads}
     return tuple(sorted(called))

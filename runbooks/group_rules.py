@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from pydantic import Field
 
+from runbooks.exposure import from_internet
 from runbooks.instance import Rule
 from runbooks.ports import LAST_PORT, PortRange, Protocol, port_protocol, ports_of, shared, without
 
@@ -42,6 +43,18 @@ def ports_in_words(rule: Rule) -> str:
         return "all traffic"
     found = ports_of(rule, protocol) if protocol else None
     return str(found) if found else f"every {rule.protocol}"
+
+
+def is_everybody(peer: str) -> bool:
+    """Whether a rule's peer means the internet at large."""
+    return from_internet(peer, 6 if ":" in peer else 4)
+
+
+def is_inside(peer: str, inside: Iterable[str]) -> bool:
+    """Whether a rule's peer is wholly among these CIDRs. A group is; a prefix list may hold anything, and is not."""
+    if peer.startswith("sg-"):
+        return True
+    return "/" in peer and _within(peer, inside) == (peer,)
 
 
 def left_of(rule: GroupRule, closing: Sequence[PortRange], inside: Iterable[str]) -> tuple[GroupRule, ...]:

@@ -27,7 +27,7 @@ def other_event(
     """What an event that holds no finding comes to."""
     if (source, detail_type) == (INSPECTOR, _COVERAGE):
         return _coverage(event, detail)
-    named = _EVENTS.get((source, detail_type)) or _of_an_api_call(source, detail_type, detail)
+    named = NAMED.get((source, detail_type)) or _of_an_api_call(source, detail_type, detail)
     if named is not None:
         return (_aside(named, source, detail_type, event, detail),)
     unknown = _NEW if source == INSPECTOR else _ANOTHER_SOURCE
@@ -50,7 +50,7 @@ _SBOM = _Named(
 )
 _CALL = _Named(Aside.NOT_A_FINDING, "inspector-api-call", "somebody has called Inspector's API")
 _CLASSIC = _Named(Aside.UNSUPPORTED_SOURCE, "inspector-classic", "it is of Amazon Inspector Classic")
-_EVENTS: dict[tuple[str, str], _Named] = {
+NAMED: dict[tuple[str, str], _Named] = {
     (INSPECTOR, "Inspector2 Scan"): _Named(
         Aside.NOT_A_FINDING, "inspector-scan", "a first scan is complete, and what it found comes by itself"
     ),

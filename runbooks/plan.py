@@ -120,7 +120,7 @@ class Plan(Model):
 
     def operation(self, step: AnyStep) -> str:
         """The operation id of one of its steps."""
-        return operation_id(self.digest, step.key)
+        return self._operations.get(step.key) or operation_id(self.digest, step.key)
 
     def stages(self) -> Iterator[tuple[AnyStep, ...]]:
         """Runs of consecutive steps of one kind and wave: what is looked at and done together."""
@@ -134,6 +134,10 @@ class Plan(Model):
     def together_with(self, step: AnyStep) -> tuple[str, ...]:
         """The cases of the step's wave: those that begin together."""
         return self.waves[self.wave_of(step)] if self.waves else self.cases
+
+    @cached_property
+    def _operations(self) -> dict[str, str]:
+        return {step.key: operation_id(self.digest, step.key) for step in self.steps}
 
     @cached_property
     def _waves(self) -> dict[str, int]:

@@ -54,7 +54,7 @@ def function_name(key: CaseKey) -> str:
     return named.name if named else key.resource_id
 
 
-def _resource(  # noqa: PLR0913 - each is a fact of its own
+def _resource(
     aws: AwsSessions,
     runbook: Runbook,
     function: LambdaFunction | None,

@@ -144,11 +144,15 @@ def _open_linked(run: Run, subject: str, ticket: Ticket) -> None:
 
 
 def _alerts_of(run: Run, closing: Mapping[str, str]) -> list[TicketRef]:
-    """The alerts' tickets of the cases that close: this response's own, or that of the playbook before it."""
+    """The alerts' tickets of the cases that close: this response's own, or that of the playbook before it.
+
+    Where the ticket is all there is, every one that was opened about them.
+    """
     played: dict[str, ResponseRow] = {}
     for row in responses_of(run.services.ledger, tuple(closing)):
         if row.purpose == "respond":
-            played |= dict.fromkeys(set(row.cases) & closing.keys(), row)
+            theirs = {row.id} if run.runbook.playbook == "ticket" else set(row.cases) & closing.keys()
+            played |= dict.fromkeys(theirs, row)
     over = [row for row in played.values() if all(_is_over(run, case, closing) for case in row.cases)]
     mine = [row for row in played.values() if row.id == run.response.id]
     tickets = {row.id: ticket_of(row.id, read_history(run.services.ledger, row.id)) for row in (*over, *mine)}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from deployments.local import Local
 
 FOLDER = Path("demo-output")
+DEPLOYMENT_MINUTE = 4.0
+"""Seconds for each minute that a deployment bakes: nobody watches a demo for ten minutes."""
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
@@ -63,7 +65,8 @@ def demo(  # noqa: PLR0913 - each is an option of the command
     library = write_library(where / "library") if burst else None
     if world is not None:
         library = write_playbook(world, where / "library")
-    local = Local(where, settings={"RUNBOOKS_LIBRARY": str(library)} if library else {})
+    settings = {"RUNBOOKS_LIBRARY": str(library)} if library else {}
+    local = Local(where, settings=settings, deployment_minute=DEPLOYMENT_MINUTE)
     with Stack(where) as stack:
         with console.status("Starting the sandbox: AWS, Slack and Jira on this machine") as status:
             local.start_sandbox(stack)

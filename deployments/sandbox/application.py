@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from deployments.sandbox.cloud import Cloud
@@ -30,6 +31,11 @@ class SandboxApplication:
         if answer is None:
             return _hang_up(environ)
         return _send(answer, start_response)
+
+    @property
+    def now(self) -> datetime:
+        """The sandbox's time."""
+        return self._cloud.clock.now()
 
 
 def _send(answer: Answer, start_response: Any) -> Iterable[bytes]:

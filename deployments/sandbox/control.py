@@ -17,6 +17,7 @@ from deployments.sandbox.faults import Fault
 from deployments.sandbox.furnish import furnish
 from deployments.sandbox.furnish_function import furnish_function
 from deployments.sandbox.furnish_function_options import FunctionOptions, NotAFunctionFinding
+from deployments.sandbox.furnish_network import NetworkOptions, furnish_network
 from deployments.sandbox.furnish_options import FurnishOptions
 from deployments.sandbox.furnish_service import ServiceOptions, furnish_service
 from deployments.sandbox.pulling import CannotPull
@@ -63,6 +64,14 @@ def _furnish_function(cloud: Cloud, request: Request) -> dict[str, Any]:
         options = FunctionOptions.model_validate(body.get("options") or {})
         return furnish_function(cloud, options, body.get("finding"))
     except (ValidationError, NotAFunctionFinding) as error:
+        raise BadRequest(str(error)) from error
+
+
+def _furnish_network(cloud: Cloud, request: Request) -> dict[str, Any]:
+    body = _json(request)
+    try:
+        return furnish_network(cloud, NetworkOptions.model_validate(body.get("options") or {}), body.get("finding"))
+    except (ValidationError, ValueError) as error:
         raise BadRequest(str(error)) from error
 
 
@@ -149,6 +158,7 @@ _HANDLERS: dict[str, Route] = {
     "furnish image": control_images.furnish,
     "furnish service": _furnish_service,
     "furnish function": _furnish_function,
+    "furnish network": _furnish_network,
     "recipe": control_images.change_recipe,
     "advisory": control_images.publish_advisory,
     "events": control_images.sent_events,
@@ -169,6 +179,7 @@ _ROUTES = Map(
         Rule("/sandbox/furnish/image", endpoint="furnish image", methods=["POST"]),
         Rule("/sandbox/furnish/service", endpoint="furnish service", methods=["POST"]),
         Rule("/sandbox/furnish/function", endpoint="furnish function", methods=["POST"]),
+        Rule("/sandbox/furnish/network", endpoint="furnish network", methods=["POST"]),
         Rule("/sandbox/recipes", endpoint="recipe", methods=["POST"]),
         Rule("/sandbox/advisories", endpoint="advisory", methods=["POST"]),
         Rule("/sandbox/events", endpoint="events", methods=["GET"]),

@@ -6,7 +6,7 @@ from typing import Any
 
 from deployments.sandbox import functions
 from deployments.sandbox.lambda_functions import check_revision
-from deployments.sandbox.operations import Call, operation
+from deployments.sandbox.operations import Call, operation, page
 from deployments.sandbox.wire import AwsError
 
 
@@ -66,6 +66,21 @@ def update_function_url_config(call: Call) -> dict[str, Any]:
     if functions.find(call.world, call.params["FunctionName"]).latest.url_config is None:
         raise _not_found()
     return call.moto()
+
+
+@operation("lambda", "ListLayerVersions")
+def list_layer_versions(call: Call) -> dict[str, Any]:
+    """A layer's versions, by its name or its ARN, the newest first."""
+    name = call.params["LayerName"].rpartition(":layer:")[2]
+    versions = functions.backend(call.world).list_layer_versions(name)
+    newest_first = sorted(versions, key=lambda one: int(one.version), reverse=True)
+    return page(
+        call,
+        [one.get_layer_version() for one in newest_first],
+        result="LayerVersions",
+        token="Marker",
+        limit="MaxItems",
+    )
 
 
 @operation("lambda", "GetLayerVersionByArn")

@@ -11,6 +11,7 @@ from moto.ec2.models.instances import Instance
 from deployments.sandbox.world import Finding, Node, World
 
 _EXCLUSION_TAG = "inspectorec2exclusion"
+_WITHOUT_AGENT = ("UNMANAGED_EC2_INSTANCE", "NO_INVENTORY", "STALE_INVENTORY")
 
 
 class ScannedInstances:
@@ -54,12 +55,19 @@ class ScannedInstances:
             "platform": "WINDOWS" if node.platform.is_windows else "LINUX",
             "tags": _tags(instance),
         }
-        for scan_type in ("PACKAGE", "NETWORK"):
-            yield {
-                "scanType": scan_type,
-                "scanMode": "EC2_SSM_AGENT_BASED",
-                "resourceMetadata": {"ec2": ec2},
-            }
+        same = {"scanMode": "EC2_SSM_AGENT_BASED", "resourceMetadata": {"ec2": ec2}}
+        yield {"scanType": "PACKAGE"} | same
+        yield {"scanType": "NETWORK"} | same | self._network(world, node)
+
+    def _network(self, world: World, node: Node) -> dict[str, Any]:
+        """Where a network scan, which needs no agent, stands apart from one of packages."""
+        if node.network_scanned_at is None:
+            return {}
+        code, reason = self.coverage(world, node)
+        status = {"statusCode": code, "reason": reason}
+        if reason in _WITHOUT_AGENT:
+            status = {"statusCode": "ACTIVE", "reason": "SUCCESSFUL"}
+        return {"scanStatus": status, "lastScannedAt": node.network_scanned_at}
 
     def describe(self, world: World, finding: Finding) -> dict[str, Any]:
         """The details of a finding's resource."""

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,6 +44,13 @@ class QuietRequestHandler(MotoRequestHandler):
     """Answers without a log line per request, and without waiting to fill a packet."""
 
     disable_nagle_algorithm = True
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The sandbox's time, as an answer's Date says it."""
+        application = getattr(self.server, "app", None)
+        if timestamp is not None or not isinstance(application, SandboxApplication):
+            return super().date_time_string(timestamp)
+        return format_datetime(application.now, usegmt=True)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing: the calls are recorded, and shown on /sandbox/calls."""
@@ -204,7 +212,8 @@ def _running(options: argparse.Namespace) -> Iterator[dict[str, str]]:
     ports = (options.port, options.slack_port, options.jira_port)
     with contextlib.ExitStack() as opened:
         sockets = [_opened(opened, options.host, port) for port in ports]
-        aws = AwsServer(Cloud(pace=options.pace), sockets[0])
+        durations = SandboxSettings(deployment_minute=options.deployment_minute)
+        aws = AwsServer(Cloud(durations, pace=options.pace), sockets[0])
         slack, jira = serve_asgi(slack_app(), sockets[1]), serve_asgi(jira_app(), sockets[2])
         for server in (aws, slack, jira):
             server.start()
@@ -225,6 +234,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--jira-port", type=int, default=0)
     parser.add_argument("--addresses", type=Path, required=True, help="file the addresses are written to")
     parser.add_argument("--pace", type=float, default=1.0, help="sandbox seconds in one real second")
+    parser.add_argument(
+        "--deployment-minute",
+        type=float,
+        default=SandboxSettings.deployment_minute,
+        help="sandbox seconds of each minute that a deployment waits or bakes",
+    )
     return parser.parse_args(arguments)
 
 

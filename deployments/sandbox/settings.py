@@ -18,6 +18,7 @@ class SandboxSettings:
         inventory: from the start of the inventory association until the inventory is there.
         evaluation: from new inventory until Inspector has evaluated it.
         inventory_interval: how often the inventory association runs by itself.
+        network_scan: how often Inspector evaluates which ports can be reached, in a world that was furnished for it.
         stale_inventory: age at which Inspector calls inventory stale.
         snapshot: from CreateSnapshots until the snapshots are completed.
         draining: how long a deregistered target drains.
@@ -47,6 +48,7 @@ class SandboxSettings:
     inventory: float = 1.0
     evaluation: float = 1.0
     inventory_interval: float = 1800.0
+    network_scan: float = 43200.0
     stale_inventory: float = 7 * 86400.0
     snapshot: float = 2.0
     draining: float = 3.0

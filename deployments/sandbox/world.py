@@ -88,6 +88,7 @@ class Node:
         lost_at: when the agent lost its way to Systems Manager.
         inventory: the packages as inventory last saw them.
         scanned_at: when Inspector last evaluated that inventory.
+        network_scanned_at: when it last evaluated which ports can be reached.
         pending_reboot: packages that wait for a reboot.
     """
 
@@ -104,6 +105,7 @@ class Node:
     inventory_at: datetime | None = None
     first_scanned_at: datetime | None = None
     scanned_at: datetime | None = None
+    network_scanned_at: datetime | None = None
     pending_reboot: set[PackageKey] = field(default_factory=set)
     last_patch: PatchRun | None = None
     patch_fails: bool = False
@@ -241,6 +243,8 @@ class World:
         """What Inspector and ECR sent to EventBridge, oldest first."""
         self.commands: dict[str, Command] = {}
         self.associations: dict[str, Association] = {}
+        self.network_scan_seconds: float | None = None
+        """Between two network scans; None where there are none."""
         self.repository: dict[tuple[str, str], str] = {}
         self.image_parameters: dict[str, str] = {}
         self.mirror_services: set[str] = set()

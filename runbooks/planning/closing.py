@@ -170,7 +170,7 @@ def _consequences(runbook: Runbook, each: Assessment) -> Iterator[str]:
             f"{rule.id} lets in all traffic, and a rule cannot say all but one port: for {rule.peer} TCP, UDP and ICMP "
             "of it stay, and what has neither ports nor ICMP (GRE, ESP) is closed as well"
         )
-    for group, rule in also_let_in(facts, ways):
+    for group, rule in also_let_in(facts, runbook, ways):
         yield f"{rule.peer} still reaches {ports_in_words(rule)} by {rule.id} of {group}: that is not everybody"
     for target in instance.targets:
         if target.internet_facing and target.load_balancer:

@@ -9,9 +9,11 @@ from typing import cast
 from runbooks.container_image import ImageFacts
 from runbooks.definition import Signal
 from runbooks.finding import Finding, VulnerablePackage
-from runbooks.instance import Instance
+from runbooks.function import FunctionFacts
+from runbooks.instance import Instance, InstanceFacts
 from runbooks.network import NetworkFacts
 from runbooks.plan import Phase
+from runbooks.telling.function_causes import function_causes, function_lessons
 from runbooks.telling.image_causes import image_causes, image_lessons
 from runbooks.telling.incident import Material
 from runbooks.telling.network_causes import network_causes, network_lessons
@@ -46,7 +48,10 @@ def _causes_of(each: Assessment, material: Material) -> Iterator[str]:
     if isinstance(resource, NetworkFacts):
         yield from network_causes(each, resource, findings)
         return
-    instance = resource.instance
+    if isinstance(resource, FunctionFacts):
+        yield from function_causes(resource, findings)
+        return
+    instance = resource.instance if isinstance(resource, InstanceFacts) else None
     if instance is not None:
         yield f"{instance.id} was started from the image {instance.image}{_launched(each, instance)}"
     for finding in findings:
@@ -108,7 +113,9 @@ def _lessons_of(each: Assessment) -> Iterator[str]:
         yield from image_lessons(each, resource)
     elif isinstance(resource, NetworkFacts):
         yield from network_lessons(each, resource)
-    elif resource.instance is not None:
+    elif isinstance(resource, FunctionFacts):
+        yield from function_lessons(each, resource)
+    elif isinstance(resource, InstanceFacts) and resource.instance is not None:
         yield from _lessons_of_an_instance(each, resource.instance)
 
 

@@ -8,6 +8,8 @@ from runbooks.case import CaseKey, resource_name
 from runbooks.container_image import ImageFacts
 from runbooks.definition import Signal
 from runbooks.finding import Finding
+from runbooks.function import FunctionFacts
+from runbooks.function_users import users_in_words as function_users
 from runbooks.image_users import users_in_words
 from runbooks.instance import Exploitation
 from runbooks.other_resource import OtherFacts
@@ -27,6 +29,7 @@ REMEDIES: dict[str, str] = {
     "patch": "patch it in place",
     "replace": "replace it from a patched image",
     "rebuild": "rebuild it",
+    "update": "update it, and bring its aliases over",
     "close": "close the way in",
     "person": "a person must remediate it",
 }
@@ -147,6 +150,9 @@ def _reach(each: Assessment, level: int) -> str:
     if isinstance(found, ImageFacts):
         users = bullets(markdown(words) for words in users_in_words(found))
         return section("Who runs it", users or ("Nobody was seen to." if nothing else ""), level)
+    if isinstance(found, FunctionFacts):
+        invokers = bullets(markdown(words) for words in (function_users(found.function) if found.function else ()))
+        return section("Who invokes it", invokers or ("Nobody was seen to." if nothing else ""), level)
     if isinstance(found, OtherFacts):
         return ""
     paths = bullets(markdown(str(path)) for path in triage.paths)
@@ -166,6 +172,8 @@ def _host(each: Assessment) -> str:
     resource = each.facts.resource
     if isinstance(resource, ImageFacts):
         return resource.image.name if resource.image else _sought(each)
+    if isinstance(resource, FunctionFacts):
+        return resource.function.name if resource.function else _sought(each)
     if isinstance(resource, OtherFacts):
         return resource_name(resource.id)
     instance = resource.instance

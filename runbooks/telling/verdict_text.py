@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from runbooks.case import CaseKey, resource_name
 from runbooks.container_image import short_digest
-from runbooks.evidence import Coverage, Evidence, ImageEvidence, NetworkEvidence, SuccessorEvidence
+from runbooks.evidence import Coverage, Evidence, FunctionEvidence, ImageEvidence, NetworkEvidence, SuccessorEvidence
 from runbooks.telling.escaping import code, markdown
 from runbooks.telling.layout import blocks, bullets, table
 from runbooks.telling.words import case_name, moment, sentence
@@ -45,6 +45,10 @@ def _verdict(verdict: Verdict, keys: Mapping[str, CaseKey]) -> str:
             ("Instance", "Ports", "Ways in now", "Inspector's coverage", "Last scan", "Findings"),
             (_ways(each) for each in verdict.evidence if isinstance(each, NetworkEvidence)),
         ),
+        table(
+            ("Function", "Inspector's coverage", "Last scan", "Changed", "Findings on $LATEST", "Served"),
+            (_of_a_function(each) for each in verdict.evidence if isinstance(each, FunctionEvidence)),
+        ),
     ).rstrip("\n")
 
 
@@ -55,6 +59,17 @@ def _ways(each: NetworkEvidence) -> Sequence[str]:
         markdown("; ".join(each.paths)) or "none",
         *_scan(each.coverage),
         markdown(", ".join(dict.fromkeys(each.findings.values()))),
+    )
+
+
+def _of_a_function(each: FunctionEvidence) -> Sequence[str]:
+    served = (f"{alias.name}: {', '.join(one.version for one in alias.serves)}" for alias in each.aliases)
+    return (
+        code(resource_name(each.resource)) + (" (gone)" if each.gone else ""),
+        *_scan(each.coverage),
+        moment(each.modified_at) if each.modified_at else "not known",
+        markdown(", ".join(dict.fromkeys(each.findings.values()))),
+        markdown("; ".join(served)) or "$LATEST alone",
     )
 
 

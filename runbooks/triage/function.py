@@ -147,12 +147,12 @@ def _containment(
 def _remediation(
     facts: CaseFacts, runbook: Runbook, function: LambdaFunction, packages: tuple[PackageState, ...]
 ) -> tuple[Remediation, str]:
-    """Update, rebuild, or hand to a person, and why."""
+    """Update it, or hand it to a person, and why."""
     if (obstacle := next(_obstacles(facts, runbook, function, packages), None)) is not None:
         return "person", f"a person must remediate: {obstacle}"
     if function.package_type == "Image":
         fixes = ", ".join(f"{each.name} to {each.fixed_in}" if each.fixed_in else each.name for each in packages)
-        return "rebuild", f"rebuild its image with what is fixed, and publish a version with it: {fixes}"
+        return "update", f"rebuild its image with what is fixed, and publish a version with it: {fixes}"
     newer = facts.function_facts.newer_layers
     changes = [f"layer {short_layer(newer[layer])}" for layer in vulnerable_layers(facts)]
     if any(each.origin == "runtime" for each in packages):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_network
 
 from runbooks.definition import Runbook
 from runbooks.errors import BadInput
-from runbooks.exposure import InternetPath, from_internet
+from runbooks.exposure import InternetPath
 from runbooks.facts import CaseFacts
 from runbooks.finding import Finding
-from runbooks.group_rules import GroupRule, ports_in_words
+from runbooks.group_rules import GroupRule, is_everybody, is_inside, ports_in_words
 from runbooks.network import NetworkFacts, Opening, offending, opening_of, ways_in
 from runbooks.ports import PortRange, in_words, narrowed, read_ports, without
 from runbooks.triage.assessment import Decided, Triage
@@ -81,12 +80,13 @@ def inside_of(facts: NetworkFacts, runbook: Runbook) -> tuple[str, ...]:
     return (*runbook.network.inside, *facts.inside)
 
 
-def also_let_in(facts: NetworkFacts, ways: Ways) -> Iterator[tuple[str, GroupRule]]:
+def also_let_in(facts: NetworkFacts, runbook: Runbook, ways: Ways) -> Iterator[tuple[str, GroupRule]]:
     """Group and rule of what else reaches the ports from outside: prefix lists, and addresses named one by one."""
+    inside = inside_of(facts, runbook)
     for group, rules in facts.rules.items():
         for rule in rules:
             reaches = not rule.egress and any(narrowed(rule, ports) for ports in ways.closing)
-            if reaches and rule not in ways.rules.get(group, ()) and _is_outside(rule.peer):
+            if reaches and not is_everybody(rule.peer) and not is_inside(rule.peer, inside):
                 yield group, rule
 
 
@@ -137,28 +137,29 @@ def _left_alone(facts: CaseFacts, runbook: Runbook, ways: Ways) -> tuple[str, st
         return (
             "other-path",
             (
-                "Inspector's path does not lead straight from an internet gateway: a load balancer, a peering or a VPN is "
-                "there to be used, and a person decides who may reach what is behind it"
+                "Inspector's path does not lead straight from an internet gateway: a load balancer, a peering or a VPN "
+                "is there to be used, and a person decides who may reach what is behind it"
             ),
             "person",
         )
     if not ways.paths:
-        return _without_a_path(network, ways)
+        return _without_a_path(network, runbook, ways)
     referenced = [group for group in ways.rules if is_shared(network, group) and network.references.get(group)]
     if referenced and runbook.network.when_referenced == "person":
         return "referenced", "; ".join(_why_referenced(network, group) for group in referenced), "person"
     return None
 
 
-def _without_a_path(facts: NetworkFacts, ways: Ways) -> tuple[str, str, Decided]:
+def _without_a_path(facts: NetworkFacts, runbook: Runbook, ways: Ways) -> tuple[str, str, Decided]:
     instance, ports = facts.instance, in_words(ways.closing)
-    others = tuple(also_let_in(facts, ways))
+    others = tuple(also_let_in(facts, runbook, ways))
     if others:
         named = ", ".join(f"{rule.peer} (rule {rule.id} of {group})" for group, rule in others)
         return (
             "narrow-source",
             (
-                f"no rule opens {ports} to the internet at large; it is open to {named}: a person decides whether they may"
+                f"no rule opens {ports} to the internet at large; it is open to {named}: a person decides whether they "
+                "may reach it"
             ),
             "person",
         )
@@ -232,13 +233,3 @@ def _expected(tag: str, stated: str) -> tuple[PortRange, ...]:
         return read_ports(stated)
     except BadInput as error:
         raise BadInput(f"what is meant to be open cannot be read from the tag {tag}={stated}: {error}") from error
-
-
-def _is_outside(peer: str) -> bool:
-    """A prefix list, which may hold anything, or public addresses; groups and private networks are inside."""
-    if peer.startswith("pl-"):
-        return True
-    if "/" not in peer:
-        return False
-    network = ip_network(peer, strict=False)
-    return not network.is_private and not from_internet(peer, network.version)

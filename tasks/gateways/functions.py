@@ -93,11 +93,9 @@ class FunctionGateway:
     @reads()
     def _newest(self, account: str, region: str, function: LambdaFunction, layer: str) -> str | None:
         name, _, number = layer.rpartition(":")
-        fits: dict[str, Any] = {"CompatibleRuntime": function.content.runtime} if function.content.runtime else {}
-        if len(function.architectures) == 1:
-            fits["CompatibleArchitecture"] = function.architectures[0]
-        listed = pages(self._client(account, region), "list_layer_versions", "LayerVersions", LayerName=name, **fits)
-        newest = max(listed, key=lambda raw: int(raw["Version"]), default=None)
+        listed = pages(self._client(account, region), "list_layer_versions", "LayerVersions", LayerName=name)
+        fitting = (raw for raw in listed if _fits(raw, function))
+        newest = max(fitting, key=lambda raw: int(raw["Version"]), default=None)
         return newest["LayerVersionArn"] if newest is not None and newest["Version"] > int(number) else None
 
     def _client(self, account: str, region: str) -> Any:
@@ -177,6 +175,13 @@ def alarm_states(client: Any, names: Sequence[str]) -> dict[str, str]:
         )
         found |= {raw["AlarmName"]: raw["StateValue"] for raw in raws}
     return found
+
+
+def _fits(raw: Members, function: LambdaFunction) -> bool:
+    """Whether a layer version is for the function, as far as whoever published it has said."""
+    runtimes, architectures = raw.get("CompatibleRuntimes"), raw.get("CompatibleArchitectures")
+    runs = not runtimes or function.content.runtime in runtimes
+    return runs and (not architectures or set(function.architectures) <= set(architectures))
 
 
 def _function(

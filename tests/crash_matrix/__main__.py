@@ -1,7 +1,7 @@
 """The crash matrix: `python -m tests.crash_matrix`, with `--help` for its choices.
 
-Prints `N points, D duplicates, L lost, U unrestorable, O left open` and which point fails first; ends with 1 unless all
-four are 0, and, of the whole matrix, N is at least 1,000. With `--stopped` nothing is broken: it measures what a run
+Prints which kinds of steps its stories carry out, `N points, D duplicates, L lost, U unrestorable, O left open` and
+which point fails first; ends with 1 unless all four are 0, and, of the whole matrix, N is at least 1,000. With `--stopped` nothing is broken: it measures what a run
 does that is stopped between its check and its call, and overtaken.
 """
 
@@ -42,6 +42,7 @@ def main() -> int:
 
 def _broken(options: argparse.Namespace, folder: Path) -> Iterator[Any]:
     """Every point as it is judged, whichever worker broke it; a worker that fails is None."""
+    kinds: set[str] = set()
     told = _fork.SimpleQueue()
     workers = [_fork.Process(target=_work, args=(part, options, folder, told)) for part in range(options.workers)]
     for worker in workers:
@@ -49,14 +50,16 @@ def _broken(options: argparse.Namespace, folder: Path) -> Iterator[Any]:
     running = len(workers)
     while running:
         broken = told.get()
-        if broken is None:
+        if isinstance(broken, frozenset):
             running -= 1
+            kinds |= broken
             continue
         if broken.wrong or not broken.reached:
             _say(f"{broken.point}" + ("" if broken.reached else ": was not reached"))
             for kind, words in broken.wrong:
                 _say(f"    {kind}: {words}")
         yield broken
+    _say(f"steps: {', '.join(sorted(kinds))}")
     for worker in workers:
         worker.join()
         if worker.exitcode:
@@ -113,10 +116,11 @@ def _work(part: int, options: argparse.Namespace, folder: Path, told: Any) -> No
         return chosen[part :: options.workers]
 
     (folder / str(part)).mkdir()
+    worker = Worker(folder / str(part), choose, told.put)
     try:
-        Worker(folder / str(part), choose, told.put).run(stories)
+        worker.run(stories)
     finally:
-        told.put(None)
+        told.put(frozenset(worker.kinds))
 
 
 def _options() -> argparse.Namespace:

@@ -16,7 +16,6 @@ from tests.crash_matrix.line import Blow, Event
 from tests.crash_matrix.prefect_api import FlowRun
 from tests.crash_matrix.world import World
 from tests.runbooks.signatures import JANE, added, code_of, signed
-from tests.tasks.gateways.aws_world import an_event
 
 MOST_TURNS = 120
 AFTER_A_DEATH = LEASE_SECONDS + 26 + 1
@@ -45,10 +44,9 @@ class NeverEnds(Exception):
 
 def deliver(world: World) -> None:
     """An approver is registered, and the finding lies in the inbox as the receiver leaves it."""
-    event = an_event(in_group=world.story.in_group)
     ledger = world.ledger()
     ledger.append(APPROVERS_STREAM, *signed(added(JANE)))
-    ledger.receive("finding-1", "webhook", json.dumps(event).encode())
+    ledger.receive("finding-1", "webhook", json.dumps(world.built["event"], default=str).encode())
     ledger.close()
 
 

@@ -148,7 +148,7 @@ def _product(world: World) -> Iterator[Services]:
     settings = Settings.model_validate(
         {
             "home": world.folder,
-            "package_bucket": world.built["bucket"],
+            "package_bucket": world.built.get("bucket", ""),
             "slack_url": f"{services}/slack/api/",
             "slack_token": SLACK_TOKEN,
             "slack_channel": "#security",

@@ -23,6 +23,7 @@ from deployments.sandbox.service_faults import DroppedConnection
 from deployments.sandbox.wire import Answer, read_message
 from tests.crash_matrix.line import Blow, Kind, Line
 from tests.crash_matrix.moment import Moment
+from tests.crash_matrix.subjects.subject import Subject
 
 _BEFORE = {
     "timeout": FaultKind.TIMEOUT_BEFORE,
@@ -33,8 +34,6 @@ _BEFORE = {
 _REQUEST_ID = re.compile(rb"<requestId>[^<]*</requestId>", re.IGNORECASE)
 _A_READ_TOO = ("sts:AssumeRole",)
 """Called a change by its name, and changes nothing."""
-SETS_VALUES = ("ec2:ModifyNetworkInterfaceAttribute", "ec2:ModifyInstanceAttribute")
-"""They take effect where the value was another."""
 _NEVER_LATE = ("s3", "sts")
 """S3 is strongly consistent (S3 user guide, "Amazon S3 data consistency model")."""
 
@@ -42,13 +41,14 @@ _NEVER_LATE = ("s3", "sts")
 class BreakableCloud(Cloud):
     """AWS at the end of the line."""
 
-    def __init__(self, line: Line, moment: Moment) -> None:
+    def __init__(self, line: Line, moment: Moment, subject: Subject) -> None:
         super().__init__()
         self.clock = Clock(real=moment)
         self.moment = moment
         self.watches = False
         """Whether reads are compared with what they answered before."""
         self._line = line
+        self._subject = subject
         self._past: Past | None = None
         self._answers: dict[str, bytes] = {}
 
@@ -73,22 +73,12 @@ class BreakableCloud(Cloud):
         self._past = None
 
     def _performed(self, name: str, kind: Kind, environ: dict[str, Any], body: bytes) -> Answer | None:
-        before = self._values() if name in SETS_VALUES else None
+        sets, values = name in self._subject.sets_values, self._subject.values
+        before = values(self) if sets else None
         answer = super().answer(environ, body)
-        if kind == "change" and answer is not None and answer.ok and (before is None or before != self._values()):
+        if kind == "change" and answer is not None and answer.ok and (not sets or before != values(self)):
             self._line.done[name] += 1
         return answer
-
-    def _values(self) -> list[Any]:
-        """What the calls in SETS_VALUES set, everywhere."""
-        here = [world.ec2 for world in self.worlds]
-        instances = [instance for world in self.worlds for instance in world.instances()]
-        volumes = [device for instance in instances for _, device in instance.get_block_device_mapping]
-        return [
-            [[group.id for group in nic.group_set] for ec2 in here for nic in ec2.enis.values()],
-            [(each.disable_api_termination, each.instance_initiated_shutdown_behavior) for each in instances],
-            [each.delete_on_termination for each in volumes],
-        ]
 
     def _has_moved(self, question: str, environ: dict[str, Any], body: bytes) -> bool:
         """Whether this was asked before, and is answered differently now."""

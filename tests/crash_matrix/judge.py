@@ -7,32 +7,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from moto.autoscaling.models import autoscaling_backends
-from moto.elbv2.models import elbv2_backends
-
 from runbooks.case import case_stream
 from runbooks.history import FINISHED, SUCCEEDED, ResponseHistory
 from runbooks.plan import Plan
 from runbooks.records import CaseVerdict, RunStarted
 from runbooks.steps import AnyStep
-from runbooks.steps.containment import OPERATION_TAG
 from tasks.gateways.ledger import Ledger
 from tasks.journal import read_history
 from tests.crash_matrix.line import NOT_AWS
+from tests.crash_matrix.subjects.subject import Subject
 from tests.crash_matrix.world import World
-from tests.tasks.gateways.aws_world import ACCOUNT, INSTANCE, REGION
 
 Wrong = Literal["duplicate", "lost", "unrestorable", "left open"]
-
-MAY_BE_REPEATED = frozenset(
-    {
-        "ssm:StartAssociationsOnce",  # an inventory more
-        "ec2:RunInstances",  # under a client token
-        "ec2:CreateLaunchTemplateVersion",
-        "elbv2:DeregisterTargets",  # the group does it too, for what it lets go
-    }
-)
-"""Once more they do nothing; what they make is counted all the same."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +37,19 @@ class Facts:
     told: Counter[str]
     """Messages and tickets, by what they are about."""
     done: Counter[str]
-    """Changes that took effect, by operation."""
-    instance: dict[str, Any]
-    """The instance as it is described."""
-    open_interfaces: list[str]
+    """Changes that took effect, by operation; but for those that may be repeated."""
+    described: dict[str, Any]
+    """What the story is about."""
+    left_open: list[str]
+    kinds: frozenset[str]
+    """Of the steps that were carried out."""
     ledger: list[str]
     """What is wrong with the ledger itself."""
 
 
 def facts_of(world: World) -> Facts:
     """Read a world whose processes have ended."""
-    ledger = world.ledger()
+    ledger, subject = world.ledger(), world.story.subject
     try:
         responses = ledger.responses()
         histories = [read_history(ledger, each.id) for each in responses]
@@ -72,11 +60,12 @@ def facts_of(world: World) -> Facts:
             verdicts=sorted(_verdicts(ledger)),
             unfinished=[words for history in histories for words in _unfinished(history)],
             done_without=[step.key for history in histories for step in _done_without(history)],
-            made=Counter([*_made_in_ec2(world), *_made_elsewhere(world), *(f"told {each}" for each in _told(world))]),
+            made=Counter([*subject.made(world.cloud), *(f"told {each}" for each in _told(world))]),
             told=Counter(_subjects(world, histories)),
-            done=Counter({name: number for name, number in world.line.done.items() if not name.startswith("prefect:")}),
-            instance=described(world),
-            open_interfaces=list(open_interfaces(world)),
+            done=Counter({name: number for name, number in world.line.done.items() if _counts(subject, name)}),
+            described=subject.described(world.cloud),
+            left_open=list(subject.left_open(world.cloud)),
+            kinds=frozenset(kind for history in histories for kind in _kinds_of_steps(history)),
             ledger=[words for history in histories for words in _broken(ledger, history)],
         )
     finally:
@@ -89,11 +78,11 @@ def compare(undisturbed: Facts, facts: Facts) -> Iterator[tuple[Wrong, str]]:
         yield "duplicate", words
     for words in _losses(undisturbed, facts):
         yield "lost", words
-    for name, value in undisturbed.instance.items():
-        if facts.instance[name] != value:
-            yield "unrestorable", f"{name} was to be {value} and is {facts.instance[name]}"
-    for interface in facts.open_interfaces:
-        yield "left open", interface
+    for name, value in undisturbed.described.items():
+        if facts.described[name] != value:
+            yield "unrestorable", f"{name} was to be {value} and is {facts.described[name]}"
+    for what in facts.left_open:
+        yield "left open", what
 
 
 def _duplicates(undisturbed: Facts, facts: Facts) -> Iterator[str]:
@@ -101,7 +90,7 @@ def _duplicates(undisturbed: Facts, facts: Facts) -> Iterator[str]:
     # Of messages there may be more: trouble is told too.
     yield from (f"{what} too many" for what in _kinds(facts) - _kinds(undisturbed) if what != "told")
     for name, number in (facts.done - undisturbed.done).items():
-        if not name.startswith(NOT_AWS) and name not in MAY_BE_REPEATED:
+        if not name.startswith(NOT_AWS):
             yield f"{name} took effect {number} times too often"
 
 
@@ -120,41 +109,14 @@ def _kinds(facts: Facts) -> Counter[str]:
     return Counter(what.partition(" ")[0] for what in facts.made.elements())
 
 
-def described(world: World) -> dict[str, Any]:
-    """Everything of the instance that containing it changes and releasing it puts back; groups by their names."""
-    ec2 = world.cloud.world(ACCOUNT, REGION).ec2
-    instance = world.cloud.world(ACCOUNT, REGION).instance(INSTANCE)
-    assert instance is not None
-    balancers, scaling = elbv2_backends[ACCOUNT][REGION], autoscaling_backends[ACCOUNT][REGION]
-    return {
-        "interfaces": {
-            each.id: [group.name for group in each.group_set]
-            for each in ec2.enis.values()
-            if each.instance is not None and each.instance.id == INSTANCE
-        },
-        "attributes": [instance.disable_api_termination, instance.instance_initiated_shutdown_behavior],
-        "volumes": {name: device.delete_on_termination for name, device in instance.get_block_device_mapping},
-        "targets": {
-            arn: [each["Port"] for each in group.targets.values() if each["Id"] == INSTANCE]
-            for arn, group in balancers.target_groups.items()
-        },
-        "auto_scaling": {
-            name: [
-                (group.min_size, group.desired_capacity, group.max_size, len(group.instance_states)),
-                [each.lifecycle_state for each in group.instance_states if each.instance.id == INSTANCE],
-            ]
-            for name, group in scaling.autoscaling_groups.items()
-        },
-    }
+def _counts(subject: Subject, name: str) -> bool:
+    return not name.startswith("prefect:") and name not in subject.may_be_repeated
 
 
-def open_interfaces(world: World) -> Iterator[str]:
-    """Interfaces that rest on a group with a rule for everything that comes in, by our own making."""
-    for each in world.cloud.world(ACCOUNT, REGION).ec2.enis.values():
-        for group in each.group_set:
-            ours = any(tag["key"] == OPERATION_TAG for tag in group.get_tags())
-            if ours and group.ingress_rules:
-                yield f"{each.id} rests on {group.name}"
+def _kinds_of_steps(history: ResponseHistory) -> Iterator[str]:
+    return (
+        step.kind for plan in history.plans.values() for step in plan.steps if plan.operation(step) in history.intents
+    )
 
 
 def _verdicts(ledger: Ledger) -> Iterator[str]:
@@ -197,29 +159,6 @@ def _broken(ledger: Ledger, history: ResponseHistory) -> Iterator[str]:
         yield "the ledger does not verify"
 
 
-def _made_in_ec2(world: World) -> Iterator[str]:
-    here = world.cloud.world(ACCOUNT, REGION)
-    groups = [group for groups in here.ec2.groups.values() for group in groups.values()]
-    named = [
-        *((snapshot, f"snapshot of {snapshot.volume.id}") for snapshot in here.ec2.snapshots.values()),
-        *((group, f"group {group.name}") for group in groups),
-        *((instance, "instance") for instance in here.instances()),
-    ]
-    for resource, what in named:
-        if operation := _operation(resource):
-            yield f"{what} by {operation}"
-
-
-def _made_elsewhere(world: World) -> Iterator[str]:
-    here = world.cloud.world(ACCOUNT, REGION)
-    for command in here.commands.values():
-        if command.document == "AWS-RunPatchBaseline":
-            yield f"command {command.comment}"
-    for template in here.ec2.launch_templates.values():
-        yield from (f"version {one.description} of {template.name}" for one in template.versions if one.description)
-    yield from (f"refresh number {number}" for number, _ in enumerate(here.refreshes))
-
-
 def _told(world: World) -> Iterator[str]:
     """The operations that posted a message or made a ticket."""
     for message in world.slack.messages:
@@ -232,7 +171,3 @@ def _subjects(world: World, histories: list[ResponseHistory]) -> Iterator[str]:
     intents = {operation: intent for history in histories for operation, intent in history.intents.items()}
     for operation in set(_told(world)) & set(intents):
         yield f"{intents[operation].action} of {intents[operation].subject.partition('/')[0]}"
-
-
-def _operation(resource: Any) -> str | None:
-    return next((tag["value"] for tag in resource.get_tags() if tag["key"] == OPERATION_TAG), None)

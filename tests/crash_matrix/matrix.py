@@ -47,17 +47,19 @@ class Worker:
         self._choose = choose
         self._tell = tell
         self._addresses = Addresses()
+        self.kinds: set[str] = set()
+        """Of the steps that the stories carried out, undisturbed."""
 
     def run(self, stories: Sequence[str]) -> None:
         with the_product(self._addresses):
-            self._rehearse()
+            self._rehearse(stories)
             for name in stories:
                 self._break(name)
 
     def run_stopped(self, only: str, tell: Callable[[Late], None]) -> None:
         """Instead of breaking anything: hold back each change of AWS until another run has brought its case home."""
         with the_product(self._addresses):
-            self._rehearse()
+            self._rehearse(["patch"])
             world = self._new_world("patch", "patch")
             undisturbed: Undisturbed = self._in_a_copy(world, live_through)
             for number, turn in enumerate(turns(world)):
@@ -69,13 +71,14 @@ class Worker:
                 play(world, turn)
                 world.rest()
 
-    def _rehearse(self) -> None:
-        """Load what the processes will need, before they are forked."""
-        world = self._new_world("patch", "rehearsal")
-        world.serve()
-        for turn in turns(world):
-            play(world, turn, here=True)
-        world.rest()
+    def _rehearse(self, stories: Sequence[str]) -> None:
+        """Load what the processes will need, before they are forked: one story about each kind of resource."""
+        for name in {type(STORIES[each].subject): each for each in reversed(stories)}.values():
+            world = self._new_world(name, f"rehearsal-{name}")
+            world.serve()
+            for turn in turns(world):
+                play(world, turn, here=True)
+            world.rest()
 
     def _break(self, name: str) -> None:
         world = self._new_world(name, name)
@@ -83,7 +86,8 @@ class Worker:
         gc.freeze()
         undisturbed: Undisturbed = self._in_a_copy(world, live_through)
         assert [result for result, _ in undisturbed.facts.ended] == ["fixed"], undisturbed.facts
-        points = self._choose(list(points_of(name, undisturbed.events, every=name == next(iter(STORIES)))))
+        self.kinds |= undisturbed.facts.kinds
+        points = self._choose(list(points_of(name, undisturbed.events, STORIES[name].breadth)))
         for number, turn in enumerate(turns(world)):
             for point in (each for each in points if each.turn == number):
                 self._tell(self._in_a_copy(world, partial(broken_at, turn=turn, point=point, undisturbed=undisturbed)))

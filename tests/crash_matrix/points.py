@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Literal
 
 from tests.crash_matrix.line import NOT_AWS, Blow, Event, How, When
 
@@ -26,6 +27,9 @@ DONE: tuple[tuple[When, How], ...] = (
     (UNRECORDED, "SIGKILL"),
 )
 SEEN_LATE: tuple[tuple[When, How], ...] = ((LOST, "SIGKILL then stale reads"), (LOST, "timeout, stale reads"))
+Breadth = Literal["everything", "AWS and ledger", "changes"]
+"""Every call and commit; every call of AWS and every commit, for Slack, Jira and Prefect are called as in any story; or
+what changes AWS, what is recorded of that, and the reads that see it."""
 SHOWS_ONLY = ("prefect:POST artifacts",)
 """What is only shown: the same artifact shown twice is one artifact, and nothing rests on it."""
 
@@ -43,18 +47,14 @@ class Point:
         return f"{self.story}, turn {self.turn}: {blow.name} ({blow.occurrence}), {blow.when}: {blow.how}"
 
 
-def points_of(story: str, turns: Sequence[Sequence[Event]], *, every: bool) -> Iterator[Point]:
-    """The points of a story's turns.
-
-    Args:
-        every: all that mean something; otherwise those at changes of AWS and at their records.
-    """
+def points_of(story: str, turns: Sequence[Sequence[Event]], breadth: Breadth) -> Iterator[Point]:
+    """The points of a story's turns that its breadth takes in."""
     ways: tuple[How, ...] = ("throttle", "timeout", "5xx")
     failures = cycle(ways)
     for number, events in enumerate(turns):
         for event in events:
             for when, how in _combinations(event, next(failures)):
-                if every or _matters_everywhere(event, when, how):
+                if _is_within(breadth, event, when, how):
                     yield Point(story, number, Blow(event.name, event.occurrence, when, how))
 
 
@@ -76,13 +76,15 @@ def _combinations(event: Event, failure: How) -> Iterable[tuple[When, How]]:
     return ((BEFORE, "SIGKILL"), (BEFORE, failure), *(((BEFORE, STALE),) if event.moved else ()))
 
 
-def _matters_everywhere(event: Event, when: When, how: How) -> bool:
-    """Whether a story that differs from the first in its changes only is broken here too.
-
-    What leaves world and ledger as another blow does is tried in the first story only.
-    """
+def _is_within(breadth: Breadth, event: Event, when: When, how: How) -> bool:
+    """Whether the story is broken here too. What leaves world and ledger as another blow does is tried once."""
+    if breadth == "everything":
+        return True
     if event.kind == "commit":
-        return how == "SIGKILL" and ("intent" in event.name or "outcome" in event.name)
-    if event.kind == "change" and not event.name.startswith(NOT_AWS):
-        return how != "5xx" and when != UNRECORDED
-    return event.moved
+        return how == "SIGKILL" and (breadth == "AWS and ledger" or "intent" in event.name or "outcome" in event.name)
+    if event.name.startswith(NOT_AWS):
+        return False
+    if event.kind == "read":
+        # To die before it is to die before the commit or the change that follows.
+        return event.moved or (breadth == "AWS and ledger" and how != "SIGKILL")
+    return breadth == "AWS and ledger" or (how != "5xx" and when != UNRECORDED)

@@ -8,7 +8,15 @@ import sys
 
 import pytest
 
-SAMPLE = 12
+from runbooks.steps import STEP_KINDS
+
+SAMPLE = 15
+UNBROKEN = {
+    "stop-instance": "one value set, found again by it: broken with test_double_faults and the reversibility rounds",
+    "start-instance": "only ever undoes stop-instance",
+    "launch-replacement": "RunInstances under a token, broken with the executor's own tests",
+}
+"""Kinds of steps that no story carries out, and why."""
 
 
 def the_matrix(*options: str) -> subprocess.CompletedProcess[str]:
@@ -17,13 +25,17 @@ def the_matrix(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.timeout(900)
-def test_wherever_a_process_is_broken_the_sweep_brings_its_response_home():
+def test_wherever_a_process_is_broken_the_sweep_brings_its_response_home_and_no_kind_of_step_is_left_out():
     ended = the_matrix("--sample", str(SAMPLE))
 
     figures = re.search(r"^(\d+) points, (.*)$", ended.stdout, re.MULTILINE)
     assert figures, ended.stderr
     assert (int(figures[1]), figures[2]) == (SAMPLE, "0 duplicates, 0 lost, 0 unrestorable, 0 left open"), ended.stdout
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    carried_out = re.search(r"^steps: (.*)$", ended.stdout, re.MULTILINE)
+    assert carried_out
+    every = {kind.model_fields["kind"].default for kind in STEP_KINDS}
+    assert {*carried_out[1].split(", ")} == every - UNBROKEN.keys()
 
 
 @pytest.mark.timeout(900)

@@ -13,14 +13,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from deployments.sandbox.furnish import furnish
-from deployments.sandbox.furnish_options import FurnishOptions
 from deployments.sandbox.jira import jira_app
 from deployments.sandbox.jira_site import Site
 from deployments.sandbox.server import AwsServer, listen
@@ -32,7 +29,6 @@ from tests.crash_matrix.line import Blow, Event, Line
 from tests.crash_matrix.moment import Moment
 from tests.crash_matrix.prefect_api import PrefectServer, prefect_app
 from tests.crash_matrix.stories import Story
-from tests.tasks.gateways.aws_world import an_event
 
 _sleep = time.sleep
 
@@ -66,14 +62,12 @@ class World:
         self.story = story
         self.moment = Moment()
         self.line = Line()
-        self.cloud = BreakableCloud(self.line, self.moment)
+        self.cloud = BreakableCloud(self.line, self.moment, story.subject)
         self.cloud.reset()
         self.slack = Workspace(clock=self.moment)
         self.jira = Site(clock=self.moment)
         self.prefect = PrefectServer(self.moment)
-        self.built: dict[str, Any] = furnish(
-            self.cloud, an_event(in_group=story.in_group), FurnishOptions.model_validate(story.options)
-        )
+        self.built = story.subject.furnish(self.cloud)
         self._stop: Callable[[], None] = lambda: None
 
     def serve(self) -> None:

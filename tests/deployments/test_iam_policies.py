@@ -100,20 +100,30 @@ def test_every_mutating_call_of_a_step_is_in_the_role_it_acts_under() -> None:
         assert set(kind.calls) <= set(actions(kind.role)), kind
 
 
-def test_the_read_role_changes_nothing_and_the_others_read_nothing() -> None:
+def test_the_read_role_changes_nothing_and_the_others_read_only_what_their_calls_ask_of_them() -> None:
     mutating = {call for kind in STEP_KINDS for call in kind.calls}
     assert mutating.isdisjoint(actions(Role.READ))
     for role in (Role.CONTAIN, Role.PATCH, Role.RESTORE):
-        assert set(actions(role)).isdisjoint(actions(Role.READ))
+        asked = {each for kind in kinds(role) for each in kind.acting_reads}
+        assert (set(actions(role)) - asked).isdisjoint(actions(Role.READ))
+        assert asked <= set(actions(role))
+    assert {each for kind in STEP_KINDS for each in kind.acting_reads} == {
+        "ecr:BatchGetImage",
+        "ecr:GetDownloadUrlForLayer",
+        "lambda:GetLayerVersion",
+    }
 
 
 def test_restore_puts_back_containment_and_can_neither_isolate_anew_nor_patch() -> None:
     assert {kind.__name__ for kind in kinds(Role.RESTORE)} == {
         "AttachToAutoScaling",
         "RegisterTarget",
+        "ReplaceGroupRules",
         "SetDeleteOnTermination",
+        "SetFunctionUrlAuth",
         "SetInstanceAttribute",
         "SetRepositoryPolicy",
+        "SetReservedConcurrency",
         "SetStageTransition",
         "StartInstance",
         "SwapSecurityGroups",
@@ -129,6 +139,9 @@ def test_restore_puts_back_containment_and_can_neither_isolate_anew_nor_patch() 
         "ecr:DeleteRepositoryPolicy",
         "ecr:SetRepositoryPolicy",
         "elasticloadbalancing:RegisterTargets",
+        "lambda:DeleteFunctionConcurrency",
+        "lambda:PutFunctionConcurrency",
+        "lambda:UpdateFunctionUrlConfig",
     )
 
 

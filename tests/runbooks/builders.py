@@ -17,6 +17,7 @@ from runbooks.catalog import Catalog
 from runbooks.definition import Runbook
 from runbooks.facts import CaseFacts
 from runbooks.finding import Finding, Resource, VulnerablePackage
+from runbooks.group_rules import GroupRule
 from runbooks.history import Dated, ResponseHistory, fold
 from runbooks.instance import (
     AutoScalingMembership,
@@ -64,12 +65,14 @@ from runbooks.steps import (
     CreateSnapshots,
     DeregisterTarget,
     DetachFromAutoScaling,
+    EnsureClosedGroup,
     EnsureOpenGroup,
     EnsureQuarantineGroup,
     LaunchReplacement,
     PatchPackages,
     RefreshInstances,
     RegisterTarget,
+    ReplaceGroupRules,
     SetDeleteOnTermination,
     SetInstanceAttribute,
     StartInstance,
@@ -80,6 +83,7 @@ from runbooks.steps import (
 )
 from runbooks.triage import Assessment, assess
 from runbooks.verdict import Coverage, Evidence, Verdict, VerdictKind
+from tests.runbooks.function_steps import every_function_step
 from tests.runbooks.image_steps import every_image_step
 
 ACCOUNT, REGION = "210987654321", "eu-west-1"
@@ -384,6 +388,22 @@ def every_step() -> tuple[AnyStep, ...]:
             expects=("sg-0web", "sg-0base"),
             leaves=("@quarantine",),
         ),
+        EnsureClosedGroup(
+            target=a_target("security-group", f"{VPC}/closed"),
+            cases=case,
+            vpc=VPC,
+            name="closed",
+            source="sg-0web",
+            ingress=(GroupRule(protocol="tcp", from_port=443, to_port=443, peer="0.0.0.0/0"),),
+            egress=(GroupRule(protocol="-1", peer="0.0.0.0/0", egress=True),),
+        ),
+        ReplaceGroupRules(
+            target=a_target("security-group", "sg-0web"),
+            cases=case,
+            name="web",
+            removes=(GroupRule(id="sgr-0ssh", protocol="tcp", from_port=22, to_port=22, peer="0.0.0.0/0"),),
+            adds=(GroupRule(protocol="tcp", from_port=22, to_port=22, peer="10.0.0.0/8"),),
+        ),
         StopInstance(target=instance, cases=case),
         StartInstance(target=instance, cases=case, undoes=True),
         WriteOverrideList(
@@ -431,6 +451,7 @@ def every_step() -> tuple[AnyStep, ...]:
             tags={"Name": "checkout-7"},
         ),
         *every_image_step(a_target, case),
+        *every_function_step(a_target, case),
     )
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from runbooks.catalog import LIBRARY, Catalog, read_runbook
 from runbooks.errors import InvalidRunbook, InvalidSetting, NotFound
-from tests.runbooks.builders import a_finding
+from runbooks.finding import ResourceType
+from tests.runbooks.builders import a_finding, a_resource
 
 SMALL = """\
 # A runbook of little more than what it must say.
@@ -166,7 +167,7 @@ def test_a_later_folders_runbook_takes_the_place_of_the_earlier_ones(tmp_path: P
     changed = tmp_path / "mine" / "ec2-package-cve.yaml"
     changed.write_text(changed.read_text().replace("title: Package CVE on an EC2 instance", "title: Ours"))
     catalog = Catalog.read(LIBRARY, tmp_path / "mine")
-    assert [runbook.name for runbook in catalog] == ["ec2-high-severity-cve", "ec2-package-cve", "ecr-critical-cve"]
+    assert [runbook.name for runbook in catalog] == sorted(file.stem for file in LIBRARY.glob("*.yaml"))
     assert catalog.named("ec2-package-cve").title == "Ours"
     assert Catalog.read().named("ec2-package-cve").title == "Package CVE on an EC2 instance"
 
@@ -201,3 +202,50 @@ def test_the_first_runbook_by_file_name_covers_a_finding(tmp_path: Path) -> None
     assert covering is not None
     assert covering.name == "a-first"
     assert Catalog.read(tmp_path).covering(a_finding(severity="LOW")) is None
+
+
+def a_ticket(name: str, finding_type: str = "any", resource_type: str = "any", *, when: str = "[]") -> str:
+    return f"""\
+name: {name}
+title: For a person
+playbook: ticket
+matches:
+  finding_type: {finding_type}
+  resource_type: {resource_type}
+  severities: [HIGH]
+contain:
+  when: {when}
+"""
+
+
+def test_the_preciser_runbook_goes_before_the_one_for_anything_whatever_their_files_are_called(tmp_path: Path) -> None:
+    write(tmp_path, a_ticket("a-anything"), "a-anything")
+    write(tmp_path, a_ticket("b-any-package", "PACKAGE_VULNERABILITY"), "b-any-package")
+    write(tmp_path, SMALL.replace("name: small", "name: c-instances"), "c-instances")
+    catalog = Catalog.read(tmp_path)
+
+    def covering(finding_type: str, resource_type: str) -> str | None:
+        found = catalog.covering(a_finding(severity="HIGH", type=finding_type, resource=a_resource(type=resource_type)))
+        return found.name if found else None
+
+    assert covering("PACKAGE_VULNERABILITY", "AWS_EC2_INSTANCE") == "c-instances"
+    assert covering("PACKAGE_VULNERABILITY", "MACHINE_IMAGE") == "b-any-package"
+    assert covering("CODE_VULNERABILITY", "CODE_REPOSITORY") == "a-anything"
+
+
+def test_anything_is_what_this_system_knows(tmp_path: Path) -> None:
+    write(tmp_path, a_ticket("anything"), "anything")
+    write(tmp_path, a_ticket("quantum", resource_type="AWS_QUANTUM"), "quantum")
+    catalog = Catalog.read(tmp_path)
+    known = {
+        each: a_finding(severity="HIGH", resource=a_resource(type=each)) for each in (*ResourceType, "AWS_QUANTUM")
+    }
+    covered = {each: runbook.name for each, finding in known.items() if (runbook := catalog.covering(finding))}
+    assert covered == dict.fromkeys(ResourceType, "anything") | {"AWS_QUANTUM": "quantum"}
+    assert catalog.covering(a_finding(severity="HIGH", type="SECRET_EXPOSURE")) is None
+    assert catalog.covering(a_finding(severity="HIGH", resource=a_resource(type="AWS_TELEPORTER"))) is None
+
+
+def test_a_ticket_contains_nothing(tmp_path: Path) -> None:
+    said = refusal(write(tmp_path, a_ticket("small", when="[[exposed]]")))
+    assert said == "small.yaml:1: the runbook: contain.when: a ticket changes nothing; leave it empty"

@@ -23,6 +23,22 @@ def test_what_was_signed_verifies_in_its_stream_and_under_its_key() -> None:
     assert not SIGNER.verifies("response/1", DECISION)
 
 
+def test_what_was_found_signed_is_gone_through_once_and_vouches_for_nothing_else() -> None:
+    gone_through: list[object] = []
+
+    class Counting(Signer):
+        def sign(self, stream: str, record: Model) -> str:
+            gone_through.append(record)
+            return super().sign(stream, record)
+
+    signer = Counting(b"a" * KEY_BYTES)
+    same, forged = SIGNED.model_copy(), SIGNED.model_copy(update={"approver": "eve"})
+    found = [signer.verifies("response/1", each) for each in (SIGNED, SIGNED, same, forged, forged, SIGNED)]
+    assert found == [True, True, True, False, False, True]
+    assert [id(each) for each in gone_through] == [id(each) for each in (SIGNED, same, forged, forged)]
+    assert not signer.verifies("response/2", SIGNED)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -18,18 +18,24 @@ from runbooks.steps import (
     PutLifecyclePolicy,
     RefreshInstances,
     RegisterTarget,
+    ReplaceGroupRules,
     Role,
     SetDeleteOnTermination,
+    SetFunctionUrlAuth,
     SetImageArchived,
     SetImageTag,
     SetInstanceAttribute,
     SetRepositoryPolicy,
+    SetReservedConcurrency,
     SetStageTransition,
     SetTagMutability,
+    ShiftAlias,
     StartInstance,
     Step,
     StopInstance,
     SwapSecurityGroups,
+    UpdateFunctionConfiguration,
+    UpdateFunctionImage,
 )
 from runbooks.steps.containment import short_arn
 from tests.runbooks.builders import CASE, a_target, every_step
@@ -40,9 +46,10 @@ SERVICES = {
 }
 READS = ("Describe", "List", "Get")
 SELF_INVERSE = (
-    *(SwapSecurityGroups, SetInstanceAttribute, SetDeleteOnTermination),
+    *(SwapSecurityGroups, ReplaceGroupRules, SetInstanceAttribute, SetDeleteOnTermination),
     *(SetStageTransition, SetRepositoryPolicy, DeployService),
     *(SetImageTag, SetImageArchived, PutLifecyclePolicy, SetTagMutability),
+    *(SetFunctionUrlAuth, SetReservedConcurrency, UpdateFunctionConfiguration, UpdateFunctionImage, ShiftAlias),
 )
 
 every_kind = pytest.mark.parametrize("step", every_step(), ids=lambda step: step.kind)

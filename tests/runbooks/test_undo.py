@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbooks.function import FunctionContent
 from runbooks.steps import (
     STEP_KINDS,
     AnyStep,
@@ -24,16 +25,21 @@ from runbooks.steps import (
     RefreshInstances,
     RegisterTarget,
     SetDeleteOnTermination,
+    SetFunctionUrlAuth,
     SetImageArchived,
     SetImageTag,
     SetInstanceAttribute,
     SetRepositoryPolicy,
+    SetReservedConcurrency,
     SetStageTransition,
     SetTagMutability,
+    ShiftAlias,
     StartInstance,
     Step,
     StopInstance,
     SwapSecurityGroups,
+    UpdateFunctionConfiguration,
+    UpdateFunctionImage,
 )
 from tests.runbooks.builders import a_target, every_step
 
@@ -60,6 +66,12 @@ repository = {
     "repository": identifiers,
 }
 image = repository | {"target": st.builds(a_target, st.just("image"), identifiers), "digest": identifiers}
+function = {
+    "target": st.builds(a_target, st.just("function"), identifiers),
+    "cases": st.just(CASES),
+    "function": identifiers,
+}
+reservations = st.none() | st.integers(0, 1000)
 instance = {"target": st.builds(a_target, st.just("instance"), identifiers.map("i-{}".format)), "cases": st.just(CASES)}
 interface = {"target": st.builds(a_target, st.just("network-interface"), identifiers.map("eni-{}".format))}
 STEPS: dict[type[Step], st.SearchStrategy[Any]] = {
@@ -145,6 +157,42 @@ STEPS: dict[type[Step], st.SearchStrategy[Any]] = {
     SetImageArchived: st.builds(SetImageArchived, **image, archived=st.booleans()),
     PutLifecyclePolicy: st.builds(PutLifecyclePolicy, **repository, expects=policies, leaves=policies),
     SetTagMutability: st.builds(SetTagMutability, **repository, expects=identifiers, leaves=identifiers),
+    SetFunctionUrlAuth: st.builds(
+        SetFunctionUrlAuth,
+        **function,
+        qualifier=st.none() | identifiers,
+        expects=st.sampled_from(["NONE", "AWS_IAM"]),
+        leaves=st.sampled_from(["NONE", "AWS_IAM"]),
+    ),
+    SetReservedConcurrency: st.builds(
+        SetReservedConcurrency, **function, expects=reservations, leaves=reservations, consequence=identifiers
+    ),
+    UpdateFunctionConfiguration: st.builds(
+        lambda before, after, runtime, **values: UpdateFunctionConfiguration(
+            expects=FunctionContent(code_sha256="code", layers=before, runtime="python3.12"),
+            leaves=FunctionContent(code_sha256="code", layers=after, runtime=runtime),
+            **values,
+        ),
+        before=st.tuples(identifiers, identifiers),
+        after=st.tuples(identifiers, identifiers),
+        runtime=identifiers,
+        **function,
+        last_modified=identifiers,
+    ),
+    UpdateFunctionImage: st.builds(
+        UpdateFunctionImage, **function, expects=identifiers, leaves=identifiers, last_modified=identifiers
+    ),
+    ShiftAlias: st.builds(
+        ShiftAlias,
+        **function,
+        alias=identifiers,
+        expects=identifiers,
+        leaves=st.just("@operation") | identifiers,
+        description=identifiers,
+        percent=st.integers(1, 50),
+        bake_minutes=st.integers(0, 60),
+        alarms=st.tuples(identifiers),
+    ),
 }
 """Steps of every kind that has an undo, with anything they can say. What is not put back (a replacement that a group
 keeps, a group without room) the contain plan names, and the release leaves out."""
@@ -285,6 +333,11 @@ _EFFECTS: dict[type[Step], Callable[[Any], Effect]] = {
     SetImageArchived: lambda step: {("archived", step.repository, step.digest): (not step.archived, step.archived)},
     PutLifecyclePolicy: lambda step: {("lifecycle policy", step.repository): (step.expects, step.leaves)},
     SetTagMutability: lambda step: {("mutability", step.repository): (step.expects, step.leaves)},
+    SetFunctionUrlAuth: lambda step: {("url", step.function, str(step.qualifier)): (step.expects, step.leaves)},
+    SetReservedConcurrency: lambda step: {("reservation", step.function): (step.expects, step.leaves)},
+    UpdateFunctionConfiguration: lambda step: {("configuration", step.function): (step.expects, step.leaves)},
+    UpdateFunctionImage: lambda step: {("code", step.function): (step.expects, step.leaves)},
+    ShiftAlias: lambda step: {("alias", step.function, step.alias): (step.expects, step.leaves)},
 }
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from runbooks.case import CaseKey, case_stream
+from runbooks.case import COVERAGE, NOTICES, SYSTEM_STREAM, CaseKey, case_stream
 from runbooks.catalog import Catalog
+from runbooks.definition import Runbook
 from runbooks.event import read_payload
-from runbooks.records import CaseTriaged, ResponseEnded
+from runbooks.records import CaseTriaged, CoverageReported, NoticeRaised, Replayed, ResponseEnded
 from runbooks.triage import assess
 from tasks.gateways.ledger import Ledger
 from tasks.intake import COMMAND, Drained, drain, latecomers
@@ -95,9 +96,6 @@ def test_what_is_over_opens_nothing_and_says_why(ledger: Ledger, status: str) ->
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("ec2_network_event", "no-runbook"),
-        ("ecr_package_event", "no-runbook"),
-        ("lambda_code_event", "no-runbook"),
         ("azure_vm_event", "other-cloud"),
         ("scan_event", "not-a-finding"),
         ("guardduty_event", "unsupported-source"),
@@ -113,6 +111,108 @@ def test_what_no_runbook_acts_on_is_set_aside_by_name_with_its_payload(ledger: L
     assert (settled.state, settled.code, ledger.cases()) == ("set-aside", code, ())
     assert settled.reason
     assert json.loads(settled.body) == payload
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "runbook"),
+    [
+        ("ecr_package_event", {"severity": "HIGH"}, "any-high-severity-finding"),
+        ("ecr_package_event", {"severity": "CRITICAL"}, "ecr-critical-cve"),
+        ("lambda_code_event", {}, "lambda-code-vulnerability"),
+        ("lambda_code_event", {"severity": "LOW"}, None),
+        ("ecr_package_event", {"severity": "UNTRIAGED"}, None),
+    ],
+)
+def test_the_precisest_runbook_has_a_finding_and_what_none_covers_is_no_news(
+    ledger: Ledger, name: str, changes: dict[str, Any], runbook: str | None
+) -> None:
+    deliver(ledger, event(name, **changes))
+    drain(ledger, CATALOG)
+    assert [case.key.runbook for case in ledger.cases()] == ([runbook] if runbook else [])
+    assert [delivery.code for delivery in ledger.deliveries()] == [None if runbook else "no-runbook"]
+    assert ledger.streams(NOTICES) == ()
+
+
+def of_a_new_type(number: int, resource: str = "AWS_EC2_INSTANCE", kind: str = "SECRET_EXPOSURE") -> dict[str, Any]:
+    made = event(type=kind, findingArn=f"arn:aws:inspector2:eu-west-1:210987654321:finding/{number:032x}")
+    made["detail"]["resources"][0]["type"] = resource
+    return made
+
+
+def notices(ledger: Ledger) -> list[tuple[str, str]]:
+    raised = [entry.record() for stream in ledger.streams(NOTICES) for entry in ledger.entries(stream)]
+    return sorted((each.topic, each.subject) for each in raised if isinstance(each, NoticeRaised))
+
+
+def test_a_kind_that_is_new_is_kept_and_noticed_once_however_often_it_comes(ledger: Ledger) -> None:
+    for number in range(3):
+        deliver(ledger, of_a_new_type(number), f"a new type {number}")
+        deliver(ledger, of_a_new_type(number, "AWS_QUANTUM", "PACKAGE_VULNERABILITY"), f"a new resource {number}")
+        deliver(ledger, event() | {"detail-type": "Inspector3 Prophecy", "id": str(number)}, f"a new event {number}")
+        deliver(ledger, {"prophecy": number}, f"an object {number}")
+        drain(ledger, CATALOG)
+    assert {(each.state, each.code) for each in ledger.deliveries()} == {("set-aside", "unknown-kind")}
+    assert notices(ledger) == [
+        ("unknown-kind", "Inspector3 Prophecy"),
+        ("unknown-kind", "PACKAGE_VULNERABILITY on AWS_QUANTUM"),
+        ("unknown-kind", "SECRET_EXPOSURE on AWS_EC2_INSTANCE"),
+        ("unknown-kind", "an object"),
+    ]
+    assert [len(ledger.entries(stream)) for stream in ledger.streams(NOTICES)] == [1] * 4
+    assert ledger.cases() == ()
+
+
+def test_what_was_set_aside_is_replayed_once_somebody_knows_it_and_is_no_news_after_that(ledger: Ledger) -> None:
+    events = {number: of_a_new_type(number, "AWS_QUANTUM", "PACKAGE_VULNERABILITY") for number in (1, 2)}
+    one, two = (deliver(ledger, each, str(number)) for number, each in events.items())
+    drain(ledger, CATALOG)
+    knows = CATALOG.named("any-high-severity-finding").model_dump(mode="json")
+    knows["matches"]["resource_type"] = "AWS_QUANTUM"
+    updated = Catalog([*CATALOG, Runbook.model_validate(knows | {"name": "quantum"})])
+    assert ledger.replay(ledger.set_aside("unknown-kind"), "command:jo") == (one, two)
+    assert ledger.replay([one, two, "delivery-0"], "command:jo") == ()
+    drain(ledger, updated)
+    assert [each.state for each in ledger.deliveries()] == ["handled", "handled"]
+    (case,) = ledger.cases()
+    before = len(ledger.entries(case_stream(case.id)))
+
+    assert ledger.replay([one], "command:jo") == (one,)
+    drain(ledger, updated)
+    assert (len(ledger.entries(case_stream(case.id))), len(ledger.responses())) == (before, 1)
+    replayed = [entry.record() for entry in ledger.entries_of(SYSTEM_STREAM, "replayed")]
+    assert [(each.delivery, each.code, each.by) for each in replayed if isinstance(each, Replayed)] == [
+        (one, "unknown-kind", "command:jo"),
+        (two, "unknown-kind", "command:jo"),
+        (one, "", "command:jo"),
+    ]
+
+
+def test_what_is_scanned_no_more_is_written_down_only_where_somebody_will_ask_about_it(ledger: Ledger) -> None:
+    lost = json.loads((EVENTS / "coverage_event.json").read_text())
+    alone = deliver(ledger, lost, "before there is a case")
+    drain(ledger, CATALOG)
+    settled = ledger.delivery(alone)
+    assert settled is not None
+    assert (settled.state, settled.code, ledger.streams(COVERAGE)) == ("set-aside", "not-a-finding", ())
+
+    deliver(ledger, event(), "the case")
+    with_a_case = deliver(ledger, lost, "now")
+    deliver(ledger, lost | {"resources": ["i-0f0f0f0f0f0f0f0f0"]}, "another instance")
+    deliver(ledger, lost | {"region": "eu-north-1"}, "another region")
+    deliver(ledger, lost | {"detail": lost["detail"] | {"scanType": "CODE"}}, "another scan")
+    drain(ledger, CATALOG)
+    (stream,) = ledger.streams(COVERAGE)
+    assert stream == "coverage/210987654321/eu-west-1/PACKAGE/i-0a1b2c3d4e5f60718"
+    (entry,) = ledger.entries(stream)
+    assert entry.record() == CoverageReported(
+        resource="i-0a1b2c3d4e5f60718",
+        account="210987654321",
+        region="eu-west-1",
+        scan_type="PACKAGE",
+        reason="UNMANAGED_EC2_INSTANCE",
+        delivery=with_a_case,
+    )
+    assert [each.state for each in ledger.deliveries()] == ["set-aside"] * 3 + ["handled"] * 2 + ["set-aside"]
 
 
 def test_one_finding_through_every_door_is_one_case_with_one_response(ledger: Ledger) -> None:

@@ -18,6 +18,12 @@ _SOURCES = "the build takes the sources as they are now: what else has changed i
 _BASE = "the build is not told of a newer base image: that is looked for in cases about the image itself"
 
 
+def is_rebuilt(assessment: Assessment) -> bool:
+    """Whether the function gets an image that has to be built first."""
+    function = assessment.facts.function_facts.function
+    return assessment.triage.remediation == "update" and function is not None and function.package_type == "Image"
+
+
 def plan_function_rebuild(
     response: str, runbook: Runbook, assessments: Sequence[Assessment], *, revision: int = 1
 ) -> Plan:
@@ -27,7 +33,7 @@ def plan_function_rebuild(
         LimitExceeded: there are more cases than the runbook allows.
         Refused: the image is of a registry that this system does not build for.
     """
-    chosen, deferred = chosen_of(runbook, [each for each in assessments if each.triage.remediation == "rebuild"])
+    chosen, deferred = chosen_of(runbook, [each for each in assessments if is_rebuilt(each)])
     cases = [each.assessment for each in chosen]
     touched = extents(runbook, cases)
     return Plan(

@@ -13,12 +13,12 @@ from runbooks.plan import Phase, Plan
 from runbooks.planning.change_windows import why_at_once
 from runbooks.planning.extents import extents
 from runbooks.planning.functions.chosen import Chosen, chosen_of
+from runbooks.planning.functions.rebuilding import is_rebuilt
 from runbooks.steps import AnyStep, PublishVersion, ShiftAlias, UpdateFunctionConfiguration, UpdateFunctionImage
 from runbooks.steps.function_alias import NEW_VERSION
 from runbooks.triage import Assessment
 from runbooks.triage.function import vulnerable_layers
 
-_UPDATED = ("update", "rebuild")
 _TEMPLATE = (
     "whoever deploys it from a template (CloudFormation, SAM, Terraform) brings back what that names: the template has "
     "to be changed as well"
@@ -44,7 +44,7 @@ def plan_function_update(
         LimitExceeded: there are more cases than the runbook allows.
         Refused: there is nothing that this system can update; the message says why not.
     """
-    fitting = [each for each in assessments if each.triage.remediation in _UPDATED]
+    fitting = [each for each in assessments if each.triage.remediation == "update"]
     chosen, deferred = chosen_of(runbook, fitting)
     if not chosen:
         why = dict.fromkeys(each.triage.reasons[-1] for each in assessments if each.triage.reasons)
@@ -72,7 +72,7 @@ def plan_function_update(
 def content_after(runbook: Runbook, each: Chosen, candidate: Candidate | None) -> FunctionContent:
     """What its $LATEST is when it has been updated: the same with exactly what is vulnerable exchanged."""
     content, packages = each.function.content, each.assessment.triage.packages
-    if each.assessment.triage.remediation == "rebuild":
+    if is_rebuilt(each.assessment):
         if candidate is None:
             raise Refused(f"no image was built for {each.function.name}", code="person")
         return content.model_copy(update={"code_sha256": candidate.digest.removeprefix("sha256:")})
@@ -90,10 +90,10 @@ def content_after(runbook: Runbook, each: Chosen, candidate: Candidate | None) -
 def _steps(runbook: Runbook, chosen: Sequence[Chosen], candidates: Mapping[str, Candidate]) -> Iterator[AnyStep]:
     after = {each.case: content_after(runbook, each, candidates.get(each.case)) for each in chosen}
     for each in chosen:
-        if each.assessment.triage.remediation == "update":
+        if not is_rebuilt(each.assessment):
             yield _configuration(each, after[each.case])
     for each in chosen:
-        if each.assessment.triage.remediation == "rebuild":
+        if is_rebuilt(each.assessment):
             yield _image(each, candidates[each.case])
     for each in chosen:
         if any(_follows(alias) for alias in each.function.aliases):
@@ -150,7 +150,7 @@ def _shift(runbook: Runbook, each: Chosen, alias: FunctionAlias) -> ShiftAlias:
 def _not_covered(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
     for each in chosen:
         yield from _of_one(runbook, each)
-    if any(each.assessment.triage.remediation == "update" for each in chosen):
+    if not all(is_rebuilt(each.assessment) for each in chosen):
         yield _UNSCANNED
     if any(each.facts.alarms for each in chosen):
         yield _LOOKS

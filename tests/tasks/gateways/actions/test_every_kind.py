@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from runbooks.group_rules import GroupRule
 from runbooks.instance import Rule
 from runbooks.steps import (
     STEP_KINDS,
@@ -13,12 +14,14 @@ from runbooks.steps import (
     CreateSnapshots,
     DeregisterTarget,
     DetachFromAutoScaling,
+    EnsureClosedGroup,
     EnsureOpenGroup,
     EnsureQuarantineGroup,
     LaunchReplacement,
     PatchPackages,
     RefreshInstances,
     RegisterTarget,
+    ReplaceGroupRules,
     SetDeleteOnTermination,
     SetInstanceAttribute,
     StartInstance,
@@ -109,6 +112,22 @@ def one_of_each(aws: AwsWorld, built: dict[str, Any]) -> dict[type[Step], Step]:
             vpc=built["vpc_id"],
             expects=tuple(groups),
             leaves=("@quarantine",),
+        ),
+        EnsureClosedGroup(
+            target=a_target(f"{built['vpc_id']}/closed", "security-group"),
+            cases=(CASE,),
+            vpc=built["vpc_id"],
+            name="closed",
+            source=groups[0],
+            ingress=(GroupRule(protocol="tcp", from_port=80, to_port=80, peer="0.0.0.0/0"),),
+            egress=(GroupRule(protocol="tcp", from_port=443, to_port=443, peer="10.20.0.0/16", egress=True),),
+        ),
+        ReplaceGroupRules(
+            target=a_target(groups[0], "security-group"),
+            cases=(CASE,),
+            name="app",
+            removes=(GroupRule(protocol="tcp", from_port=443, to_port=443, peer="0.0.0.0/0"),),
+            adds=(GroupRule(protocol="tcp", from_port=443, to_port=443, peer="10.0.0.0/8"),),
         ),
         RefreshInstances(
             target=a_target("checkout", "auto-scaling-group"),
