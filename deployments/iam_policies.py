@@ -2,10 +2,9 @@
 
 Looking is always done under the read role; only the call that changes something leaves under the role of its step. So
 a step's reading permissions go to `read`, and the others to the role it acts under, with the few reads that AWS asks of
-whoever makes the call. What release puts back goes to
-`restore`. A test holds `READ_BY_GATEWAYS` to the calls that the gateways make. The `audit` role, in the account of the
-anchor, keeps checkpoints and signs them, and the `inbox` role, in the account of the queue, empties it; no step acts
-under these.
+whoever makes the call. What release puts back goes to `restore`. A test holds `READ_BY_GATEWAYS` to the calls that the
+gateways make. The `audit` role, in the account of the anchor, keeps checkpoints and signs them, and the `inbox` role,
+in the account of the queue, empties it; no step acts under these.
 """
 
 from __future__ import annotations

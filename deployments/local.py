@@ -40,8 +40,8 @@ class Local:
     settings: dict[str, str] = field(default_factory=dict[str, str])
     """Further settings of the product's processes."""
     environment: dict[str, str] = field(default_factory=dict[str, str])
-    deployment_minute: float = 60.0
-    """Seconds that a minute of a deployment takes in the sandbox."""
+    durations: dict[str, float] = field(default_factory=dict[str, float])
+    """How long things take in the sandbox, where not as it has them: its SandboxSettings by name."""
     authenticators: Authenticators = field(default_factory=Authenticators)
     """Of everyone who may approve here."""
     aws: str = ""
@@ -58,8 +58,8 @@ class Local:
     def start_sandbox(self, stack: Stack, progress: Progress | None = None) -> None:
         """AWS, Slack and Jira on loopback."""
         addresses = self.folder / "sandbox.json"
-        minute = ("--deployment-minute", str(self.deployment_minute))
-        command = (sys.executable, "-m", "deployments.sandbox.server", "--addresses", str(addresses), *minute)
+        durations = (f"--duration={name}={seconds:g}" for name, seconds in self.durations.items())
+        command = (sys.executable, "-m", "deployments.sandbox.server", "--addresses", str(addresses), *durations)
         environment = inherited(without=NOT_INHERITED)
         stack.start(
             Service(name="sandbox", command=command, env=environment, ready=addresses.exists), progress=progress

@@ -12,7 +12,7 @@ _GATEWAY = "apigateway.amazonaws.com"
 def users_in_words(function: LambdaFunction) -> Iterator[str]:
     """Every way in that was seen, with what it reaches."""
     for qualifier, who in _users(function):
-        yield f"{who}, by {_name(qualifier)}"
+        yield f"{who} ({_name(qualifier)})"
 
 
 def of_latest(function: LambdaFunction) -> tuple[str, ...]:

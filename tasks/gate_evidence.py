@@ -36,10 +36,13 @@ def state(chosen: Settings, judgement: Judgement) -> bytes:
 
 def is_recorded(have: Services, judgement: Judgement) -> bool:
     """Whether this scan was judged by these rules already: EventBridge delivers at least once, and to two accounts."""
-    entries = have.ledger.entries_of(gate_stream(judgement.subject), "gate-judged")
-    records = (record for entry in entries if isinstance(record := entry.record(), GateJudged))
+    stream, this = gate_stream(judgement.subject), (judgement.scanned_at, judgement.gate_digest)
+    records = (entry.record() for entry in have.ledger.entries_of(stream, "gate-judged"))
     return judgement.scanned_at is not None and any(
-        (each.scanned_at, each.gate_digest) == (judgement.scanned_at, judgement.gate_digest) for each in records
+        isinstance(each, GateJudged)
+        and (each.scanned_at, each.gate_digest) == this
+        and have.signer.verifies(stream, each)
+        for each in records
     )
 
 

@@ -101,7 +101,8 @@ def conclude_release(ended: PhaseEnded) -> ResponseEnded:
         word = "released" if ended.result == "done" else "nothing-to-do"
         detail = ended.detail or ("everything is as it was" if ended.result == "done" else "nothing was contained")
         return _end(run, ResponseEnded(result=word, reason=detail, contained=False))
-    return _end(run, ResponseEnded(result=ended.result, reason=ended.detail or ended.result, contained=True))
+    contained = is_contained(run.services.ledger, run.response)
+    return _end(run, ResponseEnded(result=ended.result, reason=ended.detail or ended.result, contained=contained))
 
 
 def _end(run: Run, ended: ResponseEnded) -> ResponseEnded:
@@ -186,6 +187,9 @@ def _closing(run: Run, ended: ResponseEnded, verdicts: Mapping[str, Verdict]) ->
             return _over(run, answered)
         case "respond" | "verify", _:
             return {case: "fixed" for case in answered if case in verdicts and verdicts[case].kind == "fixed"}
+        case "release", "released" if run.runbook.playbook == "network":
+            # What is put back there is the remediation itself: the way in is open again.
+            return {}
         case "release", "released":
             newest = {case: newest_verdict(run.services, case) for case in run.response.cases}
             return {

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from deployments.local import Local
 
 FOLDER = Path("demo-output")
-DEPLOYMENT_MINUTE = 4.0
-"""Seconds for each minute that a deployment bakes: nobody watches a demo for ten minutes."""
+DURATIONS = {"deployment_minute": 4.0, "network_scan": 20.0}
+"""Nobody watches a demo for ten minutes of baking, or twelve hours until the next scan of the network."""
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
@@ -32,7 +32,7 @@ def demo(  # noqa: PLR0913 - each is an option of the command
     reject: Flag = False,
     folder: Path | None = None,
     burst: Annotated[int | None, Parameter(validator=validators.Number(gte=2, lte=1000))] = None,
-    playbook: Literal["ec2", "ecr"] = "ec2",
+    playbook: Literal["ec2", "ecr", "lambda", "network"] = "ec2",
 ) -> int:
     """Show a finding on its way to a proven fix: alert, triage, contain, patch, verify, release, write up.
 
@@ -43,7 +43,7 @@ def demo(  # noqa: PLR0913 - each is an option of the command
         json: Print one JSON object on standard output, and nothing else.
         reject: Play an operator who rejects.
         burst: Play the vulnerability on so many instances at once: one plan, in waves, and one instance that fails.
-        playbook: Which playbook is shown: that of an EC2 instance, or of a container image.
+        playbook: Which playbook is shown: of an EC2 instance, a container image, a Lambda function, or an open port.
         folder: Where the ledger, the post-mortem and the logs go; a new folder under demo-output by default.
     """
     from deployments.demo.burst import burst_of, furnish_burst, write_library
@@ -66,7 +66,7 @@ def demo(  # noqa: PLR0913 - each is an option of the command
     if world is not None:
         library = write_playbook(world, where / "library")
     settings = {"RUNBOOKS_LIBRARY": str(library)} if library else {}
-    local = Local(where, settings=settings, deployment_minute=DEPLOYMENT_MINUTE)
+    local = Local(where, settings=settings, durations=DURATIONS)
     with Stack(where) as stack:
         with console.status("Starting the sandbox: AWS, Slack and Jira on this machine") as status:
             local.start_sandbox(stack)

@@ -42,7 +42,9 @@ def parse(file: Annotated[str, Parameter(allow_leading_hyphen=True)], /, *, as_j
         lines(*(f"set aside: {each.code}: {each.kind}: {each.reason}" for each in delivery.set_aside))
     elif delivery.scanned:
         lines(*(f"initial scan complete: {image.arn}: the gate judges it" for image in delivery.scanned))
-    if not delivery.findings and not delivery.scanned:
+    elif delivery.coverage:
+        lines(*(f"scanned no more: {each.resource}: {each.reason}: Inspector is asked" for each in delivery.coverage))
+    if not (delivery.findings or delivery.scanned or delivery.coverage):
         refuse_set_aside(delivery)
 
 
@@ -54,6 +56,7 @@ def _as_json(delivery: Delivery, catalog: Catalog) -> dict[str, Any]:
             {"runbook": _runbook(finding, catalog), **finding.model_dump(mode="json")} for finding in delivery.findings
         ],
         "scanned": delivery.scanned,
+        "coverage": delivery.coverage,
         "set_aside": delivery.set_aside,
     }
 

@@ -23,6 +23,7 @@ from runbooks.case import CaseKey
 from runbooks.catalog import LIBRARY, Catalog
 from runbooks.definition import Runbook
 from runbooks.errors import Refused
+from runbooks.facts import CaseFacts
 from runbooks.finding import Finding
 from runbooks.plan import Plan
 from runbooks.planning.containment import plan_containment
@@ -34,6 +35,8 @@ from runbooks.triage import Assessment, assess
 if TYPE_CHECKING:
     from tasks.settings import Settings
 
+SHOWN = ("instance", "ticket")
+"""The playbooks whose plans follow from what is read of one case at once."""
 RESPONSE = "dry-run"
 """Stands for the response in a plan that is not made for one."""
 
@@ -98,20 +101,25 @@ def _cases(findings: Sequence[Finding], catalog: Catalog) -> dict[CaseKey, list[
     return cases
 
 
-def _dry_runs(cases: Mapping[CaseKey, Sequence[Finding]], catalog: Catalog, settings: Settings) -> Iterator[DryRun]:
+def _facts(key: CaseKey, findings: Sequence[Finding], runbook: Runbook, settings: Settings) -> CaseFacts:
     from tasks.facts import read_case_facts
+    from tasks.other_facts import read_other_facts
 
+    sessions = reading_sessions(settings, findings[0].resource.partition)
+    keys, seen = {key.id: key}, {key.id: findings}
+    if runbook.playbook == "ticket":
+        return read_other_facts(sessions, keys, seen)[key.id]
+    image, tag = runbook.remediate.image_parameter, runbook.limits.environment_tag
+    return read_case_facts(sessions, keys, seen, image, environment_tag=tag)[key.id]
+
+
+def _dry_runs(cases: Mapping[CaseKey, Sequence[Finding]], catalog: Catalog, settings: Settings) -> Iterator[DryRun]:
     for key, findings in cases.items():
         runbook = catalog.named(key.runbook)
-        sessions = reading_sessions(settings, findings[0].resource.partition)
-        facts = read_case_facts(
-            sessions,
-            {key.id: key},
-            {key.id: findings},
-            runbook.remediate.image_parameter,
-            environment_tag=runbook.limits.environment_tag,
-        )
-        run = DryRun(key, runbook, assess(facts[key.id], runbook))
+        if runbook.playbook not in SHOWN:
+            say(f"not-shown: {key}: the plans of {runbook.name} are made, and shown, by its response")
+            continue
+        run = DryRun(key, runbook, assess(_facts(key, findings, runbook, settings), runbook))
         _plan(run, settings.package_bucket)
         yield run
 

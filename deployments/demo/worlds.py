@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 import yaml
@@ -13,7 +13,6 @@ import yaml
 from runbooks.catalog import LIBRARY
 from runbooks.errors import Outside
 
-Chosen = Literal["ec2", "ecr"]
 Values = dict[str, Any]
 
 
@@ -49,6 +48,27 @@ def _set_image(values: Values) -> None:
     values["rebuild"] |= {"project": "checkout-image", "test_project": "checkout-test"}
 
 
+def _function(aws: str) -> dict[str, Any]:
+    """A function that exports orders, with a vulnerable package in its layer and a URL that asks nobody who calls."""
+    made: dict[str, Any] = _post(aws, "furnish/function", {"options": {"known_exploited": True}})["event"]
+    return made
+
+
+def _set_function(values: Values) -> None:
+    # The bake is counted by AWS's clock and the runbook's minutes, which pass here as everywhere.
+    values["deploy"]["bake_minutes"] = 1
+
+
+def _network(aws: str) -> dict[str, Any]:
+    """An instance whose SSH port the internet reaches, by a group that another instance shares."""
+    made: dict[str, Any] = _post(aws, "furnish/network", {"options": {}})["event"]
+    return made
+
+
+def _set_network(values: Values) -> None:
+    """As shipped."""
+
+
 def _post(aws: str, route: str, body: dict[str, Any]) -> dict[str, Any]:
     answer = httpx.post(f"{aws}/sandbox/{route}", json=body, trust_env=False, timeout=60)
     if not answer.is_success:
@@ -57,5 +77,9 @@ def _post(aws: str, route: str, body: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-WORLDS: dict[str, World] = {"ecr": World(_image, "ecr-critical-cve", _set_image)}
+WORLDS: dict[str, World] = {
+    "ecr": World(_image, "ecr-critical-cve", _set_image),
+    "lambda": World(_function, "lambda-package-cve", _set_function),
+    "network": World(_network, "network-reachability", _set_network),
+}
 """Those of the playbooks other than the EC2 one, which is furnished from the event itself."""

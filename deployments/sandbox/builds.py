@@ -1,8 +1,9 @@
 """CodeBuild projects as the sandbox carries them out: image builds that push to ECR, and tests of an image.
 
 A build goes through its phases by the sandbox's clock. What an image build makes follows from its project's recipe and
-from the environment of the build: BASE_IMAGE (a reference), PACKAGES (names to bring up to date, or `all`),
-SOURCE_DIGEST (the image whose own layers are taken instead of the recipe's), IMAGE_TAG, SOURCE_COMMIT.
+from the environment of the build: BASE_IMAGE (a reference), PACKAGES (what to bring up to date, each as `name` or
+`name=version`, or `all`), SOURCE_DIGEST (the image whose own layers are taken instead of the recipe's), IMAGE_TAG,
+SOURCE_COMMIT.
 A test takes IMAGE_URI. A project without a recipe does nothing, and succeeds.
 """
 
@@ -199,7 +200,7 @@ def _own_layers(world: World, source_digest: str | None, recipe: Recipe) -> tupl
 
 
 def _updates(world: World, platform: Platform, layers: list[Layer], asked: str) -> tuple[Package, ...]:
-    names = set(asked.replace(",", " ").split())
+    names = {word.partition("=")[0] for word in asked.replace(",", " ").split()}
     installed = Content(ImageConfig(platform), tuple(layers)).packages.values()
     return tuple(
         replace(one, version=newest, layer=None)

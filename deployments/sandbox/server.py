@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Self
@@ -212,8 +212,7 @@ def _running(options: argparse.Namespace) -> Iterator[dict[str, str]]:
     ports = (options.port, options.slack_port, options.jira_port)
     with contextlib.ExitStack() as opened:
         sockets = [_opened(opened, options.host, port) for port in ports]
-        durations = SandboxSettings(deployment_minute=options.deployment_minute)
-        aws = AwsServer(Cloud(durations, pace=options.pace), sockets[0])
+        aws = AwsServer(Cloud(SandboxSettings(**dict(options.duration)), pace=options.pace), sockets[0])
         slack, jira = serve_asgi(slack_app(), sockets[1]), serve_asgi(jira_app(), sockets[2])
         for server in (aws, slack, jira):
             server.start()
@@ -226,6 +225,13 @@ def _opened(stack: contextlib.ExitStack, host: str, port: int) -> socket.socket:
     return listening
 
 
+def _duration(text: str) -> tuple[str, float]:
+    name, _, seconds = text.partition("=")
+    if name not in {each.name for each in fields(SandboxSettings)}:
+        raise argparse.ArgumentTypeError(f"{name!r} is no duration of the sandbox")
+    return name, float(seconds)
+
+
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="sandbox", description="A small AWS, Slack and Jira on loopback.")
     parser.add_argument("--host", default=_LOOPBACK)
@@ -235,10 +241,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--addresses", type=Path, required=True, help="file the addresses are written to")
     parser.add_argument("--pace", type=float, default=1.0, help="sandbox seconds in one real second")
     parser.add_argument(
-        "--deployment-minute",
-        type=float,
-        default=SandboxSettings.deployment_minute,
-        help="sandbox seconds of each minute that a deployment waits or bakes",
+        "--duration",
+        type=_duration,
+        action="append",
+        default=[],
+        metavar="NAME=SECONDS",
+        help="how long something takes, in sandbox seconds; the names are those of SandboxSettings",
     )
     return parser.parse_args(arguments)
 

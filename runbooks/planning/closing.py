@@ -154,6 +154,7 @@ def _edits(runbook: Runbook, each: Assessment) -> Iterator[AnyStep]:
             target=_target(each.instance, "security-group", group),
             cases=(each.case,),
             name=known.name,
+            carriers=tuple(sorted(one.id for one in each.instance.interfaces if group in one.groups)),
             removes=rules,
             adds=replacing(rules, facts.rules[group], ways.closing, inside_of(facts, runbook)),
         )

@@ -20,6 +20,7 @@ class ReplaceGroupRules(Step):
     permissions: ClassVar = (
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeSecurityGroupRules",
+        "ec2:DescribeNetworkInterfaces",
         "ec2:AuthorizeSecurityGroupIngress",
         "ec2:CreateTags",
         "ec2:RevokeSecurityGroupIngress",
@@ -28,6 +29,8 @@ class ReplaceGroupRules(Step):
 
     name: str
     """The group's, for reading."""
+    carriers: tuple[str, ...]
+    """The interfaces that carry it; where another one does by now, it is not this instance's alone any more."""
     removes: tuple[GroupRule, ...]
     adds: tuple[GroupRule, ...]
     """With the descriptions and tags that they get. Empty: what is removed lets in nobody else."""
@@ -42,7 +45,8 @@ class ReplaceGroupRules(Step):
 
     def expectation(self) -> str:
         there = f"the group has {_listed(self.removes)}" if self.removes else "the group is there"
-        return f"{there}, and does not have {_listed(self.adds)}" if self.adds else there
+        without = f", and does not have {_listed(self.adds)}" if self.adds else ""
+        return there + without + ("" if self.undoes else f"; only {', '.join(self.carriers)} carries it")
 
 
 class EnsureClosedGroup(Step):

@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from runbooks.errors import AnswerLost
 from runbooks.steps.base import Role
 from tasks.gateways.aws_errors import code_of, reads
 from tasks.gateways.aws_session import AwsSessions
@@ -37,16 +38,22 @@ class CodeBuildGateway:
 
 
 def read_builds(client: Any, project: str, operations: Collection[str]) -> dict[str, Members] | None:
-    """The newest build of each operation, among the newest of the project; None where there is no such project."""
+    """The newest build of each operation, among the newest of the project; None where there is no such project.
+
+    Raises:
+        AnswerLost: CodeBuild lists one that it does not show: it may be an operation's.
+    """
     found: dict[str, Members] = {}
     listed = pages(client, "list_builds_for_project", "ids", projectName=project, sortOrder="DESCENDING")
     newest = islice(listed, LOOKED_THROUGH)
     try:
         while len(found) < len(operations) and (portion := [*islice(newest, HUNDRED)]):
             builds = {raw["id"]: raw for raw in client.batch_get_builds(ids=portion)["builds"]}
-            for build in (builds[identifier] for identifier in portion if identifier in builds):
-                if (operation := _operation_of(build)) in operations:
-                    found.setdefault(operation, build)
+            for identifier in portion:
+                if identifier not in builds:
+                    raise AnswerLost(f"CodeBuild lists build {identifier}, and does not show it yet")
+                if (operation := _operation_of(builds[identifier])) in operations:
+                    found.setdefault(operation, builds[identifier])
     except ClientError as error:
         if code_of(error) != "ResourceNotFoundException":
             raise

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from runbooks.container_image import EcsService
-from runbooks.errors import Outside
+from runbooks.errors import AnswerLost, Outside
 from runbooks.steps.containment import OPERATION_TAG
 from tasks.gateways.aws_errors import code_of
 from tasks.gateways.bulk import each, pages, portions
@@ -183,10 +183,15 @@ def find_revision(client: Any, family: str, after: str, operation: str) -> Membe
     """The revision that an operation made, found by its tag among those that are newer than another revision.
 
     A call for a hundred revisions, as far back as the other one, and one for each that is newer, the newest first.
+
+    Raises:
+        AnswerLost: ECS lists one that it does not show: it may be the operation's.
     """
     for arn in _newer(client, family, after):
         found = read_definition(client, arn)
-        if found is not None and named_tags(found["tags"]).get(OPERATION_TAG) == operation:
+        if found is None:
+            raise AnswerLost(f"ECS lists {arn}, and does not show it yet")
+        if named_tags(found["tags"]).get(OPERATION_TAG) == operation:
             return found
     return None
 

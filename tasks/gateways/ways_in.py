@@ -62,7 +62,7 @@ class WaysInGateway:
         client, hosts = self._client(account, region), self.hosts(account, region, ids, environment_tag)
         wanted = sorted({group for host in hosts.values() if host.instance for group in _groups_of(host.instance)})
         rules = read_group_rules(client, wanted)
-        carriers = _carriers(client, wanted)
+        carriers = read_carriers(client, wanted)
         named = {group: _naming(client, group) for group in wanted}
         vpcs = {each.vpc for host in hosts.values() if host.instance for each in host.instance.interfaces}
         cidrs = _cidrs(client, sorted(vpcs))
@@ -70,6 +70,18 @@ class WaysInGateway:
 
     def _client(self, account: str, region: str) -> Any:
         return self._sessions.client("ec2", account, region, Role.READ)
+
+
+def read_carriers(client: Any, groups: Iterable[str]) -> dict[str, list[str]]:
+    """Security group -> every interface that carries it, attached to an instance or not."""
+    found: dict[str, list[str]] = {group: [] for group in groups}
+    raws = described(client, "describe_network_interfaces", "NetworkInterfaces", "group-id", [*found])
+    interfaces = {raw["NetworkInterfaceId"]: groups_in_order(raw) for raw in raws}
+    for interface in sorted(interfaces):
+        for group in interfaces[interface]:
+            if group in found:
+                found[group].append(interface)
+    return found
 
 
 def _facts(
@@ -94,18 +106,6 @@ def _facts(
 
 def _groups_of(instance: Instance) -> tuple[str, ...]:
     return tuple(sorted({group for each in instance.interfaces for group in each.groups}))
-
-
-def _carriers(client: Any, groups: Iterable[str]) -> dict[str, list[str]]:
-    """Security group -> every interface that carries it, attached to an instance or not."""
-    found: dict[str, list[str]] = {group: [] for group in groups}
-    raws = described(client, "describe_network_interfaces", "NetworkInterfaces", "group-id", [*found])
-    interfaces = {raw["NetworkInterfaceId"]: groups_in_order(raw) for raw in raws}
-    for interface in sorted(interfaces):
-        for group in interfaces[interface]:
-            if group in found:
-                found[group].append(interface)
-    return found
 
 
 def _naming(client: Any, group: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from runbooks.candidate import Candidate
-from runbooks.case import case_stream
+from runbooks.case import CaseKey, case_stream
 from runbooks.errors import Refused
 from runbooks.facts import CaseFacts
 from runbooks.history import SUCCEEDED, ResponseHistory
@@ -94,12 +94,24 @@ def _deprecate(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan
 def _examined(run: Run, history: ResponseHistory, final: bool) -> Examination | NotYet:
     made, acting = candidate(run, history), to_act_on(run, run.response.cases)
     keys = [run.keys[each.case] for each in acting]
+    if (doubt := _not_what_was_pushed(run, keys[0], made, final)) is not None:
+        return doubt
     evidence = gather_candidate(run.aws, keys[0], made.digest)
     inspector = InspectorGateway(run.aws)
     # Every finding there is on them: what they had is nothing that the new image brings.
     old = [each for key in keys for each in inspector.findings_of(key.account, key.region, key.resource_id)]
     known = [finding for each in acting for finding in each.facts.findings]
     return examine(evidence, [*old, *known], run.runbook, final=final)
+
+
+def _not_what_was_pushed(run: Run, key: CaseKey, made: Candidate, final: bool) -> Examination | NotYet | None:
+    """What the ledger says that the build has made is held against the tag under which it has pushed."""
+    image = EcrGateway(run.aws).image(key.account, key.region, _repository_of(key), tag=made.tag)
+    if image is not None and image.digest == made.digest:
+        return None
+    if image is None and not final:
+        return NotYet(reasons=(f"no image has the tag {made.tag} yet",))
+    return Examination(passed=False, reasons=(f"{made.digest} is not what stands under {made.tag}",))
 
 
 def _judged(
@@ -183,6 +195,10 @@ def _fit(run: Run, history: ResponseHistory) -> Candidate:
     return made
 
 
+def _repository_of(key: CaseKey) -> str:
+    return key.resource_id.partition(":repository/")[2].rpartition("/")[0]
+
+
 def _protected(run: Run, steps: Sequence[AnyStep]) -> dict[str, str]:
     """The cases of repositories that carry a protected tag now."""
     tags = run.runbook.limits.protected_tags
@@ -190,7 +206,7 @@ def _protected(run: Run, steps: Sequence[AnyStep]) -> dict[str, str]:
     found: dict[str, str] = {}
     for case in dict.fromkeys(cases) if tags else ():
         key = run.keys[case]
-        name = key.resource_id.partition(":repository/")[2].rpartition("/")[0]
+        name = _repository_of(key)
         repository = EcrGateway(run.aws).repositories(key.account, key.region, [name])[name]
         if repository is not None and (mark := mark_of(repository.tags, tags)) is not None:
             found[case] = f"protected: repository {name} carries the protected tag {mark}"

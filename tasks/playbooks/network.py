@@ -20,7 +20,7 @@ from tasks.network_evidence import WaySubject, gather_ways
 from tasks.network_facts import read_network_facts
 from tasks.playbooks.playbook import Playbook
 from tasks.protection import protected_cases
-from tasks.releasing import release
+from tasks.reopening import reopen
 from tasks.run import Run
 from tasks.triage import to_act_on
 
@@ -85,7 +85,7 @@ def _protected(run: Run, steps: Sequence[AnyStep]) -> dict[str, str]:
 
 PLAYBOOK = Playbook(
     read=_read,
-    planners={Phase.REMEDIATE: _close, Phase.VERIFY: _verify, Phase.RELEASE: release},
+    planners={Phase.REMEDIATE: _close, Phase.VERIFY: _verify, Phase.RELEASE: reopen},
     judged=_judged,
     protected=_protected,
 )

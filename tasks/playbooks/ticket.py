@@ -11,31 +11,18 @@ from runbooks.evidence import Evidence
 from runbooks.facts import CaseFacts
 from runbooks.finding import Finding, FindingStatus
 from runbooks.history import ResponseHistory
-from runbooks.other_resource import OtherFacts
 from runbooks.plan import ApprovalRule, Phase, Plan
 from runbooks.steps import AnyStep
 from runbooks.triage import Assessment
 from runbooks.verdict import NotYet, Verdict, VerdictKind
-from tasks.facts import Resource, read_facts
+from tasks.other_facts import read_other_facts
 from tasks.playbooks.playbook import Playbook
 from tasks.run import Run
 
 
 def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:
     keys = {case: run.keys[case] for case in cases}
-
-    def others(
-        account: str, region: str, cases: Sequence[str], findings: Mapping[str, Sequence[Finding]]
-    ) -> dict[str, Resource]:
-        return {case: _resource(keys[case], findings[case]) for case in cases}
-
-    return read_facts(run.aws, keys, {case: run.services.ledger.case_findings(case) for case in cases}, others)
-
-
-def _resource(key: CaseKey, findings: Sequence[Finding]) -> Resource:
-    tags = {name: text for each in findings for name, text in each.resource.tags.items()}
-    facts = OtherFacts(type=key.resource_type, id=key.resource_id, account=key.account, region=key.region, tags=tags)
-    return Resource(facts, tags)
+    return read_other_facts(run.aws, keys, {case: run.services.ledger.case_findings(case) for case in cases})
 
 
 def _verify(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:

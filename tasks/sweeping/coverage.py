@@ -33,7 +33,7 @@ async def follow_coverage(have: Services, now: datetime, swept: Swept) -> None:
     """Ask about every resource of which it was said, and was not asked about since."""
     resting = Resting(have.ledger, have.catalog, now)
     places: dict[Place, list[_Reported]] = {}
-    for entry in have.ledger.ends(COVERAGE, "coverage-reported"):
+    for entry in have.ledger.newest(COVERAGE, "coverage-reported"):
         reported = _reported(entry, resting)
         if reported.cases or now - entry.at >= GAP_LASTS:
             change = reported.change

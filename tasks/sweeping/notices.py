@@ -30,7 +30,7 @@ async def give_notice(have: Services, now: datetime, swept: Swept) -> None:
     """
     if have.jira is None and have.slack is None:
         return
-    for entry in have.ledger.ends(NOTICES, *UNDONE):
+    for entry in have.ledger.newest(NOTICES, *UNDONE):
         try:
             if (raised := _give(have, entry, now)) is not None:
                 swept.noticed.append(raised.subject)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, delete, update
 
@@ -20,7 +20,7 @@ from runbooks.records import (
     Resumed,
 )
 from tasks import halting
-from tasks.gateways.ledger import tables
+from tasks.gateways.ledger import Ledger, tables
 from tasks.gateways.ledger.database import upsert
 from tasks.registering import revoke_approver, unlock_approver
 from tests.attacks.attack import Attack
@@ -30,7 +30,13 @@ from tests.runbooks.signatures import JANE, JOE, SECRETS, code_of, decided, made
 Edit = Callable[[Sequence[Entry]], Sequence[Entry]]
 
 
-def rewrite(scene: Scene, stream: str, edit: Edit) -> None:
+class HasLedger(Protocol):
+    """Where somebody gets at a ledger's database."""
+
+    ledger: Ledger
+
+
+def rewrite(scene: HasLedger, stream: str, edit: Edit) -> None:
     """The stream as if it had always been so: numbers, hashes and head; and the tables that follow from it."""
     left, previous = edit(scene.ledger.entries(stream)), GENESIS
     with scene.ledger._database.writing() as connection:

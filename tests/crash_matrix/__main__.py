@@ -1,8 +1,8 @@
 """The crash matrix: `python -m tests.crash_matrix`, with `--help` for its choices.
 
 Prints which kinds of steps its stories carry out, `N points, D duplicates, L lost, U unrestorable, O left open` and
-which point fails first; ends with 1 unless all four are 0, and, of the whole matrix, N is at least 1,000. With `--stopped` nothing is broken: it measures what a run
-does that is stopped between its check and its call, and overtaken.
+which point fails first; ends with 1 unless all four are 0, and, of the whole matrix, N is at least 1,000. With
+`--stopped` nothing is broken: it measures what a run does that is stopped between its check and its call.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import os
 import pickle
 import shutil
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests.crash_matrix.judge import Facts, Wrong, compare, facts_of
 from tests.crash_matrix.line import NOT_AWS, Event
 from tests.crash_matrix.points import Point, points_of
 from tests.crash_matrix.stopped import Late, overtaken_at
-from tests.crash_matrix.stories import STORIES
+from tests.crash_matrix.stories import STORIES, Story
 from tests.crash_matrix.world import Addresses, World
 
 
@@ -46,61 +46,62 @@ class Worker:
         self._folder = folder
         self._choose = choose
         self._tell = tell
-        self._addresses = Addresses()
+        self.addresses = Addresses()
         self.kinds: set[str] = set()
         """Of the steps that the stories carried out, undisturbed."""
 
     def run(self, stories: Sequence[str]) -> None:
-        with the_product(self._addresses):
-            self._rehearse(stories)
+        with the_product(self.addresses):
+            self.rehearse(STORIES[name] for name in stories)
             for name in stories:
                 self._break(name)
 
     def run_stopped(self, only: str, tell: Callable[[Late], None]) -> None:
         """Instead of breaking anything: hold back each change of AWS until another run has brought its case home."""
-        with the_product(self._addresses):
-            self._rehearse(["patch"])
-            world = self._new_world("patch", "patch")
-            undisturbed: Undisturbed = self._in_a_copy(world, live_through)
+        with the_product(self.addresses):
+            self.rehearse([STORIES["patch"]])
+            world = self.new_world(STORIES["patch"], "patch")
+            undisturbed: Undisturbed = self.in_a_copy(world, live_through)
             for number, turn in enumerate(turns(world)):
                 for event in undisturbed.events[number]:
                     if event.kind == "change" and not event.name.startswith(NOT_AWS) and only in event.name:
                         late = partial(overtaken_at, turn=turn, event=event, undisturbed=undisturbed.facts)
-                        tell(self._in_a_copy(world, late))
+                        tell(self.in_a_copy(world, late))
                 world.serve()
                 play(world, turn)
                 world.rest()
 
-    def _rehearse(self, stories: Sequence[str]) -> None:
+    def rehearse(self, stories: Iterable[Story]) -> None:
         """Load what the processes will need, before they are forked: one story about each kind of resource."""
-        for name in {type(STORIES[each].subject): each for each in reversed(stories)}.values():
-            world = self._new_world(name, f"rehearsal-{name}")
+        first = {type(story.subject): story for story in reversed([*stories])}
+        for kind, story in first.items():
+            world = self.new_world(story, f"rehearsal-{kind.__name__}")
             world.serve()
             for turn in turns(world):
                 play(world, turn, here=True)
             world.rest()
 
     def _break(self, name: str) -> None:
-        world = self._new_world(name, name)
+        world = self.new_world(STORIES[name], name)
         gc.collect()
         gc.freeze()
-        undisturbed: Undisturbed = self._in_a_copy(world, live_through)
+        undisturbed: Undisturbed = self.in_a_copy(world, live_through)
         assert [result for result, _ in undisturbed.facts.ended] == ["fixed"], undisturbed.facts
         self.kinds |= undisturbed.facts.kinds
         points = self._choose(list(points_of(name, undisturbed.events, STORIES[name].breadth)))
         for number, turn in enumerate(turns(world)):
             for point in (each for each in points if each.turn == number):
-                self._tell(self._in_a_copy(world, partial(broken_at, turn=turn, point=point, undisturbed=undisturbed)))
+                self._tell(self.in_a_copy(world, partial(broken_at, turn=turn, point=point, undisturbed=undisturbed)))
             world.serve()
             play(world, turn)
             world.rest()
 
-    def _new_world(self, name: str, folder: str) -> World:
-        world = World(self._addresses, self._folder / folder, STORIES[name])
+    def new_world(self, story: Story, folder: str) -> World:
+        world = World(self.addresses, self._folder / folder, story)
         deliver(world)
         return world
 
-    def _in_a_copy(self, world: World, live: Callable[[World], Any]) -> Any:
+    def in_a_copy(self, world: World, live: Callable[[World], Any]) -> Any:
         """What `live` makes of a copy of the world, which is gone afterwards."""
         answer, write = os.pipe()
         child = os.fork()

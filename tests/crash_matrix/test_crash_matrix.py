@@ -12,9 +12,9 @@ from runbooks.steps import STEP_KINDS
 
 SAMPLE = 15
 UNBROKEN = {
-    "stop-instance": "one value set, found again by it: broken with test_double_faults and the reversibility rounds",
-    "start-instance": "only ever undoes stop-instance",
-    "launch-replacement": "RunInstances under a token, broken with the executor's own tests",
+    "stop-instance": "crashes strike it in the rounds of tests/tasks/reversibility",
+    "start-instance": "crashes strike it in the rounds of tests/tasks/reversibility",
+    "launch-replacement": "its token and its tag are tried in tests/tasks/gateways/actions/test_replacement.py",
 }
 """Kinds of steps that no story carries out, and why."""
 

@@ -11,6 +11,7 @@ from runbooks.case import CaseKey
 from runbooks.catalog import Catalog
 from runbooks.event import read_payload
 from runbooks.plan import Plan
+from runbooks.records import ResponseEnded
 from runbooks.verdict import Verdict
 from tasks.triage import Triaged, already_triaged, triage_cases
 from tasks.verdicts import verdicts_on
@@ -45,6 +46,14 @@ class NetworkStory(Playing):
         with self.running():
             self.triaged: Triaged = already_triaged() or triage_cases()
         return self.run
+
+    def released(self) -> None:
+        """The response ends as it should, and somebody asks for what it closed to be opened again."""
+        ledger, cases = self.house.ledger, self.run.cases
+        result = ResponseEnded(result="fixed", reason="it is closed")
+        ledger.end_response(self.house.response, result, dict.fromkeys(cases, "fixed"), lease=self.run.lease)
+        self.house.response = ledger.start_response(self.house.runbook.name, cases, "command:joe", purpose="release").id
+        self.run = self.house.take_over()
 
     def looked(self) -> Verified:
         with self.running():

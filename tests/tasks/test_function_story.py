@@ -131,8 +131,8 @@ def test_a_stopped_function_is_given_back_exactly_the_reservation_it_had(open_ho
     (plan,) = playing.asked
     (stop,) = plan.steps
     assert isinstance(stop, SetReservedConcurrency)
-    assert "every call is refused (429), that of whoever has its URL, by $LATEST" in stop.describe()
-    assert "sqs orders, by $LATEST" in stop.describe()
+    assert "every call is refused (429), that of whoever has its URL ($LATEST)" in stop.describe()
+    assert "sqs orders ($LATEST)" in stop.describe()
     assert "what queues and streams hold" in stop.describe()
     assert playing.phase(Phase.REMEDIATE).result == "done"
     assert "its canary sees no call" in " ".join(playing.asked[1].not_covered)

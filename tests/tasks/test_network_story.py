@@ -144,6 +144,26 @@ def test_what_was_changed_is_put_back_with_descriptions_and_tags(open_house: Ope
     assert rules_of(house, group) == before
 
 
+def test_somebody_who_was_shut_out_has_it_opened_again_and_is_asked_first(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
+    playing = story(open_house, tmp_path, shared=2)
+    house, (interface, groups) = playing.house, next(iter(playing.house.built[0]["interfaces"].items()))
+    remediated(playing)
+    assert house.groups_of(interface) != groups
+    playing.advance(TWELVE_HOURS)
+    assert playing.looked().kind is VerdictKind.FIXED
+    playing.released()
+    assert playing.phase(Phase.RELEASE).result == "done"
+    plan = playing.asked[-1]
+    assert (plan.approval.required, [step.undoes for step in plan.steps]) == (True, [True])
+    assert "AND SO DOES THE INTERNET" in plan.reasons[0]
+    assert house.groups_of(interface) == groups
+    # Put back once, there is nothing more to put back.
+    playing.released()
+    assert playing.phase(Phase.RELEASE).result == "not-needed"
+
+
 def test_expected_exposure_is_accepted_and_nothing_is_changed(open_house: OpenHouse, tmp_path: Path) -> None:
     playing = story(open_house, tmp_path, ports=(443, 443), tags={"remediation:expected-exposure": "80, 443"})
     (assessment,) = playing.triaged.assessments

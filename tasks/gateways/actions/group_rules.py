@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import groupby
 from typing import Any
@@ -16,6 +16,7 @@ from tasks.gateways.actions.quarantine_group import FROM_EC2, create_group, read
 from tasks.gateways.aws_session import closing
 from tasks.gateways.bulk import described, tags_of
 from tasks.gateways.ec2_rules import described_permissions, in_order, read_group_rules, to_group, to_permissions
+from tasks.gateways.ways_in import read_carriers
 
 
 class ReplaceGroupRulesAction(AwsAction[ReplaceGroupRules]):
@@ -23,11 +24,15 @@ class ReplaceGroupRulesAction(AwsAction[ReplaceGroupRules]):
 
     def _look(self, place: Place, steps: Sequence[ReplaceGroupRules], operations: Mapping[str, str]) -> dict[str, Look]:
         client, ids = place.reading("ec2"), [step.target.id for step in steps]
-        there = {
-            raw["GroupId"] for raw in described(client, "describe_security_groups", "SecurityGroups", "group-id", ids)
+        groups = described(client, "describe_security_groups", "SecurityGroups", "group-id", ids)
+        rules = read_group_rules(client, {raw["GroupId"] for raw in groups})
+        carriers = read_carriers(client, rules)
+        return {
+            step.key: _look_at(step, rules[step.target.id], carriers[step.target.id], operations[step.key])
+            if step.target.id in rules
+            else gone(f"security group {step.target.id}")
+            for step in steps
         }
-        rules = read_group_rules(client, there)
-        return {step.key: _look_at(step, rules.get(step.target.id), operations[step.key]) for step in steps}
 
     def _act(self, place: Place, step: ReplaceGroupRules, operation: str, look: Look) -> dict[str, Any]:
         live = [GroupRule.model_validate(each) for each in look.found["rules"]]
@@ -71,27 +76,36 @@ class EnsureClosedGroupAction(AwsAction[EnsureClosedGroup]):
         return {"group": group}
 
 
-def _look_at(step: ReplaceGroupRules, rules: tuple[GroupRule, ...] | None, operation: str) -> Look:
-    if rules is None:
-        return gone(f"security group {step.target.id}")
+def _look_at(step: ReplaceGroupRules, rules: Sequence[GroupRule], carriers: Sequence[str], operation: str) -> Look:
     live = [rule for rule in rules if not rule.egress]
     found = {"rules": [rule.model_dump(mode="json") for rule in live]}
-    to_go = [_find(rule, live) for rule in step.removes]
-    to_stay = [_find(rule, live) for rule in step.adds]
-    if not any(to_go) and all(to_stay):
+    going, coming = [_find(rule, live) for rule in step.removes], [_find(rule, live) for rule in step.adds]
+    if not any(going) and all(coming):
         return Look(status="as-left", found=found, result={"group": step.target.id})
-    if all(to_go) and not any(to_stay) and (step.undoes or _unchanged(step.removes, live)):
-        return Look(status="as-expected", found=found)
-    ours = step.undoes or all(
-        OPERATION_TAG in each.tags and each.tags[OPERATION_TAG] == operation for each in to_stay if each
-    )
-    if all(to_go) and any(to_stay) and ours:
+    if all(going) and any(coming) and (step.undoes or _are_of(operation, coming)):
         return Look(status="half-done", found=found, detail=f"some rules of {step.target.id} are there already")
-    missing = [rule.words for rule, there in zip(step.removes, to_go, strict=True) if there is None]
-    surprise = [rule.words for rule, there in zip(step.adds, to_stay, strict=True) if there is not None]
-    words = [f"has not {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(surprise)} already"] * bool(surprise)
-    detail = f"{step.target.id} {' and '.join(words) or 'has rules of another description or other tags'}"
-    return Look(status="drifted", found=found, detail=f"{detail}, and the plan found it otherwise")
+    surprises = list(_surprises(step, live, carriers))
+    if not surprises:
+        return Look(status="as-expected", found=found)
+    return Look(status="drifted", found=found, detail=f"{step.target.id} {' and '.join(surprises)}")
+
+
+def _surprises(step: ReplaceGroupRules, live: Sequence[GroupRule], carriers: Sequence[str]) -> Iterator[str]:
+    """What is otherwise than the plan found it."""
+    if missing := [rule.words for rule in step.removes if not _among(rule, live)]:
+        yield f"has no {', '.join(missing)} any more"
+    if there := [rule.words for rule in step.adds if _among(rule, live)]:
+        yield f"has {', '.join(there)} by now"
+    if step.undoes:
+        return
+    if not missing and not _unchanged(step.removes, live):
+        yield "has that rule with another description or other tags, with which it would not be put back"
+    if others := sorted({*carriers} - {*step.carriers}):
+        yield f"is carried by {', '.join(others)} as well by now"
+
+
+def _are_of(operation: str, rules: Sequence[GroupRule | None]) -> bool:
+    return all(rule.tags.get(OPERATION_TAG) == operation for rule in rules if rule is not None)
 
 
 def _compare(step: EnsureClosedGroup, raw: Mapping[str, Any] | None, operation: str) -> Look:

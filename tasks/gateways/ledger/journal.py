@@ -113,7 +113,7 @@ class Journal:
             row = connection.execute(newest).first()
             return None if row is None else _read_entry(row)
 
-    def ends(self, prefix: str, *kinds: str) -> tuple[Entry, ...]:
+    def newest(self, prefix: str, *kinds: str) -> tuple[Entry, ...]:
         """The newest entry of every stream that begins with `prefix`, where it is of one of these kinds."""
         table, streams = tables.entries, tables.streams
         newest = (table.c.stream == streams.c.stream) & (table.c.sequence == streams.c.sequence)

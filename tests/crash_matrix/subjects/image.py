@@ -26,6 +26,8 @@ class ImageSubject:
 
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Of the furnished service, which an alarm watches."""
+    image: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Of the furnished image, its builds and its pipeline."""
 
     sets_values = frozenset(
         {
@@ -49,8 +51,8 @@ class ImageSubject:
 
     def furnish(self, cloud: Cloud) -> dict[str, Any]:
         place = {"account": ACCOUNT, "region": REGION}
-        image = ImageOptions.model_validate({**place, "repository": REPOSITORY, "known_exploited": True})
-        built = furnish_image(cloud, image)
+        image = {**place, "repository": REPOSITORY, "known_exploited": True, **self.image}
+        built = furnish_image(cloud, ImageOptions.model_validate(image))
         service = {"image": built["image"], "canary_minutes": 1, "bake_minutes": 1}
         furnish_service(cloud, ServiceOptions.model_validate({**place, **service, **self.options}))
         return built

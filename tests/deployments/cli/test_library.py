@@ -18,25 +18,17 @@ def test_the_list_names_each_runbook_with_what_it_covers(run: Run) -> None:
 
     ran = run("library", "list")
 
-    assert [line.split("\t") for line in ran.out.splitlines()] == [
-        ["NAME", "VERSION", "TITLE", "RESOURCE", "SEVERITIES", "DIGEST"],
-        [
-            "ec2-high-severity-cve",
-            "1",
-            "High-severity CVE on an EC2 instance",
-            "AWS_EC2_INSTANCE",
-            "HIGH, CRITICAL",
-            digests["ec2-high-severity-cve"][:12],
-        ],
-        [
-            "ec2-package-cve",
-            "1",
-            "Package CVE on an EC2 instance",
-            "AWS_EC2_INSTANCE",
-            "LOW, MEDIUM",
-            digests["ec2-package-cve"][:12],
-        ],
-    ]
+    header, *listed = [line.split("\t") for line in ran.out.splitlines()]
+    assert header == ["NAME", "VERSION", "TITLE", "RESOURCE", "SEVERITIES", "DIGEST"]
+    assert [row[0] for row in listed] == list(digests)
+    assert [
+        "ec2-package-cve",
+        "1",
+        "Package CVE on an EC2 instance",
+        "AWS_EC2_INSTANCE",
+        "LOW, MEDIUM",
+        digests["ec2-package-cve"][:12],
+    ] in listed
     assert {each["name"]: each["digest"] for each in run("library", "list", "--json").json} == digests
 
 
@@ -55,7 +47,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(run: Run) -> None:
     ran = run("library", "show", "nope")
 
     assert ran.code == 2
-    assert ran.err.startswith("error: no-such-runbook: no runbook is named 'nope'; the library has: ec2-high-")
+    assert ran.err.startswith("error: no-such-runbook: no runbook is named 'nope'; the library has: any-high-")
 
 
 def test_the_shipped_library_is_valid(run: Run) -> None:

@@ -29,10 +29,17 @@ def test_a_finding_is_told_with_its_resource_its_packages_and_its_runbook(run: R
 
 
 def test_a_finding_that_no_runbook_covers_is_understood_all_the_same(run: Run) -> None:
-    ran = run("parse", EVENTS / "ec2_network_event.json")
+    ran = run("parse", EVENTS / "ecr_package_event.json")
 
     assert ran.code == 0
     assert ran.out.splitlines()[-1] == "  runbook   none covers it"
+
+
+def test_what_is_scanned_no_more_is_something_to_ask_about(run: Run) -> None:
+    ran = run("parse", EVENTS / "coverage_event.json")
+
+    said = "scanned no more: i-0a1b2c3d4e5f60718: UNMANAGED_EC2_INSTANCE: Inspector is asked\n"
+    assert (ran.code, ran.out, ran.err) == (0, said, "")
 
 
 def test_json_holds_the_findings_and_what_is_set_aside(run: Run) -> None:

@@ -64,10 +64,24 @@ def test_an_instance_that_is_gone_leaves_nothing_to_do(run: Run, aws: AwsWorld) 
 
 
 def test_a_finding_that_no_runbook_covers_is_not_planned(run: Run) -> None:
-    ran = run("plan", EVENTS / "ec2_network_event.json", "--json")
+    ran = run("plan", EVENTS / "ecr_package_event.json", "--json")
 
     assert (ran.code, ran.json["cases"]) == (1, [])
-    assert ran.err.startswith("no-runbook: no runbook covers Port 22 is reachable from an Internet Gateway")
+    assert ran.err.startswith("no-runbook: no runbook covers CVE-2026-10002")
+
+
+def test_what_only_people_act_upon_is_triaged_by_inspector_alone(run: Run, aws: AwsWorld) -> None:
+    ran = run("plan", EVENTS / "lambda_code_event.json")
+
+    assert ran.code == 1
+    assert ran.err.startswith("finding-gone: receipts (210987654321, eu-west-1)")
+    assert set(aws.calls()) == {"inspector2:ListFindings"}
+
+
+def test_a_playbook_whose_plans_only_a_response_can_make_says_so(run: Run, aws: AwsWorld) -> None:
+    ran = run("plan", EVENTS / "lambda_package_event.json")
+
+    assert (ran.code, ran.err.split(": ")[0], aws.calls()) == (1, "not-shown", [])
 
 
 def test_a_finding_that_inspector_does_not_have_is_bad_input(run: Run, aws: AwsWorld) -> None:

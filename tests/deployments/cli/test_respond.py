@@ -86,12 +86,12 @@ def test_waiting_ends_with_the_response_and_its_result_is_the_answer(
 def test_waiting_says_when_no_response_came_of_it(run: Run, ledger: Ledger) -> None:
     sweep = meanwhile(ledger.pending, lambda: handle(ledger, "fixed"))
 
-    ran = run("respond", EVENTS / "ec2_network_event.json", "--wait", "--json")
+    ran = run("respond", EVENTS / "ecr_package_event.json", "--wait", "--json")
 
     sweep.join()
     assert ran.code == 1
     assert (ran.json["state"], ran.json["code"], ran.json["responses"]) == ("set-aside", "no-runbook", [])
-    assert "no-runbook: no runbook covers NETWORK_REACHABILITY" in ran.err
+    assert "no-runbook: no runbook covers a PACKAGE_VULNERABILITY" in ran.err
 
 
 def test_a_closed_finding_for_which_nothing_is_open_is_nothing_to_do(run: Run, ledger: Ledger) -> None:

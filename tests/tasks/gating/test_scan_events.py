@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tasks import gating
+from tasks.gateways.ledger import Ledger
 from tasks.intake import drain
 from tests.tasks.gating.judging import records
 from tests.tasks.scanned import ACCOUNT, REGION, REPOSITORY, Registry
@@ -65,6 +66,22 @@ def test_the_same_scan_is_judged_once_however_often_it_is_delivered(registry: Re
     assert drained(house, scan_event(registry, 2), scan_event(registry, 3)) == [("handled", None)] * 2
 
     assert len(records(house, f"gate/{ACCOUNT}/{REGION}/{REPOSITORY}@{registry.built['digest']}")) == 1
+
+
+def test_a_judgement_that_somebody_else_wrote_into_the_ledger_keeps_no_scan_from_being_judged(
+    registry: Registry, house: SweepHouse
+) -> None:
+    stream = f"gate/{ACCOUNT}/{REGION}/{REPOSITORY}@{registry.built['digest']}"
+    drained(house, scan_event(registry))
+    (ours,) = records(house, stream)
+    forged = ours.model_copy(update={"ruling": "passed", "refused": (), "signature": ""})
+    other = house.again(Ledger.open(f"{house.settings.ledger}-forged", clock=house.clock, sign=house.sign))
+    other.ledger.append(stream, forged)
+
+    drained(other, scan_event(registry))
+
+    assert [each.ruling for each in records(other, stream)] == ["passed", "refused"]
+    other.ledger.close()
 
 
 def test_a_pass_that_is_killed_while_the_gate_judges_loses_nothing(registry: Registry, house: SweepHouse) -> None:

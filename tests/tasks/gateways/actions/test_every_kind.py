@@ -30,13 +30,24 @@ from runbooks.steps import (
     SwapSecurityGroups,
     WriteOverrideList,
 )
+from runbooks.steps.base import Role
 from tasks.gateways.actions import actions
 from tests.tasks.gateways.aws_world import CASE, INSTANCE, AwsWorld, a_target, an_event, statuses
 
-OF_IMAGES = "runbooks.steps.image_"
-"""The steps about images have a world, and tests, of their own."""
+OF_IMAGES, OF_FUNCTIONS = "runbooks.steps.image_", "runbooks.steps.function_"
+"""The steps about images, and those about functions, have a world, and tests, of their own."""
 MADE_BY_IAM = {"iam:PassRole", "ec2:CreateTags", "s3:ListBucket"}
 """Permissions that a call needs beside its own name."""
+
+
+def group_of_its_own(aws: AwsWorld, vpc: str) -> str:
+    """A group that nobody carries, with HTTPS open to everybody."""
+    acting = aws.client("ec2", Role.CONTAIN)
+    group: str = acting.create_security_group(GroupName="own", Description="own", VpcId=vpc)["GroupId"]
+    acting.authorize_security_group_ingress(
+        GroupId=group, IpProtocol="tcp", FromPort=443, ToPort=443, CidrIp="0.0.0.0/0"
+    )
+    return group
 
 
 def one_of_each(aws: AwsWorld, built: dict[str, Any]) -> dict[type[Step], Step]:
@@ -123,9 +134,10 @@ def one_of_each(aws: AwsWorld, built: dict[str, Any]) -> dict[type[Step], Step]:
             egress=(GroupRule(protocol="tcp", from_port=443, to_port=443, peer="10.20.0.0/16", egress=True),),
         ),
         ReplaceGroupRules(
-            target=a_target(groups[0], "security-group"),
+            target=a_target(group_of_its_own(aws, built["vpc_id"]), "security-group"),
             cases=(CASE,),
-            name="app",
+            name="own",
+            carriers=(),
             removes=(GroupRule(protocol="tcp", from_port=443, to_port=443, peer="0.0.0.0/0"),),
             adds=(GroupRule(protocol="tcp", from_port=443, to_port=443, peer="10.0.0.0/8"),),
         ),
@@ -151,7 +163,7 @@ def test_there_is_an_action_for_every_kind_of_step(aws: AwsWorld):
 def test_each_kind_makes_the_calls_it_says_under_its_role_and_reads_no_more_than_it_may(aws: AwsWorld):
     built = aws.furnish(an_event(in_group=True))
     steps = one_of_each(aws, built)
-    assert set(steps) == {kind for kind in STEP_KINDS if not kind.__module__.startswith(OF_IMAGES)}
+    assert set(steps) == {kind for kind in STEP_KINDS if not kind.__module__.startswith((OF_IMAGES, OF_FUNCTIONS))}
     for step in steps.values():
         aws.sandbox.advance(60)
         aws.sandbox.cloud.record.clear()

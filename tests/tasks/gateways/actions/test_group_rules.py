@@ -50,7 +50,13 @@ def authorise(aws: AwsWorld, group: str, cidr: str, *, tags: list[Any] | None = 
 
 def a_step(group: str, **values: Any) -> ReplaceGroupRules:
     chosen: dict[str, Any] = {"removes": (ssh(EVERYBODY),), "adds": (ssh(NETWORK), ssh("172.16.0.0/12"))}
-    return ReplaceGroupRules(target=a_target(group, "security-group"), cases=(CASE,), name="web", **(chosen | values))
+    where: dict[str, Any] = {
+        "target": a_target(group, "security-group"),
+        "cases": (CASE,),
+        "name": "web",
+        "carriers": (),
+    }
+    return ReplaceGroupRules(**(where | chosen | values))
 
 
 def rules(aws: AwsWorld, group: str) -> dict[str, tuple[str | None, dict[str, str]]]:
@@ -162,7 +168,7 @@ def test_a_rule_of_somebody_elses_in_its_place_is_drift(aws: AwsWorld, group: st
     authorise(aws, group, NETWORK)
     (look,) = aws.look(a_step(group))
     assert look.status == "drifted"
-    assert f"{group} has tcp/22 from 10.0.0.0/8 already" in look.detail
+    assert f"{group} has tcp/22 from 10.0.0.0/8 by now" in look.detail
     with pytest.raises(Refused):
         aws.act(a_step(group))
 
@@ -171,14 +177,29 @@ def test_a_rule_that_is_gone_already_is_drift(aws: AwsWorld, group: str) -> None
     step = a_step(group, removes=(ssh(EVERYBODY), ssh("192.0.2.0/24")))
     (look,) = aws.look(step)
     assert look.status == "drifted"
-    assert "has not tcp/22 from 192.0.2.0/24" in look.detail
+    assert "has no tcp/22 from 192.0.2.0/24 any more" in look.detail
 
 
 @pytest.mark.parametrize("values", [{"description": "for good"}, {"tags": {}}])
 def test_a_rule_that_could_not_be_put_back_as_it_is_is_drift(aws: AwsWorld, group: str, values: Any) -> None:
     (look,) = aws.look(a_step(group, removes=(ssh(EVERYBODY, **values),)))
     assert look.status == "drifted"
-    assert "of another description or other tags" in look.detail
+    assert "with another description or other tags" in look.detail
+
+
+def test_a_group_that_somebody_else_carries_by_now_is_drift_and_its_undo_is_not(aws: AwsWorld, group: str) -> None:
+    (interface,) = aws.client("ec2").describe_network_interfaces()["NetworkInterfaces"][:1]
+    aws.client("ec2", Role.CONTAIN).modify_network_interface_attribute(
+        NetworkInterfaceId=interface["NetworkInterfaceId"], Groups=[group]
+    )
+    (look,) = aws.look(a_step(group))
+    assert look.status == "drifted"
+    assert f"is carried by {interface['NetworkInterfaceId']} as well by now" in look.detail
+    step = a_step(group, carriers=(interface["NetworkInterfaceId"],))
+    aws.act(step)
+    undo = step.model_copy(update={"carriers": ()}).undo
+    assert undo is not None
+    assert statuses(aws.look(undo)) == ["as-expected"]
 
 
 def test_a_group_that_is_gone_is_drift(aws: AwsWorld, group: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from deployments.sandbox.faults import FaultKind
 from runbooks.errors import AnswerLost
 from runbooks.steps.base import Role
-from tasks.gateways.codebuild import OPERATION_VARIABLE
+from tasks.gateways.codebuild import OPERATION_VARIABLE, read_builds
 from tests.tasks.gateways.aws_world import AwsWorld, operation, statuses
 from tests.tasks.gateways.image_world import NEW_TAG, REPOSITORY, a_rebuild, a_test, another_image, furnish, images
 
@@ -86,6 +86,23 @@ def test_a_build_that_does_not_show_yet_is_not_started_twice(aws: AwsWorld):
     assert statuses(aws.look(step)) == ["as-expected"]
     aws.act(step)
     assert len(builds(aws)) == 1
+
+
+def test_a_build_that_is_listed_and_not_shown_yet_is_no_reason_to_start_another(aws: AwsWorld):
+    furnish(aws)
+    step = a_rebuild()
+    aws.look(step)
+    aws.act(step)
+    client = aws.client("codebuild")
+
+    def shows_none(parsed: dict[str, Any], **_: Any) -> None:
+        parsed |= {"builds": [], "buildsNotFound": [each["id"] for each in parsed["builds"]]}
+
+    client.meta.events.register("after-call.codebuild.BatchGetBuilds", shows_none)
+    with pytest.raises(AnswerLost, match="and does not show it yet"):
+        read_builds(client, step.project, {operation(step)})
+    client.meta.events.unregister("after-call.codebuild.BatchGetBuilds", shows_none)
+    assert list(read_builds(client, step.project, {operation(step)}) or {}) == [operation(step)]
 
 
 def test_the_build_is_found_among_a_hundred_newer_ones(aws: AwsWorld):

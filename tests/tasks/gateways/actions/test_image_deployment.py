@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from deployments.sandbox.faults import FaultKind
 from runbooks.errors import AnswerLost, Refused
@@ -11,6 +12,7 @@ from runbooks.steps.base import Role
 from runbooks.steps.containment import OPERATION_TAG
 from tasks.gateways.actions import Look
 from tasks.gateways.actions.base import CASE_TAG
+from tasks.gateways.ecs import find_revision
 from tests.tasks.gateways.aws_world import CASE, AwsWorld, a_target, operation, statuses
 from tests.tasks.gateways.running_images import (
     LONG_ENOUGH,
@@ -101,6 +103,26 @@ def test_a_revision_keeps_everything_but_the_image_and_says_who_made_it(aws: Aws
         OPERATION_TAG: operation(step),
         CASE_TAG: CASE,
     }
+
+
+def test_a_revision_that_is_listed_and_not_shown_yet_is_no_reason_to_make_another(aws: AwsWorld):
+    shop, image = a_shop(aws)
+    step = a_revision(shop, image)
+    aws.look(step)
+    made = aws.act(step)["task_definition"]
+    client = aws.client("ecs")
+
+    def does_not_show(model: Any, params: dict[str, Any], **_: Any) -> None:
+        if made in str(params["body"]):
+            raise ClientError({"Error": {"Code": "ClientException"}}, model.name)
+
+    client.meta.events.register("before-call.ecs.DescribeTaskDefinition", does_not_show)
+    with pytest.raises(AnswerLost, match="and does not show it yet"):
+        find_revision(client, step.family, step.source, operation(step))
+    client.meta.events.unregister("before-call.ecs.DescribeTaskDefinition", does_not_show)
+    found = find_revision(client, step.family, step.source, operation(step))
+    assert found is not None
+    assert found["taskDefinitionArn"] == made
 
 
 def test_a_revision_whose_answer_was_lost_is_not_made_twice(aws: AwsWorld):

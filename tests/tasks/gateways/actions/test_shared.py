@@ -10,8 +10,10 @@ from runbooks.errors import Refused
 from runbooks.steps import (
     STEP_KINDS,
     CreateLaunchTemplateVersion,
+    EnsureClosedGroup,
     EnsureOpenGroup,
     EnsureQuarantineGroup,
+    ReplaceGroupRules,
     Step,
     SwapSecurityGroups,
 )
@@ -124,9 +126,11 @@ def test_a_version_that_was_made_is_found_though_others_follow_it_by_now(aws: Aw
 
 
 @pytest.mark.parametrize("kind", STEP_KINDS, ids=lambda kind: kind.model_fields["kind"].default)
-def test_only_the_steps_that_make_our_own_groups_edit_a_group_and_none_edits_a_role(kind: type[Step]):
+def test_only_what_makes_our_own_groups_or_changes_an_instances_own_edits_a_group_and_none_edits_a_role(
+    kind: type[Step],
+):
     edits = [call for call in kind.calls if call.endswith(EDITS_A_GROUP)]
-    assert bool(edits) == (kind in (EnsureQuarantineGroup, EnsureOpenGroup))
+    assert bool(edits) == (kind in (EnsureQuarantineGroup, EnsureOpenGroup, EnsureClosedGroup, ReplaceGroupRules))
     assert not any(call.startswith(("iam:", "ec2:DeleteSecurityGroup")) for call in kind.calls)
     assert kind is not SwapSecurityGroups or kind.calls == ("ec2:ModifyNetworkInterfaceAttribute",)
 

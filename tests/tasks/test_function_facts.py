@@ -1,0 +1,126 @@
+"""What triage reads of a function: itself, who invokes it by what, its aliases, and newer versions of its layers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from deployments.iam_policies import READ_BY_GATEWAYS
+from runbooks.case import CaseKey
+from runbooks.catalog import Catalog
+from runbooks.event import read_payload
+from runbooks.function import EventSource, FunctionAlias, FunctionFacts, FunctionUrl, Invoker, ServedVersion
+from tasks.function_facts import read_function_facts
+from tasks.gateways.functions import FunctionGateway, content_of
+from tests.tasks.gateways.aws_world import ACCOUNT, REGION, AwsWorld
+from tests.tasks.gateways.conftest import aws, running_aws
+from tests.tasks.gateways.function_world import (
+    ALARM,
+    IMAGE_FUNCTION,
+    NAME,
+    WORDS,
+    furnish,
+    furnish_image_function,
+    latest,
+)
+
+__all__ = ["aws", "running_aws"]
+
+
+def facts_of(world: AwsWorld, built: dict[str, Any]) -> FunctionFacts:
+    runbook = Catalog.read().named("lambda-package-cve")
+    (finding,) = read_payload(json.dumps(built["event"], default=str)).findings
+    key = CaseKey.of(finding, runbook.name)
+    today = world.sandbox.cloud.clock.now().date()
+    facts = read_function_facts(world.sessions, {key.id: key}, {key.id: (finding,)}, runbook, today)[key.id]
+    return facts.function_facts
+
+
+def test_everything_triage_takes_is_read(aws: AwsWorld) -> None:
+    built = furnish(aws, tags={"environment": "production"})
+    facts = facts_of(aws, built)
+    function, raw = facts.function, latest(aws)
+    assert function is not None
+    assert (function.name, function.arn, function.package_type) == (NAME, built["function_arn"], "Zip")
+    assert function.content == content_of(raw)
+    assert function.content.layers == (built["layer_version_arn"],)
+    assert (function.last_modified, function.busy) == (raw["LastModified"], False)
+    assert function.aliases == (
+        FunctionAlias(
+            name="live", description=WORDS, serves=(ServedVersion(version="1", content=function.content),), weights={}
+        ),
+    )
+    assert function.urls == (FunctionUrl(qualifier=None, auth_type="NONE"),)
+    assert function.event_sources == (EventSource(arn=built["event_sources"][0], enabled=True),)
+    assert function.invokers == ()
+    assert function.reserved_concurrency is None
+    assert function.tags == {"environment": "production"}
+    assert facts.newer_layers == {built["layer_version_arn"]: built["patched_layer_version_arn"]}
+    assert (facts.alarms, facts.project, facts.unread_layers) == ((ALARM,), None, ())
+
+
+def test_what_an_alias_serves_differs_by_the_names_of_members_and_never_by_their_values(aws: AwsWorld) -> None:
+    built = furnish(aws)
+    secret = {"Variables": {"TOKEN": "s3cr3t"}}
+    aws.client("lambda").update_function_configuration(FunctionName=NAME, Timeout=60, Environment=secret)
+    aws.sandbox.advance(5)
+    facts = facts_of(aws, built)
+    assert facts.function is not None
+    assert facts.function.aliases[0].serves[0].differs == ("Environment", "Timeout")
+    assert "s3cr3t" not in facts.model_dump_json()
+
+
+def test_whoever_may_invoke_it_is_told_and_by_which_alias(aws: AwsWorld) -> None:
+    built = furnish(aws, public=None, queue=None)
+    client = aws.client("lambda")
+    client.add_permission(
+        FunctionName=NAME,
+        StatementId="api",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        SourceArn=f"arn:aws:execute-api:{REGION}:{ACCOUNT}:a1b2c3/*",
+    )
+    client.add_permission(FunctionName=NAME, StatementId="anyone", Action="lambda:InvokeFunction", Principal="*")
+    function = facts_of(aws, built).function
+    assert function is not None
+    assert (function.urls, function.event_sources) == ((), ())
+    unqualified = [each for each in function.invokers if each.qualifier is None]
+    assert unqualified == [
+        Invoker(principal="apigateway.amazonaws.com", conditional=True),
+        Invoker(principal="*", conditional=False),
+    ]
+    assert [each.is_anyone for each in unqualified] == [False, True]
+
+
+def test_a_newer_layer_for_another_runtime_is_none(aws: AwsWorld) -> None:
+    built = furnish(aws, patched_layer=False)
+    aws.client("lambda").publish_layer_version(
+        LayerName="order-export-dependencies",
+        Content={"ZipFile": b"PK\x05\x06" + b"\0" * 18},
+        CompatibleRuntimes=["nodejs22.x"],
+    )
+    assert facts_of(aws, built).newer_layers == {}
+
+
+def test_a_function_that_is_gone_and_one_that_is_not_there_are_both_none(aws: AwsWorld) -> None:
+    built = furnish(aws)
+    aws.client("lambda").delete_function(FunctionName=NAME)
+    assert facts_of(aws, built).function is None
+    assert FunctionGateway(aws.sessions).functions(ACCOUNT, REGION, ["nothing"]) == {"nothing": None}
+    assert FunctionGateway(aws.sessions).tags(ACCOUNT, REGION, built["function_arn"]) == {}
+
+
+def test_of_a_function_that_runs_an_image_the_image_is_read_by_its_digest(aws: AwsWorld) -> None:
+    built = furnish_image_function(aws)
+    function = FunctionGateway(aws.sessions).functions(ACCOUNT, REGION, [IMAGE_FUNCTION])[IMAGE_FUNCTION]
+    assert function is not None
+    assert function.image == f"{built['repository_uri']}@{built['digest']}"
+    assert (function.package_type, function.content.runtime, function.content.layers) == ("Image", None, ())
+    assert function.content.code_sha256 == built["digest"].removeprefix("sha256:")
+
+
+def test_only_what_the_read_role_may_is_called(aws: AwsWorld) -> None:
+    built = furnish(aws)
+    facts_of(aws, built)
+    assert set(aws.calls()) <= set(READ_BY_GATEWAYS)
+    assert aws.calls(mutating=True) == []
