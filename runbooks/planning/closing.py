@@ -193,9 +193,9 @@ def _of_a_shared_group(users: Sequence[str], group: str, instance: Instance) -> 
 def _not_put_back(runbook: Runbook, each: Assessment) -> Iterator[str]:
     facts, ways = each.facts.network_facts, ways_of(each.facts, runbook)
     for rule in (rule for group, rules in ways.rules.items() if not is_shared(facts, group) for rule in rules):
-        yield f"put back, {rule.id} has the same content, description and tags, and another id"
+        yield f"the id of {rule.id}: put back, the rule has the same content, description and tags under another one"
         if any(name.startswith("aws:") for name in rule.tags):
-            yield f"put back, {rule.id} is without the tags that AWS itself gave it (aws:...)"
+            yield f"the tags of {rule.id} that AWS itself gave it (aws:...)"
 
 
 def _target(instance: Instance, kind: str, identifier: str) -> Target:

@@ -27,7 +27,7 @@ class ShiftAlias(Step):
     )
     role: ClassVar = Role.PATCH
     finishes_later: ClassVar = True
-    must_end: ClassVar = True
+    must_end: ClassVar = False
 
     function: str
     alias: str
@@ -55,7 +55,8 @@ class ShiftAlias(Step):
         if self.undoes:
             return f"Put {whose} back to {what}"
         watched = f", going back when {', '.join(self.alarms)} is raised" if self.alarms else ", watched by no alarm"
-        return f"Shift {whose} to {what}: {self.percent} % for {self.bake_minutes} minutes{watched}, then all"
+        minutes = "1 minute" if self.bake_minutes == 1 else f"{self.bake_minutes} minutes"
+        return f"Shift {whose} to {what}: {self.percent} % for {minutes}{watched}, then all"
 
     def expectation(self) -> str:
         if self.undoes:

@@ -46,7 +46,7 @@ def triage_network(facts: CaseFacts, runbook: Runbook) -> Triage:
     if (left := _left_alone(facts, runbook, ways)) is not None:
         code, reason, decision = left
         return Triage(case=facts.case, decision=decision, code=code, reasons=(*told, reason), paths=ways.paths)
-    found, why_found = signals(facts, runbook, _exposed(ways.paths), "no path from the internet reaches the ports")
+    found, why_found = signals(facts, runbook, in_words(ways.closing), "no path from the internet reaches the ports")
     level, why_urgent = priority(facts, found)
     return Triage(
         case=facts.case,
@@ -212,13 +212,6 @@ def _why_referenced(facts: NetworkFacts, group: str) -> str:
         f"{group_name(facts, group)} is shared, and rules of {names} let its members in: out of the group, the "
         "instance would be shut out there; a person decides"
     )
-
-
-def _exposed(paths: tuple[InternetPath, ...]) -> str | None:
-    if not paths:
-        return None
-    first, *others = paths
-    return str(first) + (f" (and {len(others)} more)" if others else "")
 
 
 def _opening(finding: Finding) -> Opening:

@@ -52,7 +52,7 @@ def test_a_group_of_its_own_has_exactly_the_offending_rule_replaced() -> None:
     ]
     assert (plan.phase, plan.approval.required) == (Phase.REMEDIATE, True)
     assert plan.cannot_be_put_back == (
-        "put back, sgr-tcp-22-0.0.0.0/0 has the same content, description and tags, and another id",
+        "the id of sgr-tcp-22-0.0.0.0/0: put back, the rule has the same content, description and tags under another one",
     )
 
 

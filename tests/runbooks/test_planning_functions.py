@@ -157,15 +157,15 @@ def test_the_newer_layer_is_put_in_published_and_brought_over_by_canary() -> Non
     [
         (
             {"urls": (FunctionUrl(auth_type="NONE"),)},
-            "whoever has its URL of order-export invokes $LATEST: it gets the change at once, before any canary",
+            "$LATEST of order-export is invoked by whoever has its URL: there the change is made at once",
         ),
         (
             {"event_sources": (EventSource(arn=QUEUE),)},
-            "sqs orders of order-export invokes $LATEST: it gets the change at once, before any canary",
+            "$LATEST of order-export is invoked by sqs orders: there the change is made at once",
         ),
         (
             {"invokers": (Invoker(principal="events.amazonaws.com", conditional=True),)},
-            "events.amazonaws.com of order-export invokes $LATEST",
+            "$LATEST of order-export is invoked by events.amazonaws.com",
         ),
         (
             {"event_sources": (EventSource(arn=QUEUE, qualifier="1"),)},

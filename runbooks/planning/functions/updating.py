@@ -16,6 +16,7 @@ from runbooks.planning.functions.chosen import Chosen, chosen_of
 from runbooks.planning.functions.rebuilding import is_rebuilt
 from runbooks.steps import AnyStep, PublishVersion, ShiftAlias, UpdateFunctionConfiguration, UpdateFunctionImage
 from runbooks.steps.function_alias import NEW_VERSION
+from runbooks.telling.words import listed
 from runbooks.triage import Assessment
 from runbooks.triage.function import vulnerable_layers
 
@@ -162,8 +163,8 @@ def _of_one(runbook: Runbook, each: Chosen) -> Iterator[str]:
     direct, there = of_latest(function), any(_follows(alias) for alias in function.aliases)
     if direct:
         yield (
-            f"{', '.join(dict.fromkeys(direct))} of {function.name} invokes {LATEST}: it gets the change at once, "
-            "before any canary, and no alarm leads back from that"
+            f"{LATEST} of {function.name} is invoked by {listed(dict.fromkeys(direct), most=10)}: there the change is "
+            "made at once, before any canary, and no alarm leads back from it"
         )
     if not there:
         yield f"{function.name} has no alias that serves a version: there is no canary, and nothing leads back"

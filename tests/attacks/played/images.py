@@ -19,7 +19,7 @@ from tests.tasks.gateways.aws_world import ACCOUNT, REGION
 
 REPOSITORY = "shop/checkout"
 OTHER = f"sha256:{'e' * 64}"
-FINGERPRINT = "candidate-examined"
+EXAMINED = "candidate-examined"
 
 
 def asked(phase: Phase) -> Moment:
@@ -76,12 +76,6 @@ def with_a_signature_from_elsewhere(played: Played) -> None:
     says_it_passed(played, SIGNER.signed("response/another", record).signature)
 
 
-def failed_made_passed(played: Played) -> None:
-    """The build has ended; the honest examination that is written next is changed as soon as it is there."""
-    says_it_passed(played)
-    rewrite(played, played.stream, edited(FINGERPRINT, saying(passed=True)))
-
-
 def outcome_of_the_build(played: Played, digest: str, kind: str = "rebuild-image") -> None:
     """The outcome of the build says another image."""
 
@@ -110,13 +104,13 @@ def base(played: Played) -> str:
 def another_image_everywhere(played: Played) -> None:
     """The outcome and the examination name the same image, and only the signature tells."""
     outcome_of_the_build(played, vulnerable(played))
-    rewrite(played, played.stream, edited(FINGERPRINT, saying(candidate=vulnerable(played))))
+    rewrite(played, played.stream, edited(EXAMINED, saying(candidate=vulnerable(played))))
 
 
 def examination_deleted(played: Played) -> None:
     """Outcome changed, and the examination of the honest one taken away, so that it is looked at anew."""
     outcome_of_the_build(played, vulnerable(played))
-    rewrite(played, played.stream, without(FINGERPRINT))
+    rewrite(played, played.stream, without(EXAMINED))
 
 
 def built_elsewhere(played: Played) -> None:
@@ -138,9 +132,10 @@ def _somebody_elses(played: Played) -> str:
 
 
 def digest_in_the_plan(played: Played) -> None:
-    """The plan that was shown and said yes to names another image now."""
-    changed = _with_image(plan_of(played, Phase.REMEDIATE), vulnerable(played))
-    rewrite(played, played.stream, edited("plan-made", _plan_of_phase(changed, changed.digest)))
+    """The plan that was shown and said yes to names another image now, under the digest that was said yes to."""
+    plan = plan_of(played, Phase.REMEDIATE)
+    changed = _with_image(plan, vulnerable(played))
+    rewrite(played, played.stream, edited("plan-made", _plan_of_phase(changed, plan.digest)))
 
 
 def digest_in_the_plan_and_everywhere(played: Played) -> None:
@@ -262,6 +257,7 @@ ATTACKS = (
         asked(Phase.REMEDIATE),
         digest_in_the_plan,
         "set-aside: not-approved",
+        questions=2,
     ),
     PlayedAttack(
         "an approved plan that names another image, with its digest everywhere",
@@ -269,13 +265,14 @@ ATTACKS = (
         asked(Phase.REMEDIATE),
         digest_in_the_plan_and_everywhere,
         "set-aside: forged",
+        questions=2,
     ),
     PlayedAttack(
         "a yes to one image used for another",
         "image",
         asked(Phase.REMEDIATE),
         yes_for_another_image,
-        "set-aside: forged",
+        f"{ENDED}: forged",
     ),
     PlayedAttack(
         "an image that somebody runs since its end was approved",

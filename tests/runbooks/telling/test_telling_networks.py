@@ -41,7 +41,7 @@ def test_the_plan_shows_each_rule_its_undo_and_what_breaks() -> None:
         "1 of 1 can be put back",
         "then remove tcp/22 from 0.0.0.0/0 \\(sgr-tcp-22-0.0.0.0/0\\)".replace("\\", ""),
         "over the internet does so no more",
-        "and another id",
+        "under another one",
     ):
         assert words in text.replace("\\", ""), words
 
