@@ -112,7 +112,9 @@ def actions(role: Role) -> tuple[str, ...]:
     if role is Role.READ:
         read = (each for kind in STEP_KINDS for each in {*kind.permissions} - {*kind.acting_reads} if _reads(each))
         return tuple(sorted({*READ_BY_GATEWAYS, *read}))
-    called = {each for kind in kinds(role) for each in kind.permissions if not _reads(each) or each in kind.acting_reads}
+    called = {
+        each for kind in kinds(role) for each in kind.permissions if not _reads(each) or each in kind.acting_reads
+    }
     return tuple(sorted(called))
 
 

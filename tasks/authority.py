@@ -52,7 +52,7 @@ def authorise(history: ResponseHistory, plan: Plan, now: datetime, trust: Trust)
             first change has not been made.
     """
     digest = plan.digest
-    _is_ours(history, plan, trust)
+    require_ours(history, plan, trust.signer)
     decision = history.decisions.get(digest)
     if decision is None or decision.answer != "approved":
         raise NotApproved(f"plan {plan.short_digest} is not approved")
@@ -83,19 +83,22 @@ def has_begun(history: ResponseHistory, plan: Plan, signer: Signer, *, wave: int
     return any(each.operation in theirs and signer.verifies(stream, each) for each in intents)
 
 
-def _is_ours(history: ResponseHistory, plan: Plan, trust: Trust) -> None:
-    """A plan that nobody need be asked about would otherwise be whatever somebody wrote into the database; and so
-    would be who started the response, and may therefore not approve it.
+def require_ours(history: ResponseHistory, plan: Plan, signer: Signer) -> None:
+    """That this system has made the plan, and started the response.
+
+    A plan that nobody need be asked about would otherwise be whatever somebody wrote into the database; and so would be
+    who started the response, and may therefore not approve it.
+
+    Raises:
+        NotApproved: the ledger does not have the plan, or it or the beginning is `forged`.
     """
     if history.plans.get(plan.digest) != plan:
         raise NotApproved(f"the ledger has no plan of digest {plan.short_digest}: nothing runs that was not shown")
     stream = response_stream(plan.response)
-    if history.started is None or not all(
-        trust.signer.verifies(stream, each) for each in (history.started, *history.joined)
-    ):
+    if history.started is None or not all(signer.verifies(stream, each) for each in (history.started, *history.joined)):
         raise NotApproved(f"the beginning of {plan.response} in the ledger is forged", code="forged")
     made = (each.record for each in history.entries if isinstance(each.record, PlanMade) and each.record.plan == plan)
-    if not any(trust.signer.verifies(stream, each) for each in made):
+    if not any(signer.verifies(stream, each) for each in made):
         raise NotApproved(f"plan {plan.short_digest} in the ledger is forged", code="forged")
 
 
@@ -167,7 +170,7 @@ def _rests_on(history: ResponseHistory, plan: Plan, trust: Trust) -> None:
         raise NotApproved(
             f"plan {plan.short_digest} rests on {covering[:12]}, which was not approved to release by itself"
         )
-    _is_ours(history, said, trust)
+    require_ours(history, said, trust.signer)
     if said.digest != covering or not trust.signer.verifies(response_stream(plan.response), decision):
         raise NotApproved(f"the decision on plan {covering[:12]} in the ledger is forged", code="forged")
     if decision.channel not in ("plan", "runbook"):

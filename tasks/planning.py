@@ -11,7 +11,7 @@ from runbooks.plan import ApprovalRule, Phase, Plan
 from runbooks.records import PlanMade
 from runbooks.telling.words import listed
 from tasks.artifacts import show
-from tasks.authority import has_begun
+from tasks.authority import has_begun, require_ours
 from tasks.playbooks import playbook
 from tasks.program import code_digest
 from tasks.rounds import drifted, fallen_out, going_on, outdated, remediates_again, scope_of
@@ -28,11 +28,13 @@ def make_plan(phase: Phase) -> Plan:
 
     Raises:
         Refused: the runbook's limits do not allow it, or nothing can be done without a person.
+        NotApproved: the open plan is not one that this system has made: nobody is asked about it.
     """
     run = current()
     history = run.history()
     known = history.plan(phase)
     if known is not None and history.phase_ended(phase) is None and not _overtaken(run, history, known):
+        require_ours(history, known, run.services.signer)
         return known
     plan = _made(run, history, phase, known)
     made = PlanMade(digest=plan.digest, plan=plan)

@@ -116,7 +116,7 @@ def _known(known: Registry, name: str) -> str:
 
 _FORMS = {
     "name": "a name has 2 to 120 letters, digits, and . _ @ + -",
-    "grants": "a grant is contain, remediate, release or *, an @, and an environment or *",
+    "grants": "a grant is contain, rebuild, remediate, release, deprecate or *, an @, and an environment or *",
     "slack_user": "a Slack user id is such as U0123456789",
     "slack_team": "a Slack team id is such as T0123456789",
 }

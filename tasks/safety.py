@@ -113,7 +113,7 @@ def _server(chosen: PrefectSettings) -> Iterator[Check]:
 
 
 def _approvers(have: Services) -> Check:
-    mend = "runbooks approvers add NAME --grant 'contain@*' --grant 'remediate@*' --grant 'release@*'"
+    mend = "runbooks approvers add NAME --grant 'contain@*' --grant 'remediate@*' --grant 'release@*' --grant 'deprecate@*'"
     try:
         known = registry(have)
     except RunbooksError as error:

@@ -27,7 +27,7 @@ class ShiftAlias(Step):
     )
     role: ClassVar = Role.PATCH
     finishes_later: ClassVar = True
-    must_end: ClassVar = False
+    must_end: ClassVar = True
 
     function: str
     alias: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from runbooks.network import opening_of
+from runbooks.instance import InstanceFacts
+from runbooks.network import NetworkFacts, opening_of
 from runbooks.triage import triage
-from tests.runbooks.builders import a_target_registration, an_instance, an_interface
+from tests.runbooks.builders import a_subnet, a_target_registration, an_instance, an_interface
 from tests.runbooks.network_builders import (
     BASE,
     PATH,
@@ -115,8 +116,6 @@ def test_what_only_lets_in_who_is_inside_is_closed_already(peer: str) -> None:
 
 
 def test_a_network_acl_that_denies_the_port_has_closed_it_already() -> None:
-    from tests.runbooks.builders import a_subnet
-
     denied = (
         acl_entry(90, allow=False, protocol="tcp", from_port=22, to_port=22),
         acl_entry(100, allow=True),
@@ -152,9 +151,6 @@ def test_what_inspector_has_closed_or_an_owner_has_accepted_is_left_alone(status
 
 
 def test_what_is_gone_is_left_alone() -> None:
-    from runbooks.instance import InstanceFacts
-    from runbooks.network import NetworkFacts
-
     gone = NetworkFacts(host=InstanceFacts(instance=None))
     assert ended(facts=gone) == ("nothing-to-do", "instance-gone")
     nothing = network_case(facts=gone).model_copy(update={"findings": ()})

@@ -101,7 +101,7 @@ def test_a_slack_identity_belongs_to_one_approver(have: Services) -> None:
     ("name", "grants", "more", "words"),
     [
         ("j", ("*@*",), {}, "a name has 2 to 120"),
-        ("jane", ("contain",), {}, "a grant is contain, remediate, release"),
+        ("jane", ("contain",), {}, "a grant is contain, rebuild, remediate, release"),
         ("jane", (), {}, "a grant is contain"),
         ("jane", ("*@*",), {"slack_user": "jane"}, "a Slack user id is such as"),
         ("jane", ("*@*",), {"slack_team": "x"}, "a Slack team id is such as"),

@@ -96,9 +96,7 @@ def create_group(client: Any, vpc: str, name: str, purpose: str, operation: str)
         GroupName=name,
         Description=purpose,
         VpcId=vpc,
-        TagSpecifications=[
-            {"ResourceType": "security-group", "Tags": tags({OPERATION_TAG: operation, "Name": name})}
-        ],
+        TagSpecifications=[{"ResourceType": "security-group", "Tags": tags({OPERATION_TAG: operation, "Name": name})}],
     )
     return str(created["GroupId"])
 

@@ -59,8 +59,6 @@ class PlayedAttack:
     """The ledger entry that tells of it: its kind, and how it ended."""
     changes: tuple[str, ...] = ()
     """What is changed in AWS all the same, in order of its name; it does no harm."""
-    questions: int = 1
-    """How many are asked after it, until it is over: all but the last one are said yes to."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +67,19 @@ class Came:
 
     name: str
     changes: list[str]
-    """In AWS, until it is over or the response has ended."""
+    """In AWS, until somebody is asked again or the response has ended."""
     told: list[str]
 
 
 def carried_on(world: World, attack: PlayedAttack) -> Came:
-    """The attack is tried, and the response goes on until it is over, or to its end."""
+    """The attack is tried, and the response goes on until somebody is asked again, or to its end."""
     played = _played(world)
     done = world.line.done.copy()
     attack.tried(played)
     tried = Counter(played.told())
-    asked = 0
     for turn in turns(world):
         play(world, turn)
-        asked += any(run.form for run in world.prefect.runs.values())
-        if asked == attack.questions:
+        if any(run.form for run in world.prefect.runs.values()):
             break
     after = Counter(played.told())
     played.ledger.close()

@@ -256,16 +256,14 @@ ATTACKS = (
         "image",
         asked(Phase.REMEDIATE),
         digest_in_the_plan,
-        "set-aside: not-approved",
-        questions=2,
+        f"{ENDED}: not-approved",
     ),
     PlayedAttack(
         "an approved plan that names another image, with its digest everywhere",
         "image",
         asked(Phase.REMEDIATE),
         digest_in_the_plan_and_everywhere,
-        "set-aside: forged",
-        questions=2,
+        f"{ENDED}: forged",
     ),
     PlayedAttack(
         "a yes to one image used for another",
