@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 
 from tests.attacks.catalogue import ATTACKS
+from tests.attacks.played.catalogue import ATTACKS as PLAYED
 
 if __name__ == "__main__":
-    sys.stdout.writelines(f"{attack.name:<62}{attack.told}\n" for attack in ATTACKS)
-    sys.stdout.write(f"{len(ATTACKS)} attacks\n")
+    every = (*ATTACKS, *PLAYED)
+    sys.stdout.writelines(f"{attack.name:<75}{attack.told}\n" for attack in every)
+    sys.stdout.write(f"{len(every)} attacks\n")

@@ -31,3 +31,4 @@ def test_it_is_refused_changes_nothing_and_is_written_down(
     assert attack.name in came, "its moment never came"
     assert tuple(came[attack.name]["changes"]) == attack.changes
     assert attack.told in came[attack.name]["told"]
+    assert came[attack.name]["loud"] == []

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from runbooks.container_image import ContainerImage, Repository
 from runbooks.definition import Runbook
 from runbooks.errors import LimitExceeded, Refused
+from runbooks.limits import Room
+from runbooks.planning.extents import extent_of
 from runbooks.steps import Target
 from runbooks.triage import Assessment
 
@@ -47,6 +49,22 @@ def chosen_of(runbook: Runbook, assessments: Sequence[Assessment]) -> tuple[Chos
     if len(repositories) > 1:
         raise Refused(f"one response is about one repository, and not {', '.join(repositories)}", code="person")
     return found
+
+
+def that_may_begin(runbook: Runbook, chosen: Sequence[Chosen]) -> tuple[tuple[Chosen, ...], tuple[str, ...]]:
+    """Those that may begin together, the most urgent first, and the cases that are planned after them.
+
+    One alone always is planned. A repository easily has more vulnerable images than the limits let begin at once.
+    """
+    room, now, later = Room(runbook.limits), list[Chosen](), list[str]()
+    for each in sorted(chosen, key=lambda each: each.assessment.triage.priority):
+        extent = [extent_of(runbook, each.assessment)]
+        if now and not room.has_for(extent):
+            later.append(each.case)
+            continue
+        room.take(extent)
+        now.append(each)
+    return tuple(now), tuple(later)
 
 
 def to_rebuild(runbook: Runbook, assessments: Sequence[Assessment]) -> tuple[Chosen, ...]:

@@ -12,8 +12,8 @@ from runbooks.errors import Refused
 from runbooks.image_users import deployable, left_to_others
 from runbooks.plan import Phase, Plan
 from runbooks.planning.change_windows import why_at_once
-from runbooks.planning.extents import extents
-from runbooks.planning.images.chosen import Chosen, to_rebuild
+from runbooks.planning.extents import extent_of
+from runbooks.planning.images.chosen import Chosen, that_may_begin, to_rebuild
 from runbooks.planning.images.deployment_configuration import alarms_of, deployment_configuration
 from runbooks.repository_policy import with_pulls_allowed, with_pulls_denied
 from runbooks.steps import AnyStep, DeployService, RegisterTaskDefinition, SetRepositoryPolicy, Target
@@ -50,13 +50,15 @@ def plan_deployment(
         Refused: somebody runs them, and nobody whom this system can bring to another image.
     """
     chosen = to_rebuild(runbook, assessments)
-    services, unwatched = _services(runbook, chosen)
+    every, unwatched = _services(runbook, chosen)
     left = tuple(dict.fromkeys((*_left(chosen), *(_unwatched(each.service) for each in unwatched))))
-    if not services and left:
+    if not every and left:
         raise Refused(f"a person has to deploy {candidate.image}: {'; '.join(left)}", code="person")
-    deployed = {case for each in services for case in each.cases}
-    cases = [each.assessment for each in chosen if each.case in deployed or not services]
-    touched = extents(runbook, cases)
+    deployed = {case for each in every for case in each.cases}
+    now, deferred = that_may_begin(runbook, [each for each in chosen if each.case in deployed])
+    # Where nobody runs any of them nothing is taken away, and the limits have nothing to count.
+    services, cases = _services(runbook, now)[0], [each.assessment for each in (now or chosen)]
+    touched = tuple(extent_of(runbook, each) for each in cases)
     at_once = why_at_once(runbook, cases)
     return Plan(
         response=response,
@@ -65,10 +67,11 @@ def plan_deployment(
         phase=Phase.REMEDIATE,
         revision=revision,
         cases=tuple(each.case for each in cases),
-        steps=(*_allowed_pulls(runbook, chosen), *_steps(runbook, services, candidate)) if services else (),
+        steps=(*_allowed_pulls(runbook, now), *_steps(runbook, services, candidate)) if services else (),
         reasons=(*_reasons(candidate, services), *at_once),
         not_covered=(*left, *_stays(runbook, services)),
         approval=runbook.remediate.approval.rule([each.environment for each in touched]),
+        deferred=deferred,
         extents=touched,
         windows=() if at_once else runbook.remediate.windows,
     )

@@ -10,7 +10,7 @@ from runbooks.definition import Runbook
 from runbooks.lifecycle_policy import same_policy
 from runbooks.plan import Phase, Plan
 from runbooks.planning.extents import extents
-from runbooks.planning.images.chosen import Chosen, chosen_of
+from runbooks.planning.images.chosen import Chosen, chosen_of, that_may_begin
 from runbooks.steps import AnyStep, DeleteImage, PutLifecyclePolicy, SetImageArchived, SetImageTag, SetTagMutability
 from runbooks.triage import Assessment
 
@@ -30,7 +30,8 @@ def plan_deprecation(
     Raises:
         LimitExceeded: the plan would touch more than the runbook's limits allow.
     """
-    chosen = [each for each in chosen_of(runbook, assessments) if each.image.digest != candidate.digest]
+    every = [each for each in chosen_of(runbook, assessments) if each.image.digest != candidate.digest]
+    chosen, deferred = that_may_begin(runbook, every)
     touched = extents(runbook, [each.assessment for each in chosen])
     return Plan(
         response=response,
@@ -44,6 +45,7 @@ def plan_deprecation(
         not_covered=tuple(_not_covered(runbook, chosen)),
         cannot_be_put_back=tuple(_for_good(runbook, chosen)),
         approval=runbook.deprecate.approval.rule([each.environment for each in touched]),
+        deferred=deferred,
         extents=touched,
     )
 

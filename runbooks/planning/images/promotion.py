@@ -10,7 +10,7 @@ from runbooks.definition import Runbook, Signal
 from runbooks.image_users import users_in_words
 from runbooks.plan import Phase, Plan
 from runbooks.planning.extents import extents
-from runbooks.planning.images.chosen import Chosen, chosen_of
+from runbooks.planning.images.chosen import Chosen, chosen_of, that_may_begin
 from runbooks.planning.pre_authorisation import pre_authorised
 from runbooks.repository_policy import denies_pulls, with_pulls_denied
 from runbooks.steps import AnyStep, SetRepositoryPolicy, SetStageTransition
@@ -41,7 +41,8 @@ def plan_promotion_block(
         LimitExceeded: the plan would touch more than the runbook's limits allow.
         Refused: the repository's policy cannot be changed by this system.
     """
-    chosen = chosen_of(runbook, [each for each in assessments if each.triage.contain])
+    every = chosen_of(runbook, [each for each in assessments if each.triage.contain])
+    chosen, deferred = that_may_begin(runbook, every)
     cases = [each.assessment for each in chosen]
     touched = extents(runbook, cases)
     suspected = any(Signal.COMPROMISE_SUSPECTED in each.triage.signals for each in cases)
@@ -60,6 +61,7 @@ def plan_promotion_block(
         # What nobody was asked about does not approve an opening as well.
         releases_when_fixed=runbook.release.when_fixed == "by-itself" and not suspected and unasked is None,
         approval=rule.model_copy(update={"pre_authorised": unasked}),
+        deferred=deferred,
         extents=touched,
     )
 

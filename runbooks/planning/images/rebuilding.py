@@ -10,7 +10,7 @@ from runbooks.definition import Runbook
 from runbooks.errors import BadInput, Refused
 from runbooks.packages import compare, scheme_for
 from runbooks.plan import Phase, Plan
-from runbooks.planning.extents import extents
+from runbooks.planning.extents import extent_of
 from runbooks.planning.images.chosen import Chosen, to_rebuild
 from runbooks.steps import RebuildImage
 from runbooks.triage import Assessment, PackageState
@@ -26,7 +26,8 @@ def plan_rebuild(response: str, runbook: Runbook, assessments: Sequence[Assessme
     """
     chosen = to_rebuild(runbook, assessments)
     cases = [each.assessment for each in chosen]
-    touched = extents(runbook, cases)
+    # One build for all: it takes nothing away from anybody, so the limits do not count it.
+    touched = tuple(extent_of(runbook, each) for each in cases)
     return Plan(
         response=response,
         runbook=runbook.name,

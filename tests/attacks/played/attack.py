@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ class Came:
     changes: list[str]
     """In AWS, until somebody is asked again or the response has ended."""
     told: list[str]
+    loud: list[str]
+    """Messages in Slack that call people who were not to be called."""
 
 
 def carried_on(world: World, attack: PlayedAttack) -> Came:
@@ -84,7 +87,8 @@ def carried_on(world: World, attack: PlayedAttack) -> Came:
     after = Counter(played.told())
     played.ledger.close()
     changes = (name for name in (world.line.done - done).elements() if not name.startswith((*NOT_AWS, "sts:")))
-    return Came(attack.name, sorted(changes), sorted(after - tried))
+    posted = (f"{message.text} {json.dumps(message.blocks)}" for message in world.slack.messages)
+    return Came(attack.name, sorted(changes), sorted(after - tried), [each for each in posted if "<!" in each])
 
 
 def has_come(world: World, moment: Moment) -> bool:

@@ -308,4 +308,12 @@ ATTACKS = (
         "outcome: drifted",
         changes=("ecs:RegisterTaskDefinition",),
     ),
+    PlayedAttack(
+        "a package named like a command",
+        "hostile-names",
+        asked(Phase.CONTAIN),
+        lambda s: None,
+        f"{ENDED}: person",
+        changes=("codepipeline:DisableStageTransition",),
+    ),
 )

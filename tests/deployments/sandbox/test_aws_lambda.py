@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -344,3 +345,19 @@ def lambda_event() -> dict[str, Any]:
             ],
         },
     }
+
+
+def test_the_versions_of_a_layer_are_listed_by_its_name_and_by_its_arn(aws, orders):
+    world = orders()
+    layer = world["layer_version_arn"].rpartition(":")[0]
+    by_name = aws("lambda").list_layer_versions(LayerName="order-export-dependencies")["LayerVersions"]
+    assert [one["Version"] for one in by_name] == [2, 1]
+    assert aws("lambda").list_layer_versions(LayerName=layer)["LayerVersions"] == by_name
+
+
+def test_every_answer_is_dated_by_the_sandboxs_own_time(sandbox, aws, orders):
+    orders()
+    sandbox.advance(86_400)
+    headers = aws("lambda").get_alias(FunctionName=NAME, Name="live")["ResponseMetadata"]["HTTPHeaders"]
+    told, now = parsedate_to_datetime(headers["date"]), sandbox.cloud.clock.now()
+    assert abs((now - told).total_seconds()) < 5
