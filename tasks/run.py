@@ -22,7 +22,7 @@ from tasks.halting import require_running
 from tasks.journal import Journal
 from tasks.services import Services, services
 
-SHARED = ("security-group", "launch-template", "auto-scaling-group")
+SHARED = ("security-group", "launch-template", "auto-scaling-group", "pipeline-stage", "repository", "service")
 """Types of targets that other responses may change at the same time: a plan holds a lease on each that it touches."""
 
 

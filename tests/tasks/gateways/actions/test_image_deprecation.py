@@ -67,6 +67,17 @@ def test_a_tag_that_moved_to_another_image_stays_there(aws: AwsWorld):
     assert images(aws) == {digest: ("ACTIVE", ["1.4.2"]), newer: ("ACTIVE", ["production"])}
 
 
+def test_a_tag_that_moves_between_the_look_and_the_call_is_not_taken_off_the_image_that_has_it_now(aws: AwsWorld):
+    digest = furnish(aws)["digest"]
+    step = a_tag_removal(digest)
+    assert statuses(aws.look(step)) == ["as-expected"]
+    newer = another_image(aws, "production")  # its only tag: without it ECR would delete the image
+    with pytest.raises(Outside) as refused:
+        aws.act(step)
+    assert refused.value.code == "tag-moved"
+    assert images(aws) == {digest: ("ACTIVE", ["1.4.2"]), newer: ("ACTIVE", ["production"])}
+
+
 def test_a_tag_waits_for_its_image_to_come_back_from_the_archive(aws: AwsWorld):
     digest = furnish(aws)["digest"]
     removal, archiving = a_tag_removal(digest), an_archiving(digest)
