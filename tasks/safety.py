@@ -113,7 +113,8 @@ def _server(chosen: PrefectSettings) -> Iterator[Check]:
 
 
 def _approvers(have: Services) -> Check:
-    mend = "runbooks approvers add NAME --grant 'contain@*' --grant 'remediate@*' --grant 'release@*' --grant 'deprecate@*'"
+    grants = " ".join(f"--grant '{phase}@*'" for phase in ("contain", "remediate", "release", "deprecate"))
+    mend = f"runbooks approvers add NAME {grants}"
     try:
         known = registry(have)
     except RunbooksError as error:

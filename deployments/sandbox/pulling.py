@@ -84,7 +84,7 @@ def _is_meant(known: ContainerImage, reference: EcrReference) -> bool:
 def _may_pull(account: str, reference: EcrReference) -> bool:
     """Whether the repository's policy lets an account pull: its own unless denied, another only when allowed."""
     repository = ecr_backends[reference.account][reference.region].repositories.get(reference.repository)
-    statements = json.loads(repository.policy)["Statement"] if repository and repository.policy else []
+    statements = _listed(json.loads(repository.policy)["Statement"]) if repository and repository.policy else []
     effects = {one["Effect"] for one in statements if _is_about(one, account)}
     return "Deny" not in effects and (account == reference.account or "Allow" in effects)
 
@@ -96,5 +96,5 @@ def _is_about(statement: dict[str, Any], account: str) -> bool:
     return who and not _PULLING.isdisjoint(_listed(statement.get("Action", [])))
 
 
-def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
+def _listed(value: Any) -> list[Any]:
+    return [value] if isinstance(value, str | dict) else list(value)

@@ -10,6 +10,7 @@ from runbooks.case import CaseKey, case_stream
 from runbooks.container_image import ImageFacts
 from runbooks.errors import Refused
 from runbooks.facts import CaseFacts
+from runbooks.gating.subject import ImageName
 from runbooks.history import SUCCEEDED, ResponseHistory
 from runbooks.image_verdict import Examination, examine, judge_image
 from runbooks.plan import Phase, Plan
@@ -33,7 +34,7 @@ from tasks.playbooks.playbook import Playbook
 from tasks.protection import mark_of
 from tasks.releasing import release
 from tasks.run import Run
-from tasks.triage import to_act_on
+from tasks.triage import assessments_of, to_act_on
 
 
 def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:
@@ -84,10 +85,12 @@ def _verify(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
 
 
 def _deprecate(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
+    """A plan without steps where somebody has retired the images meanwhile: that is nothing to hand over."""
+    known = assessments_of(run.services.ledger, run.response.id, cases)
     return plan_deprecation(
         run.response.id,
         run.runbook,
-        to_act_on(run, cases),
+        [each for each in known.values() if each.triage.decision == "respond"],
         _fit(run, history),
         revision=history.next_revision(Phase.DEPRECATE),
     )
@@ -193,12 +196,8 @@ def candidate(run: Run, history: ResponseHistory) -> Candidate:
 
 
 def _repository_uri(run: Run) -> str:
-    """As triage read it: all cases of a response are of one repository."""
-    known = to_act_on(run, run.response.cases)
-    found = next((each.facts.image_facts.repository for each in known), None)
-    if found is None:
-        raise Refused("the repository is gone", code="person")
-    return found.uri
+    """All cases of a response are of one repository."""
+    return ImageName.parse(run.keys[run.response.cases[0]].resource_id).uri
 
 
 def _made(run: Run, history: ResponseHistory) -> str:

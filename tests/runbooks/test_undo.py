@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbooks.function import FunctionContent
+from runbooks.group_rules import GroupRule
 from runbooks.steps import (
     STEP_KINDS,
     AnyStep,
@@ -24,6 +25,7 @@ from runbooks.steps import (
     PutLifecyclePolicy,
     RefreshInstances,
     RegisterTarget,
+    ReplaceGroupRules,
     SetDeleteOnTermination,
     SetFunctionUrlAuth,
     SetImageArchived,
@@ -56,6 +58,14 @@ flags = st.dictionaries(identifiers.map("/dev/{}".format), st.booleans(), min_si
 def volumes(draw: st.DrawFn) -> dict[str, Any]:
     before = draw(flags)
     return {"expects": before, "leaves": {device: draw(st.booleans()) for device in before}}
+
+
+def port_rules(peer: str) -> st.SearchStrategy[tuple[GroupRule, ...]]:
+    """Rules of one peer each side, so that none is both removed and added."""
+    ports = st.lists(st.integers(1, 65535), max_size=3, unique=True)
+    return ports.map(
+        lambda some: tuple(GroupRule(protocol="tcp", from_port=port, to_port=port, peer=f"sg-{peer}") for port in some)
+    )
 
 
 policies = st.none() | st.text(max_size=20)
@@ -124,6 +134,15 @@ STEPS: dict[type[Step], st.SearchStrategy[Any]] = {
         minimum_healthy_percentage=st.integers(0, 100),
         checkpoints=st.just((100,)),
         checkpoint_delay_seconds=st.integers(0, 300),
+    ),
+    ReplaceGroupRules: st.builds(
+        ReplaceGroupRules,
+        target=st.builds(a_target, st.just("security-group"), identifiers.map("sg-{}".format)),
+        cases=st.just(CASES),
+        name=identifiers,
+        carriers=st.just(("eni-1",)),
+        removes=port_rules("a"),
+        adds=port_rules("b"),
     ),
     SetStageTransition: st.builds(
         SetStageTransition,
@@ -323,6 +342,10 @@ _EFFECTS: dict[type[Step], Callable[[Any], Effect]] = {
     StopInstance: lambda step: {("running", step.target.id): (True, False)},
     StartInstance: lambda step: {("running", step.target.id): (False, True)},
     RefreshInstances: _refresh,
+    ReplaceGroupRules: lambda step: {
+        **{("rule", step.target.id, str(rule)): (True, False) for rule in step.removes},
+        **{("rule", step.target.id, str(rule)): (False, True) for rule in step.adds},
+    },
     SetStageTransition: lambda step: {("transition", step.pipeline, step.stage): (not step.enabled, step.enabled)},
     SetRepositoryPolicy: lambda step: {("policy", step.repository): (step.expects, step.leaves)},
     DeployService: lambda step: {

@@ -310,6 +310,8 @@ class Run:
                 return plan_release(
                     runbook, contained.plans, contained.outcomes, self.cases, response=response, by_itself=by_itself
                 )
+            case Phase.REBUILD | Phase.TEST | Phase.DEPRECATE:
+                raise AssertionError(f"the playbook of an instance has no phase {phase}")
 
     def _judge(self, case: str) -> Verdict | NotYet:
         """As verifying does, for an instance that was patched in place."""

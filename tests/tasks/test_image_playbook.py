@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from deployments.sandbox.server import Sandbox
-from runbooks.case import CaseKey, case_stream
+from runbooks.case import CaseKey, case_stream, response_stream
+from runbooks.plan import Phase
 from runbooks.planning.images.deploying import plan_deployment
 from runbooks.planning.images.promotion import plan_promotion_block
-from runbooks.records import CaseSuccessors, ResponseEnded
+from runbooks.planning.images.rebuilding import plan_rebuild
+from runbooks.records import CandidateExamined, CaseSuccessors, Outcome, PlanMade, ResponseEnded
 from runbooks.steps.base import Role
 from runbooks.verdict import Verdict, VerdictKind
 from tasks.gateways.inspector import InspectorGateway
@@ -17,12 +19,15 @@ from tasks.run import Run
 from tasks.triage import _write_down, assessments_of  # pyright: ignore[reportPrivateUsage]
 from tests.runbooks.builders import RESPONSE
 from tests.runbooks.image_builders import (
+    IMAGE_CASE,
     a_candidate,
     an_image_assessment,
+    an_image_case,
     an_image_finding,
     an_image_key,
     an_image_runbook,
 )
+from tests.runbooks.image_steps import NEW_DIGEST
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.gateways.aws_world import ACCOUNT, REGION, ROLE_ARN, AwsWorld
 from tests.tasks.gateways.running_images import LONG_ENOUGH, a_service, an_image, build, push
@@ -84,6 +89,35 @@ def test_stage_repository_and_services_are_held_while_they_are_changed(open_hous
         f"service/{here}/shop/basket",
         f"service/{here}/shop/checkout",
     }
+
+
+def test_images_that_somebody_has_retired_meanwhile_leave_nothing_to_deprecate_and_nothing_to_hand_over(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
+    house = open_house(runbook=an_image_runbook())
+    house.ledger.take_finding(an_image_key(), an_image_finding(), "webhook")
+    run = a_run(house, tmp_path)
+    rebuilt(run)
+    _write_down(run, {IMAGE_CASE: an_image_case(image=None, services=())})
+    plan = PLAYBOOK.planners[Phase.DEPRECATE](run, run.history(), run.response.cases)
+    assert (plan.steps, plan.cases) == ((), ())
+
+
+def rebuilt(run: Run) -> None:
+    """The patched image is there, and has passed its examination."""
+    stream = response_stream(run.response.id)
+    plan = plan_rebuild(run.response.id, run.runbook, [an_image_assessment(runbook=run.runbook)])
+    (step,) = plan.steps
+    done = Outcome(
+        operation=plan.operation(step),
+        action=step.kind,
+        subject=step.key,
+        digest=plan.digest,
+        status="done",
+        result={"digest": NEW_DIGEST, "build": "build:1"},
+    )
+    passed = CandidateExamined(rebuild=plan.digest, candidate=NEW_DIGEST, passed=True, reasons=("it lacks it",))
+    run.journal.write(PlanMade(digest=plan.digest, plan=plan), done, run.services.signer.signed(stream, passed))
 
 
 def deploy(aws: AwsWorld, image: str) -> None:

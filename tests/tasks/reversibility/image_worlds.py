@@ -109,7 +109,7 @@ def meddle(house: House, owned: Owned, digest: str, change: Change) -> None:
 def _world(random: Random) -> Owned:
     return Owned(
         tags=("1.4.2", *random.sample(("production", "latest", "v1", "stable"), random.randint(0, 3))),
-        mutability=random.choice(get_args(Literal["MUTABLE", "IMMUTABLE"]) + ("MUTABLE",)),
+        mutability=random.choice(("MUTABLE", "MUTABLE", "IMMUTABLE")),
         policy=random.choice(_POLICIES),
         lifecycle=random.choice(_LIFECYCLES),
         closed=tuple(stage for stage in STAGES if random.random() < 0.15),
