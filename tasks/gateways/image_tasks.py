@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -42,7 +42,7 @@ def read_users(
 ) -> dict[str, list[EcsService | OtherUse]]:
     """Who runs each of the images in any cluster of the account.
 
-    A service without a task counts when the image is what it starts next.
+    A service counts when the image is what it starts next, whatever its tasks run now.
 
     Args:
         sought: the images, by whatever name the answer is to have them.
@@ -52,7 +52,7 @@ def read_users(
     """
     found: dict[str, list[Use]] = {name: [] for name in sought}
     for arn in ecs.read_clusters(client):
-        cluster = _Cluster(client, arn, list(sought.values()))
+        cluster = _Cluster(client, arn)
         for name, image in sought.items():
             found[name] += cluster.users(account, region, image)
     return found
@@ -82,21 +82,13 @@ def run_now(aws: AwsSessions, services: Sequence[EcsService]) -> dict[str, froze
 
 
 class _Cluster:
-    """What one cluster shows: its tasks, the services that matter, and what those without tasks would start."""
+    """What one cluster shows: its tasks, its services, and what each of these starts next."""
 
-    def __init__(self, client: Any, arn: str, sought: Collection[SoughtImage]) -> None:
+    def __init__(self, client: Any, arn: str) -> None:
         self._tasks = ecs.read_tasks(client, arn)
-        busy = {_service_of(task) for task in self._tasks}
-        ours = {
-            _service_of(task)
-            for task in self._tasks
-            if any(image.in_these(ecs.containers_of(task)) for image in sought)
-        }
-        listed = [(_last(service), service) for service in ecs.list_services(client, arn)]
-        read = [service for name, service in listed if name in ours or name not in busy]
-        self._services = ecs.read_services(client, arn, read)
-        idle = [raw for name, raw in self._services.items() if name not in busy]
-        self._next = ecs.started_next(client, idle)
+        # Every service, whatever its tasks run now: one that is rolled back starts the old image next.
+        self._services = ecs.read_services(client, arn, ecs.list_services(client, arn))
+        self._next = ecs.started_next(client, self._services.values())
 
     def users(self, account: str, region: str, image: SoughtImage) -> list[Use]:
         mine: dict[str | None, list[Members]] = defaultdict(list)

@@ -82,6 +82,7 @@ def test_nobody_runs_what_nobody_runs_and_all_images_are_asked_about_at_once(aws
     assert unknown == ImageUse(listed=False)
     assert sorted(aws.calls()) == [
         "ecr:DescribeImages",
+        "ecs:DescribeServiceRevisions",
         "ecs:DescribeServices",
         "ecs:DescribeTasks",
         "ecs:ListClusters",
@@ -94,6 +95,24 @@ def test_nobody_runs_what_nobody_runs_and_all_images_are_asked_about_at_once(aws
         "lambda:ListFunctions",
     ]
     assert {one["RoleArn"].rpartition("-")[2] for one in aws.parameters("AssumeRole")} <= {"read"}
+
+
+def test_a_service_that_is_taken_back_runs_the_old_image_before_its_first_task_does(aws: AwsWorld):
+    built = an_image(aws)
+    shop = a_service(aws, built["image"])
+    patched = push(aws, built, "1.4.3")
+    client = aws.client("ecs", Role.PATCH)
+    container = {"name": "checkout", "image": f"{built['repository_uri']}@{patched}", "memory": 512}
+    new = client.register_task_definition(family="checkout", containerDefinitions=[container])["taskDefinition"]
+    client.update_service(cluster="shop", service="checkout", taskDefinition=new["taskDefinitionArn"])
+    aws.sandbox.advance(LONG_ENOUGH)
+    assert not users(aws, built["image_arn"])[0].services
+    client.update_service(cluster="shop", service="checkout", taskDefinition=shop["task_definition_arn"])
+    tasks = client.list_tasks(cluster="shop")["taskArns"]
+    shown = client.describe_tasks(cluster="shop", tasks=tasks)["tasks"]
+    assert {task["taskDefinitionArn"] for task in shown} == {new["taskDefinitionArn"]}
+    (use,) = users(aws, built["image_arn"])
+    assert [(one.name, one.running) for one in use.services] == [("checkout", 0)]
 
 
 def test_in_mid_deployment_both_images_are_run_by_the_service(aws: AwsWorld):
