@@ -1,6 +1,6 @@
-"""Contain and release 1,000 generated instances, and say what is not as it was.
+"""Contain and release 1,000 generated instances, block and retire 200 images, and say what is not as it was.
 
-python -m tests.tasks.reversibility [--instances 1000] [--processes 2] [--round 7]
+python -m tests.tasks.reversibility [--instances 1000] [--images 200] [--processes 2] [--round 7]
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
-from tests.tasks.reversibility.carrying_out import TOGETHER, in_a_process
+from tests.tasks.reversibility.carrying_out import TOGETHER, images_in_a_process, in_a_process
 from tests.tasks.reversibility.descriptions import rounds
+from tests.tasks.reversibility.image_trips import Trip as ImageTrip
+from tests.tasks.reversibility.image_worlds import Owned, worlds
 from tests.tasks.reversibility.round_trip import Trip
 
 
@@ -28,8 +30,29 @@ def main() -> int:
             _say(f"round {each.number}: {trip.instances} instances, {len(trip.violations)} not as they should be")
             for violation in trip.violations:
                 _say(f"  {violation}")
-    _say_all(total, len(every), time.monotonic() - begun)
-    return 1 if total.violations else 0
+        if every:
+            _say_all(total, len(every), time.monotonic() - begun)
+        images = ImageTrip()
+        for trip in pool.map(images_in_a_process, _batches(options.images)):
+            images += trip
+        _say_images(images, time.monotonic() - begun)
+    return 1 if total.violations or images.violations else 0
+
+
+def _batches(images: int) -> list[list[tuple[int, Owned]]]:
+    """Every image with its number, so many at a time."""
+    numbered = list(enumerate(worlds(images)))
+    return [numbered[start : start + TOGETHER] for start in range(0, images, TOGETHER)]
+
+
+def _say_images(total: ImageTrip, seconds: float) -> None:
+    for violation in total.violations:
+        _say(f"  {violation}")
+    _say(f"{total.images} images, {seconds:.0f} s; values compared: {total.compared}")
+    _say(f"steps: {sum(total.steps.values())} ({', '.join(f'{n} {what}' for what, n in sorted(total.steps.items()))})")
+    _say(f"crashes: {total.crashes}; kept from by what somebody else did, and said so: {total.reported}")
+    _say(f"changed by somebody else meanwhile: {sum(total.meddling.values())} {dict(total.meddling)}")
+    _say(f"not as they should be: {len(total.violations)}")
 
 
 def _say_all(total: Trip, responses: int, seconds: float) -> None:
@@ -48,6 +71,7 @@ _say = partial(print, flush=True, file=sys.stdout)
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="reversibility", description=__doc__)
     parser.add_argument("--instances", type=int, default=1000)
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--round", type=int, help="only this one")
     return parser.parse_args()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from deployments.sandbox.server import Sandbox
 from tasks.gateways.ledger import Ledger
 from tests.tasks.harness import EMPTY_LEDGER, House, the_runbook
 from tests.tasks.reversibility.descriptions import MOST_INTERFACES, Round
+from tests.tasks.reversibility.image_trips import Trip as ImageTrip
+from tests.tasks.reversibility.image_trips import there_and_back as there_and_back_with_image
+from tests.tasks.reversibility.image_worlds import Owned
 from tests.tasks.reversibility.round_trip import Trip, there_and_back
 from tests.tasks.shaky import ShakySessions
 
@@ -48,6 +51,19 @@ def in_a_process(each: Round) -> Trip:
         return carried_out(open_house, each)
 
 
+def images_in_a_process(images: Sequence[tuple[int, Owned]]) -> ImageTrip:
+    """Images, one after another, each with its number, where no test's fixture is."""
+    import tests.conftest  # noqa: F401
+
+    total = ImageTrip()
+    with _house() as open_house:
+        for number, owned in images:
+            trip = there_and_back_with_image(open_house, owned)
+            trip.violations = [f"image {number}: {violation}" for violation in trip.violations]
+            total += trip
+    return total
+
+
 @contextmanager
 def _house() -> Iterator[Callable[..., House]]:
     with tempfile.TemporaryDirectory() as folder, Sandbox(pace=0.0) as sandbox:
@@ -60,6 +76,7 @@ def _house() -> Iterator[Callable[..., House]]:
         opened: list[House] = []
 
         def make(**choices: Any) -> House:
+            sandbox.reset()
             opened.append(House(sandbox, ShakySessions(), Path(folder), **choices))
             return opened[-1]
 

@@ -158,23 +158,26 @@ def _mutability(house: House, owned: Owned, digest: str) -> None:
 
 
 def _tag(house: House, owned: Owned, digest: str) -> None:
-    """Take the last of its tags off, where it has another; put one of its former ones on where it has one only."""
+    """Take the last of its tags off, where it has another."""
     ecr = house.client("ecr")
-    raw = ecr.describe_images(repositoryName=REPOSITORY, imageIds=[{"imageDigest": digest}])["imageDetails"][0]
+    raw = _image(ecr, digest)
     if len(tags := sorted(raw.get("imageTags", ()))) > 1:
         ecr.batch_delete_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": tags[-1]}])
 
 
 def _storage(house: House, owned: Owned, digest: str) -> None:
     ecr = house.client("ecr")
-    raw = ecr.describe_images(
-        repositoryName=REPOSITORY, imageIds=[{"imageDigest": digest}], filter={"imageStatus": "ANY"}
-    )["imageDetails"][0]
+    raw = _image(ecr, digest)
     target = "STANDARD" if raw["imageStatus"] == "ARCHIVED" else "ARCHIVE"
     ecr.update_image_storage_class(
         repositoryName=REPOSITORY, imageId={"imageDigest": digest}, targetStorageClass=target
     )
     house.sandbox.advance(10)
+
+
+def _image(ecr: Any, digest: str) -> dict[str, Any]:
+    wanted = {"imageIds": [{"imageDigest": digest}], "filter": {"imageStatus": "ANY"}}
+    return ecr.describe_images(repositoryName=REPOSITORY, **wanted)["imageDetails"][0]
 
 
 def _text(client: Any, operation: str, member: str) -> str | None:
