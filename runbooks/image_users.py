@@ -55,7 +55,7 @@ def left_to_others(users: Users) -> Iterator[str]:
         elif not service.containers:
             yield f"service {service.name} is not deployed by this plan: which of its containers to change is not known"
     for function in users.functions:
-        yield f"function {function.name} is not deployed by this plan: its own case, under a runbook for functions, brings it to another image"
+        yield f"function {function.name} is not deployed by this plan: its own case brings it to another image"
     for other in users.others:
         yield f"{_other(other)}: not deployed by this plan, a person brings it to another image"
 

@@ -153,7 +153,7 @@ UNNAMED = OtherUse(kind="other", arn="arn:aws:ecr:x:1:repository/a/sha256:0", co
         ),
         (
             {"functions": (FUNCTION,)},
-            "function invoice is not deployed by this plan: its own case, under a runbook for functions, brings it to another image",
+            "function invoice is not deployed by this plan: its own case brings it to another image",
         ),
         (
             {"others": (CLUSTER,)},
