@@ -12,6 +12,7 @@ import pytest
 
 from deployments.cli.exits import exit_code_of
 from deployments.cli.main import COMMANDS, DEMO
+from runbooks.catalog import Catalog
 from tests.deployments.cli.conftest import Run
 from tests.deployments.cli.samples import EVENTS
 
@@ -173,7 +174,8 @@ def test_a_pipe_gets_no_colours_and_a_terminal_does_unless_it_is_told_not_to() -
     piped = runbooks("library", "list", stdout=subprocess.PIPE).communicate()[0]
 
     assert "\x1b" not in piped
-    assert [line.split("\t")[0] for line in piped.splitlines()] == ["NAME", "ec2-high-severity-cve", "ec2-package-cve"]
+    shipped = [runbook.name for runbook in Catalog.read()]
+    assert [line.split("\t")[0] for line in piped.splitlines()] == ["NAME", *shipped]
     coloured = at_a_terminal("library", "show", "ec2-package-cve", "--help")
     plain = at_a_terminal("library", "show", "ec2-package-cve", "--help", NO_COLOR="1")
     assert "\x1b[36m" in coloured
