@@ -13,6 +13,7 @@ from runbooks.records import CaseVerdict
 from runbooks.verdict import WORST_FIRST, NotYet, Verdict, VerdictKind
 from runbooks.waves import to_verify
 from tasks.artifacts import show
+from tasks.looking import NOT_BELIEVED, SHOWS_WITHIN
 from tasks.playbooks import playbook
 from tasks.rounds import left_behind, remediates_again
 from tasks.run import Run, current
@@ -45,6 +46,9 @@ def look_for_verdict() -> Verified:
         if isinstance(answer, NotYet):
             waiting += answer.reasons
             continue
+        if answer.kind is not VerdictKind.FIXED and _may_be_late(run, history):
+            waiting.append(NOT_BELIEVED)
+            continue
         verdicts[case] = answer
         digest = remediation.digest if remediation else None
         record = CaseVerdict(response=run.response.id, remediation=digest, verdict=answer)
@@ -68,6 +72,12 @@ def _left(run: Run, history: ResponseHistory, remediation: Plan | None) -> dict[
     known = assessments_of(run.services.ledger, run.response.id, run.response.cases)
     for_a_person = {case: each.triage.reasons[-1] for case, each in known.items() if each.triage.decision == "person"}
     return for_a_person | left_behind(history, remediation)
+
+
+def _may_be_late(run: Run, history: ResponseHistory) -> bool:
+    """Whether what was read may be the world before the last change: what speaks against it is looked at again."""
+    since = history.last_change(Phase.REMEDIATE)
+    return since is not None and run.now() - since < SHOWS_WITHIN
 
 
 def _over_all(run: Run, history: ResponseHistory, verdicts: dict[str, Verdict], left: Mapping[str, str]) -> Verified:

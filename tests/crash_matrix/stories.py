@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from runbooks.catalog import Catalog
 from runbooks.definition import Runbook
 from tests.crash_matrix.points import Breadth
+from tests.crash_matrix.subjects.function import FunctionSubject
 from tests.crash_matrix.subjects.image import ImageSubject
 from tests.crash_matrix.subjects.instance import InstanceSubject
+from tests.crash_matrix.subjects.network import NetworkSubject
 from tests.crash_matrix.subjects.subject import Subject
 from tests.runbooks.image_builders import an_image_runbook
 from tests.tasks.harness import the_runbook
 
+_SELDOM = {"look_every_seconds": 600}
 SUSPECTED = {"remediation:compromise-suspected": "a detection"}
 
 
@@ -30,7 +34,12 @@ class Story:
 
 def _of_an_image(test_project: str | None, **choices: Any) -> Runbook:
     building = {"project": "checkout-image", "test_project": test_project}
-    return an_image_runbook(rebuild=building, verify={"look_every_seconds": 600}, **choices)
+    return an_image_runbook(rebuild=building, verify=_SELDOM, **choices)
+
+
+def _shipped(name: str, **choices: dict[str, Any]) -> Runbook:
+    values = Catalog.read().named(name).model_dump()
+    return Runbook.model_validate(values | {section: values[section] | each for section, each in choices.items()})
 
 
 _LATER = (
@@ -43,9 +52,7 @@ STORIES = {
     "open-group": Story(
         InstanceSubject({"exposed": False, "tags": SUSPECTED}), the_runbook(contain={"cut_connections": True})
     ),
-    "replace": Story(
-        InstanceSubject(), the_runbook(remediate={"strategy": "replace"}, verify={"look_every_seconds": 600})
-    ),
+    "replace": Story(InstanceSubject(), the_runbook(remediate={"strategy": "replace"}, verify=_SELDOM)),
     "image": Story(
         ImageSubject(),
         _of_an_image("checkout-test", deprecate={"lifecycle_policy": _LATER, "immutable_tags": True}),
@@ -55,8 +62,17 @@ STORIES = {
         ImageSubject({"strategy": "ROLLING"}),
         _of_an_image(None, contain={"block": {"deny_pulls": True}}, deprecate={"archive": False, "delete": True}),
     ),
+    "function": Story(
+        FunctionSubject(),
+        _shipped("lambda-package-cve", function={"stop": True}, deploy={"bake_minutes": 1}, verify=_SELDOM),
+        "AWS and ledger",
+    ),
+    "network": Story(NetworkSubject({"scan_seconds": 600.0}), _shipped("network-reachability"), "AWS and ledger"),
+    "network-shared": Story(NetworkSubject({"scan_seconds": 600.0, "shared": 1}), _shipped("network-reachability")),
 }
 """`patch`: contained by one swap, released by itself. `open-group`: connections are cut by way of an open group, and a
 person releases. `replace`: the instance's Auto Scaling group is refreshed. `image`: a stage is closed, a patched image
 built, tested and deployed by canary, and the old one archived. `image-denied`: pulls are denied instead, nothing is
-tested, the deployment is a rolling one, and the old image is deleted."""
+tested, the deployment is a rolling one, and the old image is deleted. `function`: it is stopped, its URL asks who
+calls, it gets the newer layer, and its alias is shifted. `network`: a rule is narrowed. `network-shared`: others have
+the group, and the instance gets a closed one of its own."""

@@ -14,6 +14,7 @@ SAMPLE = 15
 UNBROKEN = {
     "stop-instance": "crashes strike it in the rounds of tests/tasks/reversibility",
     "start-instance": "crashes strike it in the rounds of tests/tasks/reversibility",
+    "update-function-image": "one value set, under a revision; tried in tests/tasks/test_function_image_story.py",
     "launch-replacement": "its token and its tag are tried in tests/tasks/gateways/actions/test_replacement.py",
 }
 """Kinds of steps that no story carries out, and why."""
