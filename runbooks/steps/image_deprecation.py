@@ -9,6 +9,7 @@ from runbooks.steps.base import Role, Step
 _IN_USE = (
     "ecr:BatchGetImage",
     "ecr:DescribeImages",
+    "ecs:DescribeServiceRevisions",
     "ecs:DescribeServices",
     "ecs:DescribeTaskDefinition",
     "ecs:DescribeTasks",
