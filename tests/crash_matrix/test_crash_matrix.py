@@ -10,7 +10,7 @@ import pytest
 
 from runbooks.steps import STEP_KINDS
 
-SAMPLE = 15
+SAMPLE = 16
 UNBROKEN = {
     "stop-instance": "crashes strike it in the rounds of tests/tasks/reversibility",
     "start-instance": "crashes strike it in the rounds of tests/tasks/reversibility",

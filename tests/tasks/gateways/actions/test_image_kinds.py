@@ -40,6 +40,7 @@ from tests.tasks.gateways.image_world import (
 )
 
 WHERE_SOMEBODY_RUNS_ONE = {
+    "ecs:DescribeServiceRevisions",
     "ecr:BatchGetImage",
     "ecs:DescribeServices",
     "ecs:DescribeTaskDefinition",
