@@ -50,7 +50,8 @@ _LATER = (
 STORIES = {
     "patch": Story(InstanceSubject(), the_runbook(), "everything"),
     "open-group": Story(
-        InstanceSubject({"exposed": False, "tags": SUSPECTED}), the_runbook(contain={"cut_connections": True})
+        InstanceSubject({"exposed": False, "tags": SUSPECTED, "more_targets": {"admin": (8080,)}}),
+        the_runbook(contain={"cut_connections": True}),
     ),
     "replace": Story(InstanceSubject(), the_runbook(remediate={"strategy": "replace"}, verify=_SELDOM)),
     "image": Story(
@@ -70,9 +71,9 @@ STORIES = {
     "network": Story(NetworkSubject({"scan_seconds": 600.0}), _shipped("network-reachability"), "AWS and ledger"),
     "network-shared": Story(NetworkSubject({"scan_seconds": 600.0, "shared": 1}), _shipped("network-reachability")),
 }
-"""`patch`: contained by one swap, released by itself. `open-group`: connections are cut by way of an open group, and a
-person releases. `replace`: the instance's Auto Scaling group is refreshed. `image`: a stage is closed, a patched image
-built, tested and deployed by canary, and the old one archived. `image-denied`: pulls are denied instead, nothing is
-tested, the deployment is a rolling one, and the old image is deleted. `function`: it is stopped, its URL asks who
-calls, it gets the newer layer, and its alias is shifted. `network`: a rule is narrowed. `network-shared`: others have
-the group, and the instance gets a closed one of its own."""
+"""`patch`: contained by one swap, released by itself. `open-group`: connections are cut by way of an open group, a
+target group lets it go, and a person releases. `replace`: the instance's Auto Scaling group is refreshed. `image`: a
+stage is closed, a patched image built, tested and deployed by canary, and the old one archived. `image-denied`: pulls
+are denied instead, nothing is tested, the deployment is a rolling one, and the old image is deleted. `function`: it is
+stopped, its URL asks who calls, it gets the newer layer, and its alias is shifted. `network`: a rule is narrowed.
+`network-shared`: others have the group, and the instance gets a closed one of its own."""
