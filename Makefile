@@ -21,7 +21,7 @@ demo: .venv/.runtime ## Show a finding on its way to a proven fix, with no accou
 	@.venv/bin/runbooks demo $(ARGS)
 
 test: .venv/.development ## Run the tests: make test ARGS="tests/runbooks"
-	@$(PYTEST) -n auto --maxprocesses=4 --dist loadscope --no-loadscope-reorder $(ARGS)
+	@$(PYTEST) -n auto --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: .venv/.development ## Everything CI asks for: format, lint, types, import contracts, tests
 	.venv/bin/ruff format --check .

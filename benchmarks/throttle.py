@@ -35,16 +35,8 @@ from typing import Any
 
 import boto3
 
-from benchmarks.calls import (
-    _SIGNER,
-    ACCOUNT,
-    REGION,
-    ROLE_ARN,
-    Response,
-    _reaching,
-    _runbook,
-    _sandbox_of,
-)
+from benchmarks.fleet import ACCOUNT, REGION, reaching, roomy_runbook, sandbox_of
+from benchmarks.response import ROLE_ARN, SIGNER, Response
 from deployments.sandbox.server import Sandbox
 from runbooks.finding import Finding
 from runbooks.plan import Phase
@@ -108,7 +100,7 @@ class Containment(Response):
 
 def measure(instances: int = INSTANCES, scale: float = SCALE) -> dict[str, Any]:
     """Both, over so many instances."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, Sandbox(pace=scale) as sandbox, _reaching(sandbox):
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, Sandbox(pace=scale) as sandbox, reaching(sandbox):
         planned, ours = _respond(sandbox, Path(folder, "ledger.db"), instances, scale)
         bare = _bare(sandbox, instances, scale)
     rates = {call: request_rate(*call.split(":")) for call in planned}
@@ -126,9 +118,9 @@ def measure(instances: int = INSTANCES, scale: float = SCALE) -> dict[str, Any]:
 
 
 def _respond(sandbox: Sandbox, database: Path, instances: int, scale: float) -> tuple[Counter[str], Work]:
-    runbook, work = _runbook(whole=False), Work()
-    with _sandbox_of(sandbox, instances) as (findings, bucket):
-        ledger = Ledger.open(f"sqlite:///{database}", clock=sandbox.cloud.clock.now, sign=_SIGNER.signed)
+    runbook, work = roomy_runbook(whole=False), Work()
+    with sandbox_of(sandbox, instances) as (findings, bucket):
+        ledger = Ledger.open(f"sqlite:///{database}", clock=sandbox.cloud.clock.now, sign=SIGNER.signed)
         response = Containment(sandbox, ledger, runbook, findings, bucket, scale=scale)
         response.triage()
         with _timed(sandbox, scale, work):
@@ -140,7 +132,7 @@ def _respond(sandbox: Sandbox, database: Path, instances: int, scale: float) -> 
 
 def _bare(sandbox: Sandbox, instances: int, scale: float) -> Work:
     work = Work()
-    with _sandbox_of(sandbox, instances) as (findings, _):
+    with sandbox_of(sandbox, instances) as (findings, _):
         ec2, interfaces, group = _prepared(findings)
         with _timed(sandbox, scale, work), ThreadPoolExecutor(2) as both:
             swap = both.submit(

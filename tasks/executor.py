@@ -38,6 +38,7 @@ from runbooks.telling.words import moment
 from runbooks.windows import closed_until
 from tasks.authority import Trust, authorise, has_begun
 from tasks.gateways.actions.base import Action, Look
+from tasks.going_on import delays_nothing, goes_on_without, is_answer
 from tasks.journal import Journal
 from tasks.looking import NOT_BELIEVED, not_believed
 from tasks.rounds import fallen_out
@@ -47,10 +48,7 @@ CHUNK = 50
 """Targets between one look and the acts that follow it."""
 MOST_TRIES = 3
 """How often evidence is asked for before the plan goes on without it."""
-MAY_PASS = frozenset(
-    {Outside.code, "unreachable", "InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable"}
-)
-"""Codes of what failed on the way, or at AWS itself (EC2 API reference, "Server error codes")."""
+Status = Literal["done", "already-done", "in-progress", "failed", "drifted", "refused"]
 _NOT_ENDED = "it did not end in the time that the runbook allows"
 
 
@@ -235,7 +233,7 @@ class Executor:
             looks = action.look(steps, operations)
             doubtful = not_believed(action, steps, looks, history, plan, self._now)
         except Outside as error:
-            if len(steps) > 1 and _is_answer(error):
+            if len(steps) > 1 and is_answer(error):
                 # An account that denies it does not decide for the others.
                 return [reason for step in steps for reason in self._chunk(history, plan, [step], fallen)]
             return self._unseen(history, plan, steps, error)
@@ -267,7 +265,7 @@ class Executor:
 
     def _unseen(self, history: ResponseHistory, plan: Plan, steps: Sequence[AnyStep], error: Outside) -> list[str]:
         """The live state could not be read: it is looked at again, but for what the plan goes on without."""
-        if all(_goes_on_without(step, error) for step in steps):
+        if all(goes_on_without(step, error) for step in steps):
             for step in steps:
                 words = f"{error.code}: {error.detail}"
                 if plan.operation(step) not in history.intents:
@@ -282,7 +280,7 @@ class Executor:
 
     def _tried_enough(self, history: ResponseHistory, plan: Plan, step: AnyStep) -> bool:
         operation = plan.operation(step)
-        if operation not in history.intents or not _delays_nothing(step):
+        if operation not in history.intents or not delays_nothing(step):
             return False
         # What a halt stopped did not leave: nothing before the last one was a try that AWS did not take.
         records = takewhile(lambda each: not _is_halt(each), (dated.record for dated in reversed(history.entries)))
@@ -307,23 +305,29 @@ class Executor:
         return None
 
     def _settle_sent(
-        self, history: ResponseHistory, action: Action, plan: Plan, step: AnyStep, sent: Sent
-    ) -> str | None:
-        """Record what came of the calls that have left, or why they did not leave."""
-        match sent:
-            case Halted():
-                # It did not leave. Its intent stands, so that it is looked at first when changes may be made again.
-                self._held = _Held("halted", sent.detail)
-                return sent.detail
-            case Throttled() | AnswerLost():
-                # The effect is unknown, or was refused for now: no outcome, so the next call looks first.
-                return f"{step.describe()}: AWS did not answer ({sent.code}); looking again"
-            case Outside():
-                return self._after_refusal(history, action, plan, step, sent)
-            case made:
-                status = "in-progress" if step.finishes_later else "done"
-                self._end(plan, step, status, "", Look(status="as-left", result=dict(made)))
-                return step.describe() if step.finishes_later else None
+        self, history: ResponseHistory, action: Action, plan: Plan, sent: Sequence[tuple[AnyStep, Sent]]
+    ) -> list[str]:
+        """Record what came of the calls that have left, or why they did not leave; gives what is waited for."""
+        outcomes, waiting = list[Outcome](), list[str]()
+        refused = list[tuple[AnyStep, Outside]]()
+        for step, each in sent:
+            match each:
+                case Halted():
+                    # It did not leave. Its intent stands, so that it is looked at first when changes may be made again.
+                    self._held = _Held("halted", each.detail)
+                    waiting.append(each.detail)
+                case Throttled() | AnswerLost():
+                    # The effect is unknown, or was refused for now: no outcome, so the next call looks first.
+                    waiting.append(f"{step.describe()}: AWS did not answer ({each.code}); looking again")
+                case Outside():
+                    refused.append((step, each))
+                case made:
+                    status = "in-progress" if step.finishes_later else "done"
+                    outcomes.append(_outcome(plan, step, status, "", Look(status="as-left", result=dict(made))))
+                    waiting += [step.describe()] if step.finishes_later else []
+        self._journal.write(*outcomes)
+        after = [self._after_refusal(history, action, plan, step, each) for step, each in refused]
+        return waiting + [reason for reason in after if reason]
 
     def _after_refusal(
         self, history: ResponseHistory, action: Action, plan: Plan, step: AnyStep, refusal: Outside
@@ -333,7 +337,7 @@ class Executor:
         try:
             look = action.look([step], {each.key: plan.operation(each) for each in plan.steps})[step.key]
         except Outside as unseen:
-            if not _goes_on_without(step, unseen):
+            if not goes_on_without(step, unseen):
                 raise
             look = Look(status="failed")
         if look.status in ("as-left", "in-progress"):
@@ -343,47 +347,25 @@ class Executor:
         self._end(plan, step, "failed", words)
         return None
 
-    def _end(
-        self,
-        plan: Plan,
-        step: AnyStep,
-        status: Literal["done", "already-done", "in-progress", "failed", "drifted", "refused"],
-        detail: str,
-        look: Look | None = None,
-    ) -> None:
-        self._journal.write(
-            Outcome(
-                operation=plan.operation(step),
-                action=step.kind,
-                subject=step.key,
-                digest=plan.digest,
-                status=status,
-                detail=detail,
-                result=look.result if look else {},
-                cases=look.cases if look else {},
-            )
-        )
+    def _end(self, plan: Plan, step: AnyStep, status: Status, detail: str, look: Look | None = None) -> None:
+        self._journal.write(_outcome(plan, step, status, detail, look))
+
+
+def _outcome(plan: Plan, step: AnyStep, status: Status, detail: str, look: Look | None = None) -> Outcome:
+    return Outcome(
+        operation=plan.operation(step),
+        action=step.kind,
+        subject=step.key,
+        digest=plan.digest,
+        status=status,
+        detail=detail,
+        result=look.result if look else {},
+        cases=look.cases if look else {},
+    )
 
 
 def _is_halt(record: Record) -> bool:
     return isinstance(record, Waiting) and record.phase == HALTED
-
-
-def _delays_nothing(step: AnyStep) -> bool:
-    """Whether the plan goes on without it as soon as there is trouble; putting it back is waited for."""
-    return step.evidence and not step.undoes
-
-
-def _goes_on_without(step: AnyStep, unseen: Outside) -> bool:
-    """Whether the plan goes on though the step could not be looked at: it is evidence, or not essential and denied."""
-    return _delays_nothing(step) or (not step.essential and not step.undoes and _is_answer(unseen))
-
-
-def _is_answer(error: Outside) -> bool:
-    """Whether AWS itself said no, and will say it again."""
-    passes = isinstance(error, Throttled | AnswerLost) or error.code in MAY_PASS
-    # An answer without a body has its HTTP status for a code.
-    return not passes and not error.code.startswith("5")
 
 
 def _waited_for(history: ResponseHistory, plan: Plan, stage: Sequence[AnyStep]) -> bool:

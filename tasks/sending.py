@@ -22,36 +22,35 @@ SIDE_BY_SIDE = 8
 
 Sent = Mapping[str, Any] | Outside | Halted
 """What came of a step's calls: the ids they made, or why they failed, or that they did not leave."""
-Settle = Callable[[AnyStep, Sent], "str | None"]
+Settle = Callable[[Sequence[tuple[AnyStep, Sent]]], list[str]]
 
 
 def send(action: Action, steps: Sequence[AnyStep], operations: Mapping[str, str], settle: Settle) -> list[str]:
-    """Send each step's calls once, and have what came of each settled by the caller's own thread.
+    """Send each step's calls once, and have what came of them settled by the caller's own thread.
 
     Args:
         operations: step key -> operation id.
-        settle: records what came of a step; gives what is waited for.
+        settle: records what came of steps; gives what is waited for.
 
     Raises:
         LeaseLost: another run has taken over. What has not left yet does not leave.
     """
-    if len(steps) < 2 or not _may_leave_together(steps):
-        settled = [settle(step, _sent(action, step, operations)) for step in steps]
-    else:
-        settled = _side_by_side(action, steps, operations, settle)
-    return [reason for reason in settled if reason]
+    if len(steps) > 1 and _may_leave_together(steps):
+        # What left together is recorded together: killed before, what was done is found, as it is of a single call.
+        return settle(_side_by_side(action, steps, operations))
+    return [reason for step in steps for reason in settle([(step, _sent(action, step, operations))])]
 
 
 def _side_by_side(
-    action: Action, steps: Sequence[AnyStep], operations: Mapping[str, str], settle: Settle
-) -> list[str | None]:
+    action: Action, steps: Sequence[AnyStep], operations: Mapping[str, str]
+) -> list[tuple[AnyStep, Sent]]:
     by_cases: dict[tuple[str, ...], list[AnyStep]] = {}
     for step in steps:
         by_cases.setdefault(step.cases, []).append(step)
     pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="sending")
     try:
         leaving = [pool.submit(_in_order, action, group, operations) for group in by_cases.values()]
-        return [settle(step, sent) for each in leaving for step, sent in each.result()]
+        return [sent for each in leaving for sent in each.result()]
     finally:
         # What goes wrong here is no step's own trouble: nothing more leaves after it.
         pool.shutdown(cancel_futures=True)

@@ -108,8 +108,9 @@ def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:
 
 def _write_down(run: Run, facts: dict[str, CaseFacts]) -> dict[str, Assessment]:
     assessments = {case: assess(each, run.runbook) for case, each in facts.items()}
-    for case, assessment in assessments.items():
-        run.services.ledger.append(
-            case_stream(case), CaseTriaged(response=run.response.id, assessment=assessment), lease=run.lease
-        )
+    records = {
+        case_stream(case): [CaseTriaged(response=run.response.id, assessment=each)]
+        for case, each in assessments.items()
+    }
+    run.services.ledger.append_all(records, lease=run.lease)
     return assessments

@@ -42,6 +42,7 @@ def look_for_verdict() -> Verified:
     left = _left(run, history, remediation)
     open_cases = [case for case in _wanted(run, history, remediation) if case not in verdicts and case not in left]
     waiting: list[str] = []
+    known: dict[str, list[CaseVerdict]] = {}
     for case, answer in _judged(run, history, remediation, open_cases).items():
         if isinstance(answer, NotYet):
             waiting += answer.reasons
@@ -52,7 +53,8 @@ def look_for_verdict() -> Verified:
         verdicts[case] = answer
         digest = remediation.digest if remediation else None
         record = CaseVerdict(response=run.response.id, remediation=digest, verdict=answer)
-        run.services.ledger.append(case_stream(case), run.services.sign(case_stream(case), record), lease=run.lease)
+        known[case_stream(case)] = [run.services.sign(case_stream(case), record)]
+    run.services.ledger.append_all(known, lease=run.lease)
     if waiting:
         show.waiting(run, "verify", waiting)
         return Verified(kind=None, words="; ".join(dict.fromkeys(waiting)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -54,6 +55,7 @@ def _forget_the_developer() -> None:
         "AWS_EC2_METADATA_DISABLED": "true",
         "PREFECT_HOME": _home,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         "DO_NOT_TRACK": "1",
     }
@@ -94,7 +96,7 @@ def _what_is_missing(item: pytest.Item) -> Sequence[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what this machine cannot run, and keep count. In CI it stays, and fails: CI must run everything."""
     # What takes longest begins first.
-    items.sort(key=lambda item: "end_to_end" not in item.nodeid)
+    items.sort(key=lambda item: not any(room in item.nodeid for room in ("end_to_end", "crash_matrix")))
     if _in_ci():
         return
     left_out = [item for item in items if _what_is_missing(item)]
@@ -126,6 +128,12 @@ class ByRoom(LoadScopeScheduling):
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors, since a running stack waits as much as it works; each takes half a GB."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByRoom:
     """Pytest 9.2 no longer lets xdist mark a test's group in its id, so `--dist loadgroup` does not group."""
     return ByRoom(config, log)
@@ -144,6 +152,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(_home, ignore_errors=True)
+    # Prefect's temporary server is stopped later, and says so where nobody listens any more.
+    logging.raiseExceptions = False
 
 
 def _in_ci() -> bool:

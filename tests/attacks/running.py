@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
-
 from runbooks.errors import LeaseLost
 from runbooks.plan import Phase
 from runbooks.signing import KEY_BYTES, Signer
@@ -14,8 +11,7 @@ from tasks.run import Run, not_now, running
 from tasks.services import use
 from tests.attacks.attack import Attack
 from tests.attacks.scene import Scene
-
-STARTS_WITHIN_SECONDS = 180
+from tests.tasks.playing import prefect_alone
 
 
 def overtaken(scene: Scene) -> None:
@@ -58,9 +54,8 @@ def runbook_changed(scene: Scene) -> None:
     contain = runbook.contain.model_copy(update={"snapshots": False})
     vars(product_run)["runbook"] = runbook.model_copy(update={"contain": contain})
     token = runs._current.set(product_run)
-    alone = temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"})
     try:
-        with alone, prefect_test_harness(server_startup_timeout=STARTS_WITHIN_SECONDS):
+        with prefect_alone():
             scene.plan = make_plan.fn(Phase.CONTAIN)
     finally:
         runs._current.reset(token)

@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
 
 from runbooks.case import response_stream
 from runbooks.plan import Phase, Plan
@@ -22,16 +21,17 @@ from tests.tasks.gateways.aws_world import ROLE_ARN
 from tests.tasks.halts import product_run, services
 from tests.tasks.harness import House, Run
 
-STARTS_WITHIN_SECONDS = 180
 Meddling = Callable[[Plan], None]
 Answering = Callable[[Plan], str]
 
 
 @contextmanager
 def prefect_alone() -> Iterator[None]:
-    """Where tasks of ours report themselves; here they belong to no flow run."""
-    alone = temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"})
-    with alone, prefect_test_harness(server_startup_timeout=STARTS_WITHIN_SECONDS):
+    """Where tasks of ours report themselves: Prefect's own temporary server, one for this process, started when asked.
+
+    Here they belong to no flow run.
+    """
+    with temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"}):
         yield
 
 

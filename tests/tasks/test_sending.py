@@ -61,9 +61,10 @@ def sent(action: Slow, steps: Sequence[AnyStep]) -> dict[str, Sent]:
     """Step key -> what came of it."""
     came: dict[str, Sent] = {}
 
-    def settle(step: AnyStep, result: Sent) -> None:
+    def settle(results: Sequence[tuple[AnyStep, Sent]]) -> list[str]:
         assert threading.current_thread() is threading.main_thread()
-        came[step.key] = result
+        came.update({step.key: result for step, result in results})
+        return []
 
     assert send(action, steps, operations(steps), settle) == []
     return came
@@ -122,16 +123,38 @@ def test_the_failure_of_one_is_its_own() -> None:
 
 def test_what_is_waited_for_is_said_in_the_order_of_the_steps() -> None:
     steps = snapshots_of("i-1", "i-2", "i-3")
-    reasons = send(Slow(together=3), steps, operations(steps), lambda step, _: step.target.id)
+    reasons = send(Slow(together=3), steps, operations(steps), lambda sent: [step.target.id for step, _ in sent])
     assert reasons == ["i-1", "i-2", "i-3"]
 
 
-def test_a_lost_lease_ends_it_and_nothing_more_is_settled() -> None:
+def test_what_left_together_is_settled_at_once_and_what_left_alone_by_itself() -> None:
+    settled: list[int] = []
+
+    def settle(results: Sequence[tuple[AnyStep, Sent]]) -> list[str]:
+        settled.append(len(results))
+        return []
+
+    together = snapshots_of("i-1", "i-2", "i-3")
+    send(Slow(together=3), together, operations(together), settle)
+    alone = [
+        DeregisterTarget(target=instance(case), cases=(case,), target_group="arn:aws:x:y/targets/z", port=80)
+        for case in ("i-1", "i-2")
+    ]
+    send(Slow(), alone, operations(alone), settle)
+    assert settled == [3, 1, 1]
+
+
+def test_a_lost_lease_ends_it_and_nothing_is_settled() -> None:
     steps = snapshots_of("i-1", "i-2", "i-3")
     action = Slow(together=3)
     action.fails = {steps[1].key: LeaseLost("another run has it")}
-    settled: list[str] = []
+    settled: list[AnyStep] = []
+
+    def settle(results: Sequence[tuple[AnyStep, Sent]]) -> list[str]:
+        settled.extend(step for step, _ in results)
+        return []
+
     with pytest.raises(LeaseLost):
-        send(action, steps, operations(steps), lambda step, _: settled.append(step.target.id))
-    assert settled == ["i-1"]
+        send(action, steps, operations(steps), settle)
+    assert settled == []
     assert action.on_their_way == 0

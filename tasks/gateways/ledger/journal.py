@@ -59,6 +59,17 @@ class Journal:
             self._require(connection, lease)
             return self._write(connection, stream, *records)
 
+    def append_all(self, records: Mapping[str, Sequence[Record]], *, lease: Lease | None = None) -> None:
+        """Writes to several streams in one commit, to each as `append` does.
+
+        Raises:
+            LeaseLost: `lease` is another's by now; nothing was written.
+        """
+        with self._database.writing() as connection:
+            self._require(connection, lease)
+            for stream, each in records.items():
+                self._write(connection, stream, *each)
+
     def append_after(self, seen: Mapping[str, int], records: Mapping[str, Sequence[Record]]) -> None:
         """Writes to several streams in one commit, if none has grown since it was read.
 
