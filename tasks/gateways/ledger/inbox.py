@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, or_, select, update
+from sqlalchemy import Connection, Dialect, Row, Select, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from runbooks.case import SYSTEM_STREAM
 from runbooks.errors import NotFound
 from runbooks.records import Missed, Replayed, SetAsideRecord
-from tasks.gateways.ledger.database import insert, portions
+from tasks.gateways.ledger.database import portions
 from tasks.gateways.ledger.journal import Journal
 from tasks.gateways.ledger.rows import Delivery, DeliveryState, Receipt
 from tasks.gateways.ledger.tables import inbox
@@ -38,7 +41,8 @@ class Inbox(Journal):
         Raises:
             LedgerError: None of them could be kept.
         """
-        rows = [self._row(*incoming, "pending") for incoming in batch]
+        now = self._now()
+        rows = [_row(*incoming, now, "pending") for incoming in batch]
         with self._database.writing(in_turn=False) as connection:
             # Sorted, so that two batches with keys in common wait for one another instead of each for the other.
             kept = _keep(connection, sorted(rows, key=itemgetter("key")))
@@ -50,7 +54,7 @@ class Inbox(Journal):
 
     def receive_set_aside(self, key: str, source: str, body: bytes, code: str, reason: str) -> Receipt:
         """Keeps a delivery that cannot be read, for a person to look at, and says so in the system stream."""
-        row = self._row(key, source, body, "set-aside")
+        row = _row(key, source, body, self._now(), "set-aside")
         row |= {"settled_at": row["received_at"], "code": code, "reason": reason}
         with self._database.writing() as connection:
             new = bool(_keep(connection, [row]))
@@ -60,7 +64,7 @@ class Inbox(Journal):
 
     def receive_missed(self, key: str, source: str, arn: str, body: bytes) -> Receipt:
         """Keeps a finding that had to be fetched, and says in the system stream that no delivery brought it."""
-        row = self._row(key, source, body, "pending")
+        row = _row(key, source, body, self._now(), "pending")
         with self._database.writing() as connection:
             new = bool(_keep(connection, [row]))
             if new:
@@ -133,10 +137,6 @@ class Inbox(Journal):
         with self._database.reading() as connection:
             return tuple(connection.scalars(select(inbox.c.id).where(*wanted).order_by(inbox.c.position)))
 
-    def _row(self, key: str, source: str, body: bytes, state: DeliveryState) -> dict[str, Any]:
-        received = {"received_at": self._now(), "state": state}
-        return {"id": _delivery_id(key), "key": key, "source": source, "body": body, **received}
-
     def _deliveries(self, query: Select[Any]) -> tuple[Delivery, ...]:
         with self._database.reading() as connection:
             return tuple(_read_delivery(row) for row in connection.execute(query))
@@ -147,10 +147,20 @@ _ALL = select(*(column for column in inbox.c if column.name != "position"))
 
 def _keep(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
     """The ids of those that were not there before."""
-    if not rows:
-        return set()
-    statement = insert(connection, inbox).on_conflict_do_nothing(index_elements=["key"]).returning(inbox.c.id)
-    return set(connection.scalars(statement, rows))
+    return set(connection.scalars(_keeping(connection.dialect, tuple(rows[0])), rows)) if rows else set()
+
+
+@lru_cache(maxsize=10)
+def _keeping(dialect: Dialect, columns: tuple[str, ...]) -> Any:
+    """Made once: SQLAlchemy 2.0 compiles an ON CONFLICT anew each time, which takes longer than to carry it out."""
+    once = (postgresql if dialect.name == "postgresql" else sqlite).insert(inbox)
+    statement = once.on_conflict_do_nothing(index_elements=["key"]).returning(inbox.c.id)
+    return statement.compile(dialect=dialect, column_keys=columns, for_executemany=True)
+
+
+def _row(key: str, source: str, body: bytes, now: datetime, state: DeliveryState) -> dict[str, Any]:
+    received = {"received_at": now, "state": state}
+    return {"id": _delivery_id(key), "key": key, "source": source, "body": body, **received}
 
 
 def _delivery_id(key: str) -> str:

@@ -10,7 +10,7 @@ from runbooks.errors import LedgerError
 from tasks.gateways.ledger.database import Database
 from tasks.gateways.ledger.journal import remake
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration under `migrations/versions`."""
 
 _SCRIPTS = Path(__file__).parent / "migrations"

@@ -33,6 +33,15 @@ def test_the_newest_migration_is_the_one_that_is_looked_for() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [schema.REVISION]
 
 
+@pytest.mark.postgres
+def test_postgresql_compresses_deliveries_the_quick_way(postgres_url: str) -> None:
+    query = "SELECT attcompression FROM pg_attribute WHERE attrelid = 'inbox'::regclass AND attname = 'body'"
+    ledger = Ledger.open(postgres_url)
+    with ledger._database.reading() as connection:
+        assert connection.scalar(text(query)) == "l"
+    ledger.close()
+
+
 def test_many_may_start_at_once(url: str) -> None:
     barrier = threading.Barrier(6)
     faults: list[BaseException] = []
