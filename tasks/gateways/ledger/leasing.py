@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from runbooks.errors import LeaseLost
 from tasks.gateways.ledger.database import upsert
@@ -92,10 +92,14 @@ def _holds(connection: Connection, lease: Lease, now: datetime | None) -> bool:
 
     A holder's name is one take-over's own, and an epoch only rises: as many rows with the same sum are the same rows.
     """
-    number, epochs, expires = func.count(), func.sum(leases.c.epoch), func.min(leases.c.expires_at)
-    found = connection.execute(select(number, epochs, expires).where(leases.c.holder == lease.holder)).one()
+    found = connection.execute(_HELD, {"name": lease.holder}).one()
     alike = (found[0], found[1]) == (len(lease.epochs), sum(lease.epochs.values()))
     return alike and (now is None or (found[2] is not None and found[2] > now))
+
+
+_HELD = select(func.count(), func.sum(leases.c.epoch), func.min(leases.c.expires_at)).where(
+    leases.c.holder == bindparam("name")
+)
 
 
 def later(now: datetime, seconds: float) -> datetime:
