@@ -22,10 +22,22 @@ READ_BY_GATEWAYS = (
     "autoscaling:DescribeAutoScalingInstances",
     "autoscaling:DescribeInstanceRefreshes",
     "autoscaling:DescribeLaunchConfigurations",
+    "batch:DescribeJobDefinitions",
     "cloudwatch:DescribeAlarms",
     "codebuild:BatchGetBuilds",
     "codebuild:BatchGetProjects",
     "codebuild:ListBuildsForProject",
+    "codedeploy:BatchGetApplications",
+    "codedeploy:BatchGetDeploymentGroups",
+    "codedeploy:BatchGetDeployments",
+    "codedeploy:GetApplicationRevision",
+    "codedeploy:GetDeployment",
+    "codedeploy:GetDeploymentConfig",
+    "codedeploy:GetDeploymentGroup",
+    "codedeploy:GetDeploymentTarget",
+    "codedeploy:ListApplications",
+    "codedeploy:ListDeploymentGroups",
+    "codedeploy:ListDeployments",
     "codepipeline:GetPipelineState",
     "ec2:DescribeAddresses",
     "ec2:DescribeImages",
@@ -62,6 +74,9 @@ READ_BY_GATEWAYS = (
     "elasticloadbalancing:DescribeLoadBalancers",
     "elasticloadbalancing:DescribeTargetGroups",
     "elasticloadbalancing:DescribeTargetHealth",
+    "events:ListEventBuses",
+    "events:ListRuleNamesByTarget",
+    "events:ListTargetsByRule",
     "inspector2:BatchGetFindingDetails",
     "inspector2:GetClustersForImage",
     "inspector2:ListCoverage",
@@ -76,9 +91,12 @@ READ_BY_GATEWAYS = (
     "lambda:ListFunctionUrlConfigs",
     "lambda:ListFunctions",
     "lambda:ListLayerVersions",
+    "lambda:ListProvisionedConcurrencyConfigs",
     "lambda:ListTags",
     "lambda:ListVersionsByFunction",
     "s3:GetObject",
+    "scheduler:GetSchedule",
+    "scheduler:ListSchedules",
     "ssm:DescribeAssociationExecutions",
     "ssm:DescribeInstanceInformation",
     "ssm:DescribeInstancePatchStates",
@@ -103,6 +121,10 @@ CONSUMING = ("sqs:DeleteMessage", "sqs:ReceiveMessage")
 QUEUE = "remediation-runbooks"
 BUCKET = "remediation-runbooks-*"
 """The names that the default of RUNBOOKS_PACKAGE_BUCKET gives."""
+ARTIFACT_BUCKET = "lambda-builds-*"
+"""The buckets where the build projects of Lambda functions leave their zips: what is there may become code."""
+DECRYPTED_BY = "s3.*.amazonaws.com"
+"""The service on whose behalf alone a key may be used: what Lambda asks of whoever has it take a zip from S3."""
 
 _READING = ("BatchGet", "Describe", "Get", "List")
 
@@ -124,25 +146,33 @@ def kinds(role: Role) -> tuple[type[Step], ...]:
     return tuple(kind for kind in STEP_KINDS if kind.role is role or (role is Role.RESTORE and kind in restoring))
 
 
-def policy(role: Role, bucket: str = BUCKET) -> dict[str, Any]:
+def policy(role: Role, bucket: str = BUCKET, artifacts: str = ARTIFACT_BUCKET) -> dict[str, Any]:
     """The role's permissions policy.
 
     Args:
         bucket: name of the bucket for lists of packages; may hold wildcards.
+        artifacts: name of the buckets for the zips of functions; may hold wildcards.
     """
     wanted = actions(role)
-    objects = [each for each in wanted if each in ("s3:GetObject", "s3:PutObject")]
+    writing = [each for each in wanted if each == "s3:PutObject"]
+    reading = [each for each in wanted if each in ("s3:GetObject", "s3:GetObjectVersion")]
     buckets = [each for each in wanted if each == "s3:ListBucket"]
+    decrypting = [each for each in wanted if each == "kms:Decrypt"]
     passing = [each for each in wanted if each == "iam:PassRole"]
-    others = [each for each in wanted if each not in (*objects, *buckets, *passing)]
+    others = [each for each in wanted if each not in (*writing, *reading, *buckets, *decrypting, *passing)]
+    lists, zips = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{artifacts}"
     statements: list[dict[str, Any]] = [{"Sid": "Call", "Action": others, "Resource": "*"}]
-    if objects:
-        statements.append(
-            {"Sid": "PackageLists", "Action": objects, "Resource": f"arn:aws:s3:::{bucket}/override-lists/*"}
-        )
+    if writing:
+        statements.append({"Sid": "PackageLists", "Action": writing, "Resource": f"{lists}/override-lists/*"})
+    if reading:
+        read = [*([f"{lists}/override-lists/*"] if role is Role.READ else []), f"{zips}/*"]
+        statements.append({"Sid": "ReadObjects", "Action": reading, "Resource": read})
     if buckets:
         # Without it S3 answers "access denied" where it should say that there is no such object.
-        statements.append({"Sid": "PackageListBucket", "Action": buckets, "Resource": f"arn:aws:s3:::{bucket}"})
+        statements.append({"Sid": "FindObjects", "Action": buckets, "Resource": [lists, zips]})
+    if decrypting:
+        condition = {"StringLike": {"kms:ViaService": DECRYPTED_BY}}
+        statements.append({"Sid": "DecryptZips", "Action": decrypting, "Resource": "*", "Condition": condition})
     if passing:
         condition = {"StringEquals": {"iam:PassedToService": [*PASSED_TO]}}
         statements.append({"Sid": "PassRole", "Action": passing, "Resource": "*", "Condition": condition})
@@ -181,6 +211,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deployments.iam_policies", description=main.__doc__)
     parser.add_argument("role", nargs="?", choices=[*map(str, Role), AUDIT, INBOX], help="only this role's")
     parser.add_argument("--bucket", default=BUCKET, help="the bucket for lists of packages (default: %(default)s)")
+    parser.add_argument(
+        "--artifact-bucket", default=ARTIFACT_BUCKET, help="the buckets for zips of functions (default: %(default)s)"
+    )
     parser.add_argument("--anchor-bucket", default=ANCHOR_BUCKET, help="the anchor's bucket (default: %(default)s)")
     parser.add_argument("--queue", default=QUEUE, help="the name of the queue (default: %(default)s)")
     parser.add_argument("--markdown", action="store_true", help="the tables of docs/iam.md instead")
@@ -188,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.markdown:
         sys.stdout.write(markdown() + "\n")
         return 0
-    policies = {role.value: policy(role, chosen.bucket) for role in Role}
+    policies = {role.value: policy(role, chosen.bucket, chosen.artifact_bucket) for role in Role}
     policies |= {AUDIT: audit_policy(chosen.anchor_bucket), INBOX: inbox_policy(chosen.queue)}
     sys.stdout.write(json.dumps(policies[chosen.role] if chosen.role else policies, indent=2) + "\n")
     return 0

@@ -1,6 +1,7 @@
 """The whole system on one machine: sandbox, Prefect server, worker, receiver and sweep, as children in one folder.
 
-The product's own processes know nothing of the sandbox: they are told where AWS, Slack and Jira are by settings alone.
+The product's own processes know nothing of the sandbox: they are told where AWS, Slack, Jira and GitHub are by settings
+alone.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from tasks.settings import Settings
 WORK_POOL = "remediation-runbooks"
 REPOSITORY = Path(__file__).resolve().parent.parent
 SLACK_TOKEN, SLACK_SIGNING_SECRET = "xoxb-sandbox", "sandbox-signing-secret"
-JIRA_TOKEN, JIRA_USER = "jira-sandbox", "runbooks@example.com"
+GITHUB_TOKEN, JIRA_TOKEN, JIRA_USER = "github-sandbox", "jira-sandbox", "runbooks@example.com"
 WEBHOOK_KEY = "sandbox-webhook-key"
 NOT_INHERITED = ("PREFECT_", "RUNBOOKS_", "AWS_", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
@@ -47,6 +48,7 @@ class Local:
     aws: str = ""
     slack: str = ""
     jira: str = ""
+    github: str = ""
     prefect: str = ""
     receiver: str = ""
 
@@ -56,7 +58,7 @@ class Local:
         return self.settings.get("RUNBOOKS_LEDGER_URL", f"sqlite:///{self.folder / 'ledger.db'}")
 
     def start_sandbox(self, stack: Stack, progress: Progress | None = None) -> None:
-        """AWS, Slack and Jira on loopback."""
+        """AWS, Slack, Jira and GitHub on loopback."""
         addresses = self.folder / "sandbox.json"
         durations = (f"--duration={name}={seconds:g}" for name, seconds in self.durations.items())
         command = (sys.executable, "-m", "deployments.sandbox.server", "--addresses", str(addresses), *durations)
@@ -65,7 +67,7 @@ class Local:
             Service(name="sandbox", command=command, env=environment, ready=addresses.exists), progress=progress
         )
         found = json.loads(addresses.read_text(encoding="utf-8"))
-        self.aws, self.slack, self.jira = found["aws"], found["slack"], found["jira"]
+        self.aws, self.slack, self.jira, self.github = (found[name] for name in ("aws", "slack", "jira", "github"))
 
     def start_product(self, stack: Stack, bucket: str, progress: Progress | None = None) -> None:
         """The approvers, the Prefect server with its deployments, a worker, the receiver and the sweep."""
@@ -109,6 +111,8 @@ class Local:
             "RUNBOOKS_JIRA_SERVER": self.jira,
             "RUNBOOKS_JIRA_USER": JIRA_USER,
             "RUNBOOKS_JIRA_TOKEN": JIRA_TOKEN,
+            "RUNBOOKS_GITHUB_API": self.github,
+            "RUNBOOKS_GITHUB_TOKEN": GITHUB_TOKEN,
             "RUNBOOKS_WEBHOOK_KEY": WEBHOOK_KEY,
             "RUNBOOKS_RECEIVER_PORT": str(receiver),
             "RUNBOOKS_SWEEP_SECONDS": "0.5",

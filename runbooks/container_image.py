@@ -93,6 +93,24 @@ class Repository(Model):
     tags: dict[str, str] = Field(default_factory=dict)
 
 
+class DeploymentGroup(Model):
+    """What CodeDeploy knows of the deployments of an ECS service that it owns."""
+
+    application: str
+    name: str
+    configuration: str
+    """Name of its deployment configuration: how the traffic is shifted."""
+    minutes: int = 0
+    """How long its deployments wait, by themselves: between the shifts, and before the old tasks end."""
+    alarms: tuple[str, ...] = ()
+    """CloudWatch alarms that its deployments watch."""
+    properties: dict[str, Any] | None = None
+    """What the AppSpec of its last successful deployment says of the service besides the task definition; before the
+    first one what the service has. None where that cannot be read."""
+    hooks: tuple[dict[str, Any], ...] = ()
+    """The functions that this AppSpec has CodeDeploy call on the way."""
+
+
 class EcsService(Model):
     """An ECS service with tasks that run the image."""
 
@@ -119,6 +137,10 @@ class EcsService(Model):
     """Whether a deployment goes back by itself, on an alarm or by the circuit breaker."""
     configuration: dict[str, Any] = Field(default_factory=dict)
     """Its whole deploymentConfiguration, as DescribeServices gives it: what is deployed another way is put back."""
+    group: DeploymentGroup | None = None
+    """Of CodeDeploy, where that owns it; None where no group names it, or none may be read."""
+    execution_role: str | None = None
+    """ARN of the role that its tasks' images are pulled with, by its task definition; None where that names none."""
     tags: dict[str, str] = Field(default_factory=dict)
 
 
@@ -132,12 +154,15 @@ class ImageFunction(Model):
     alias: str | None = None
     version: str | None = None
     """The version that the alias serves."""
+    dormant: bool = False
+    """Whether it is a published version that nobody is seen to call: whoever knows its number can."""
 
 
 class OtherUse(Model):
-    """Who else runs the image, and whom only a person can bring to another: an EKS cluster, a task of no service."""
+    """Who else runs the image, or starts it later, and whom only a person can bring to another."""
 
-    kind: Literal["eks-cluster", "ecs-task", "other"]
+    kind: Literal["eks-cluster", "ecs-task", "event-rule", "schedule", "job-definition", "other"]
+    """A task is of no service; rule and schedule of EventBridge have ECS run one, a job definition is of AWS Batch."""
     arn: str
     count: int = 0
 
@@ -160,6 +185,8 @@ class ImageFacts(Model):
     repository: Repository | None = None
     services: tuple[EcsService, ...] = ()
     functions: tuple[ImageFunction, ...] = ()
+    dormant: tuple[ImageFunction, ...] = ()
+    """Published versions that nobody is seen to call: they do not run it, and fail when it is gone."""
     others: tuple[OtherUse, ...] = ()
     stages: tuple[StageTransition, ...] = ()
     """Of the pipelines that the runbook names."""
@@ -168,6 +195,14 @@ class ImageFacts(Model):
     last_in_use_at: datetime | None = None
     project: str | None = None
     """The build project that the runbook names, where there is such a project."""
+    cannot_build: str | None = None
+    """Why what else the runbook has it made by, a workflow or copa, cannot do so now."""
+
+    @property
+    def versions(self) -> tuple[ImageFunction, ...]:
+        """The published versions of functions that are made from it, each once, whoever calls them."""
+        every = {each.arn: each for each in (*self.functions, *self.dormant)}
+        return tuple(each for each in every.values() if each.version is not None and each.version.isdigit())
 
     @property
     def running(self) -> bool:

@@ -10,7 +10,9 @@ from typing import Annotated, Literal, Self
 import rfc8785
 from pydantic import AfterValidator, Field, model_validator
 
-from runbooks.build_terms import checked_project, checked_variables, named
+from runbooks.build_choices import Builder
+from runbooks.build_terms import named
+from runbooks.deploy_choices import Deploy
 from runbooks.finding import SEVERITIES, Finding, FindingType, ResourceType
 from runbooks.function_choices import Function, checked_alarms
 from runbooks.lifecycle_policy import checked_lifecycle_policy
@@ -23,8 +25,6 @@ Minutes = Annotated[int, Field(ge=1, le=60 * 24 * 14)]
 Seconds = Annotated[int, Field(ge=1, le=3600)]
 Share = Annotated[int, Field(ge=1, le=100)]
 SeverityName = Literal["INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL", "UNTRIAGED"]
-LEAST_LINEAR_STEP = 3
-"""Percent (ECS API reference, LinearConfiguration)."""
 ANY = "any"
 """Stands in a runbook for every type that is known."""
 Playbook = Literal["instance", "image", "function", "network", "ticket"]
@@ -202,42 +202,13 @@ class Remediate(Model):
     """Do not wait for a window when any of these sets holds completely."""
 
 
-class Rebuild(Model):
+class Rebuild(Builder):
     """How a patched image is made, and tried before anybody runs it."""
 
-    project: Annotated[str, AfterValidator(checked_project)] = "{repository}"
-    """The CodeBuild project; `{repository}` stands for the repository's name, its slashes and dots as dashes."""
-    variables: Annotated[dict[str, str], AfterValidator(checked_variables)] = Field(default_factory=dict)
-    """The build's environment variables: `{base}`, `{packages}`, `{repository}` and `{tag}` stand for these. One that
-    names what there is nothing of (no newer base) is left out, so that the project's own value holds."""
-    test_project: Annotated[str, AfterValidator(checked_project)] | None = None
-    """The CodeBuild project of the integration test, which is given IMAGE_URI. None: nothing is tested."""
     refuse_new: SeverityName = "HIGH"
     """The new image must bring no vulnerability of this severity, or above, that the old one has not."""
     approval: Approval = Approval()
     timeout_minutes: Minutes = 90
-
-
-class Deploy(Model):
-    """How the patched image is brought to where the old one runs."""
-
-    strategy: Literal["as-it-is", "ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"] = "as-it-is"
-    """How ECS replaces the tasks; `as-it-is` keeps what each service has."""
-    canary_percent: Annotated[int, Field(ge=1, le=50)] = 10
-    bake_minutes: Annotated[int, Field(ge=0, le=1440)] = 10
-    alarms: tuple[str, ...] = ()
-    """CloudWatch alarms to watch besides those of the service; raised, the deployment goes back. Of a Lambda function
-    these are all there are, and `{function}` stands for its name."""
-    without_alarms: Literal["deploy", "person"] = "person"
-    """What becomes of a service, or a function, that no alarm watches."""
-
-    @model_validator(mode="after")
-    def _within_what_ecs_takes(self) -> Self:
-        if self.strategy == "LINEAR" and self.canary_percent < LEAST_LINEAR_STEP:
-            raise ValueError(f"LINEAR takes steps of at least {LEAST_LINEAR_STEP} percent: raise canary_percent")
-        if self.strategy == "BLUE_GREEN" and not self.bake_minutes:
-            raise ValueError("BLUE_GREEN needs a time in which both are there: give bake_minutes")
-        return self
 
 
 class Deprecate(Model):
@@ -304,6 +275,8 @@ class Handover(Model):
     owner_tags: tuple[str, ...] = ("owner", "team")
     """Tags of the resource that name its owner; the first that is there counts."""
     advice: tuple[str, ...] = ()
+    collect_minutes: Annotated[int, Field(ge=0, le=1440)] = 60
+    """How long what comes after a ticket, in the same account and region, is collected for the next one."""
 
 
 def owner_in(tags: Mapping[str, str], handover: Handover) -> str | None:
@@ -345,7 +318,11 @@ class Runbook(Model):
         if self.playbook == "ticket" and self.contain.when:
             raise ValueError("contain.when: a ticket changes nothing; leave it empty")
         if self.playbook == "image":
-            if not any("tag" in named(each) for each in self.rebuild.variables.values()):
+            block = self.contain.block
+            if self.rebuild.patch_in_place and block.deny_pulls and not block.may_pull:
+                raise ValueError("contain.block.may_pull: copa pulls what it patches; name the roles read and patch")
+            told = any("tag" in named(each) for each in self.rebuild.variables.values())
+            if not told and not self.rebuild.patch_in_place:
                 raise ValueError("rebuild.variables: one of them must name {tag}, under which the build pushes")
             if self.waves != _ONE_WAVE:
                 raise ValueError(
@@ -355,10 +332,20 @@ class Runbook(Model):
             raise ValueError("contain.when: a way in is closed by its remediation; there is nothing to contain")
         if self.playbook == "function":
             checked_alarms(self.deploy.alarms)
-            if self.deploy.bake_minutes >= self.remediate.timeout_minutes:
-                raise ValueError("deploy.bake_minutes: the canary must end before remediate.timeout_minutes")
+            if self.rebuild.project is None:
+                raise ValueError("rebuild.project: the image of a function is built by a CodeBuild project")
             if self.waves != _ONE_WAVE:
                 raise ValueError("waves: functions have none; the canary of each alias is what goes first")
+        return self
+
+    @model_validator(mode="after")
+    def _deploys_in_time(self) -> Self:
+        waits = {"image": self.deploy.minutes, "function": self.deploy.bake_minutes}.get(self.playbook, 0)
+        if waits >= self.remediate.timeout_minutes:
+            raise ValueError(
+                f"deploy.bake_minutes: a deployment waits {waits} minutes in all, and must end before "
+                f"remediate.timeout_minutes ({self.remediate.timeout_minutes})"
+            )
         return self
 
     @property

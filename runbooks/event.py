@@ -158,7 +158,7 @@ def _holding(*held: _Held) -> Delivery:
 def _named(members: Members) -> SetAside:
     """What holds no finding, by its name where it is known."""
     if is_confirmation(members):
-        reason = "SNS tells of a subscription: the receiver answers it for the topics it is configured for"
+        reason = "SNS tells of a subscription: subscribe /sns of the receiver, which answers for RUNBOOKS_SNS_TOPICS"
         return set_aside(Aside.NOT_A_FINDING, "sns-confirmation", reason, {})
     if "findingDetails" in members:
         reason = "BatchGetFindingDetails names no resource: send the findings, triage asks for their details itself"

@@ -69,6 +69,8 @@ class ImageEvidence(Model):
     """Who runs this very digest now, each in words."""
     unseen: tuple[str, ...] = ()
     """What runs it, or may, where that cannot be seen, each in words: Inspector's count comes up to 36 hours late."""
+    left: tuple[str, ...] = ()
+    """Those of both to whom nothing was deployed, in the same words: waiting brings them to no other image."""
     was_run: bool = False
     """Whether triage saw anybody run it."""
     deployed: bool = False

@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
+from runbooks.container_image import BaseImage
+from runbooks.function_package import PackageProject
 from runbooks.lambda_runtimes import deprecated_on
 from runbooks.model import Model
 
@@ -120,6 +122,10 @@ class LambdaFunction(Model):
     """Of $LATEST."""
     image: str | None = None
     """The image of $LATEST: repository URI, an at sign, and the digest."""
+    code_size: int = 0
+    """Bytes of the zip of $LATEST; 0 for an image."""
+    bound_by: Literal["signature", "key"] | None = None
+    """What its zip has that one from a build has not: a code signature, or a KMS key of the owner's own."""
     last_modified: str
     """Of $LATEST's code or configuration, exactly as Lambda gives it."""
     busy: bool = False
@@ -148,6 +154,10 @@ class FunctionFacts(Model):
     """Those of the runbook's alarms that are there."""
     project: str | None = None
     """The build project that the runbook names for the function's image, where there is such a project."""
+    base: BaseImage | None = None
+    """What its image was built from, where that says so and may be read."""
+    package_project: PackageProject | None = None
+    """The build project that the runbook names for the function's own code, where there is such a project."""
     read_on: date
     """The day, by which a runtime is deprecated or not yet."""
 

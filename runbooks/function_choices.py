@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from pydantic import Field
@@ -11,8 +10,7 @@ from runbooks.build_terms import named
 from runbooks.model import Model
 
 PLACEHOLDERS = ("function",)
-"""What the name of an alarm may have in braces: the function's name."""
-_NO_PROJECT_CHARACTER = re.compile(r"[^A-Za-z0-9_-]+", re.ASCII)
+"""What the name of an alarm, or of a build project, may have in braces: the function's name."""
 
 
 class Function(Model):
@@ -30,6 +28,17 @@ class Function(Model):
 def alarm_names(templates: tuple[str, ...], function: str) -> tuple[str, ...]:
     """The alarms that a runbook names, for one function: `{function}` stands for its name."""
     return tuple(each.format(function=function) for each in templates)
+
+
+def package_project_name(template: str, function: str) -> str:
+    """The CodeBuild project that a runbook means for a function's own code: `{function}` stands for its name."""
+    return template.format(function=function)
+
+
+def checked_package_project(template: str) -> str:
+    """Raises ValueError where the project's name has another placeholder than `{function}`."""
+    named(template, PLACEHOLDERS)
+    return template
 
 
 def checked_alarms(templates: tuple[str, ...]) -> None:

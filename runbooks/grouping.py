@@ -35,7 +35,7 @@ class GroupKey(Model):
     environment: str
     remediation: str
     """What would be done, as far as the findings tell: the document and its packages, the machine image to be replaced,
-    the repository to be rebuilt and its packages, the layers to be exchanged, or whose ticket it is, about what."""
+    the repository to be rebuilt and its packages, the layers to be exchanged, or whose ticket it is, of what kind."""
     asked_by: str = ""
     """Whose command asked for it: they may not approve it, so nobody else's cases are in it. Empty: nobody's."""
 
@@ -165,10 +165,10 @@ def _closing(active: Sequence[Finding]) -> str:
 
 
 def _ticket(active: Sequence[Finding], runbook: Runbook) -> str:
-    """Whose it is, and what: one ticket is for one owner, and about the same of all their resources."""
+    """Whose it is, and of what kind: one ticket is for one owner, with a table of all their resources of the kind."""
     owners = {owner_in(each.resource.tags, runbook.handover) or UNKNOWN for each in active}
-    names = {each.vulnerability_id or each.title for each in active}
-    return f"ticket for {' '.join(sorted(owners))}: {', '.join(sorted(names))}"
+    kinds = {f"{each.type} on {each.resource.type}" for each in active}
+    return f"ticket for {' '.join(sorted(owners))}: {', '.join(sorted(kinds))}"
 
 
 def _update(active: Sequence[Finding]) -> str:

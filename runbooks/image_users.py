@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from runbooks.container_image import EcsService, ImageFunction, OtherUse
+from runbooks.container_image import DeploymentGroup, EcsService, ImageFunction, OtherUse
+from runbooks.counting import counted
 
-_KINDS = {"eks-cluster": "EKS cluster", "ecs-task": "ECS task of no service", "other": "cluster"}
-_OF_CONTROLLER = {
-    "CODE_DEPLOY": "CodeDeploy owns its deployments",
-    "EXTERNAL": "something outside ECS owns its deployments",
+_KINDS = {
+    "eks-cluster": "EKS cluster",
+    "ecs-task": "ECS task of no service",
+    "event-rule": "EventBridge rule",
+    "schedule": "EventBridge schedule",
+    "job-definition": "Batch job definition",
+    "other": "cluster",
 }
+_LATER = ("event-rule", "schedule", "job-definition")
+"""Those that run nothing now: it is what they start later."""
 
 
 class Users(Protocol):
@@ -32,7 +38,7 @@ def users_in_words(users: Users) -> Iterator[str]:
 
 
 def named_users(users: Users) -> Iterator[str]:
-    """Those of whom it is known who they are."""
+    """Those of whom it is known who they are, and who start it later."""
     for service in users.services:
         tasks = "1 task" if service.running == 1 else f"{service.running} tasks"
         yield f"service {service.name} ({tasks if service.running else 'no task now'})"
@@ -49,11 +55,8 @@ def unnamed_users(users: Users) -> Iterator[str]:
 def left_to_others(users: Users) -> Iterator[str]:
     """Those whom this system cannot bring to another image, each with the reason."""
     for service in users.services:
-        why = _OF_CONTROLLER.get(service.controller, f"its deployment controller is {service.controller}")
-        if service.controller != "ECS":
+        if (why := _why_not(service)) is not None:
             yield f"service {service.name} is not deployed by this plan: {why}"
-        elif not service.containers:
-            yield f"service {service.name} is not deployed by this plan: which of its containers to change is not known"
     for function in users.functions:
         yield f"function {function.name} is not deployed by this plan: its own case brings it to another image"
     for other in users.others:
@@ -61,12 +64,37 @@ def left_to_others(users: Users) -> Iterator[str]:
 
 
 def deployable(users: Users) -> Iterator[EcsService]:
-    """The services whose task definition ECS itself changes."""
-    yield from (each for each in users.services if each.controller == "ECS" and each.containers)
+    """The services that this system can have ECS, or CodeDeploy, bring to another image."""
+    yield from (each for each in users.services if _why_not(each) is None)
+
+
+def _why_not(service: EcsService) -> str | None:
+    """Why this system cannot deploy the service; None where it can."""
+    match service.controller:
+        case "ECS":
+            why = None
+        case "CODE_DEPLOY":
+            why = _why_not_by_codedeploy(service.group)
+        case "EXTERNAL":
+            why = "something outside ECS owns its deployments"
+        case other:
+            why = f"its deployment controller is {other}"
+    return why if service.containers or why else "which of its containers to change is not known"
+
+
+def _why_not_by_codedeploy(group: DeploymentGroup | None) -> str | None:
+    if group is None:
+        return "CodeDeploy owns its deployments, and no deployment group is seen that has it"
+    if group.properties is None:
+        return f"CodeDeploy owns its deployments, and the AppSpec of the last one of group {group.name} cannot be read"
+    return None
 
 
 def _other(use: OtherUse) -> str:
-    counted = f" ({use.count})" if use.count else ""
     if ":ecr:" in use.arn:
         return f"{use.count} more that Inspector counts and does not name"
-    return f"{_KINDS[use.kind]} {use.arn.rpartition('/')[2]}{counted}"
+    name = f"{_KINDS[use.kind]} {use.arn.rpartition('/')[2]}"
+    if use.kind in _LATER:
+        revisions = f" and {counted(use.count - 1, 'other revision')}" if use.count > 1 else ""
+        return f"{name}{revisions} (starts it later)"
+    return f"{name} ({use.count})" if use.count else name

@@ -105,10 +105,12 @@ def _judged(
         return VerdictKind.NOT_FIXED, told
     if evidence.users:
         who = f"the vulnerable image is still run by {', '.join(evidence.users)}"
-        return (VerdictKind.NOT_FIXED if final else None), (who, *told)
+        left = _left(evidence.users, evidence)
+        return (VerdictKind.NOT_FIXED if final or left else None), (who, *left, *told)
     if evidence.unseen:
         unseen = f"who runs the vulnerable image cannot be seen everywhere: {', '.join(evidence.unseen)}"
-        return (VerdictKind.UNVERIFIABLE if final else None), (unseen, *told)
+        left = _left(evidence.unseen, evidence)
+        return (VerdictKind.UNVERIFIABLE if final or left else None), (unseen, *left, *told)
     if (gone := _gone(evidence)) is not None:
         return VerdictKind.UNVERIFIABLE, (gone,)
     if not evidence.successors or not wanted:
@@ -117,6 +119,12 @@ def _judged(
     if None in kinds or VerdictKind.UNVERIFIABLE in kinds:
         return (None if None in kinds else VerdictKind.UNVERIFIABLE), told
     return VerdictKind.FIXED, ("nobody runs the vulnerable image any more", *told)
+
+
+def _left(users: Sequence[str], evidence: ImageEvidence) -> tuple[str, ...]:
+    """Why it is not waited for those of them to whom nothing was deployed; empty where there is none."""
+    left = [each for each in users if each in evidence.left]
+    return (f"nothing was deployed to {', '.join(left)}: a person brings them to another image",) if left else ()
 
 
 def _gone(evidence: ImageEvidence) -> str | None:

@@ -78,6 +78,8 @@ NAMED: dict[tuple[str, str], _Named] = {
 """By source and detail type."""
 _NEW = _Named(Aside.UNKNOWN_KIND, "event", "it is new here; replay it when this system knows it")
 _ANOTHER_SOURCE = _Named(Aside.UNSUPPORTED_SOURCE, "event", "only findings of Amazon Inspector are acted upon")
+_STATUS = ("AutoEnableStatus", "Reason", "scan-status", "scanStatus", "scanStatusReason")
+"""Members in which an event says how what it tells of has gone."""
 _API_CALLS = ("AWS API Call via CloudTrail", "AWS Service Event via CloudTrail")
 
 
@@ -115,5 +117,6 @@ def _coverage(event: Members, detail: Members) -> tuple[CoverageChange, ...] | t
 def _aside(
     named: _Named, source: str, detail_type: str, event: Members, detail: Members, *, news: str = ""
 ) -> SetAside:
-    reason = f"{detail_type[:80]!r} from {source[:80]!r}: {named.why}"
-    return set_aside(named.code, named.kind, reason, {**detail, **event}, news)
+    says = [said[:200] for each in _STATUS if (said := text_of(detail.get(each)))]
+    what = f"{detail_type[:80]!r} from {source[:80]!r}" + (f" ({', '.join(says)})" if says else "")
+    return set_aside(named.code, named.kind, f"{what}: {named.why}", {**detail, **event}, news)

@@ -90,6 +90,28 @@ def checked_lifecycle_policy(text: str) -> str:
     return text
 
 
+def with_mark(text: str, mark: str) -> str:
+    """The same rules, with a mark in the description of the first: ECR gives the text of a preview back as it was sent.
+
+    Args:
+        mark: one word.
+    """
+    document = json.loads(text)
+    first = document["rules"][0]
+    first["description"] = f"{first.get('description', '')} ({mark})".lstrip()
+    return json.dumps(document, separators=(",", ":"))
+
+
+def mark_of(marked: str, text: str) -> str | None:
+    """The mark that a text has, where it says the same as another but for that; None where it does not."""
+    try:
+        description = str(json.loads(marked)["rules"][0].get("description", ""))
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None
+    mark = description.rpartition("(")[2].removesuffix(")")
+    return mark if same_policy(marked, with_mark(text, mark)) else None
+
+
 def same_policy(one: str | None, other: str | None) -> bool:
     """Whether two texts say the same, however they are spaced."""
     if one is None or other is None:

@@ -46,13 +46,26 @@ def with_pulls_denied(policy: str | None, may_pull: Sequence[str] = ()) -> str:
         "Action": list(_PULLS),
         "Condition": {"ArnNotLike": {"aws:PrincipalArn": [_SCANNER, *may_pull]}},
     }
-    text = json.dumps(document | {"Statement": [*_statements(document), statement]}, indent=2)
-    if len(text) > LONGEST_POLICY:
-        raise Refused(
-            f"the repository's policy has no room for one more statement: {len(text)} of {LONGEST_POLICY} characters",
-            code="person",
-        )
-    return text
+    return _that_fits(document | {"Statement": [*_statements(document), statement]})
+
+
+def with_pulls_for(denied: str, roles: Sequence[str]) -> str:
+    """The policy, whose denial of pulls leaves these roles out as well; as it is where it does so already.
+
+    Whoever may pull one image of a repository may pull every one: ECR has no condition that tells them apart.
+
+    Args:
+        denied: as `with_pulls_denied` made it.
+
+    Raises:
+        Refused: our statement has been changed by somebody else, or would become longer than ECR takes.
+    """
+    document = _document(denied)
+    listed = [_left_out(each) for each in _statements(document) if each.get("Sid") == SID]
+    more = [role for role in dict.fromkeys(roles) if any(role not in known for known in listed)]
+    for known in listed if more else ():
+        known += [role for role in more if role not in known]
+    return _that_fits(document) if more else denied
 
 
 def with_pulls_allowed(policy: str | None) -> str | None:
@@ -65,6 +78,27 @@ def with_pulls_allowed(policy: str | None) -> str | None:
     document = _document(policy)
     left = [each for each in _statements(document) if each.get("Sid") != SID]
     return json.dumps(document | {"Statement": left}, indent=2) if left else None
+
+
+def _left_out(statement: dict[str, Any]) -> list[str]:
+    """Whom our statement leaves out, in its own list."""
+    try:
+        found = statement["Condition"]["ArnNotLike"]["aws:PrincipalArn"]
+    except (KeyError, TypeError):
+        found = None
+    if not isinstance(found, list):
+        raise Refused(f"statement {SID} of the repository's policy was changed by somebody else", code="person")
+    return cast("list[str]", found)
+
+
+def _that_fits(document: dict[str, Any]) -> str:
+    text = json.dumps(document, indent=2)
+    if len(text) > LONGEST_POLICY:
+        raise Refused(
+            f"the repository's policy has no room for one more statement: {len(text)} of {LONGEST_POLICY} characters",
+            code="person",
+        )
+    return text
 
 
 def _document(policy: str | None) -> dict[str, Any]:

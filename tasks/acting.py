@@ -6,11 +6,13 @@ from datetime import timedelta
 from functools import partial
 
 from runbooks.history import SUCCEEDED, ResponseHistory
+from runbooks.in_force import COUNTED_ON
 from runbooks.plan import Phase, Plan
 from runbooks.records import PhaseEnded
 from runbooks.steps import AnyStep
 from tasks.artifacts import show
 from tasks.authority import trust_now
+from tasks.containments import counted_on
 from tasks.executor import Executor, Progress
 from tasks.gateways.actions import actions
 from tasks.halting import halted
@@ -39,12 +41,13 @@ def carry_out_stage(plan: Plan, number: int, words: str) -> Progress:
     limits = run.runbook.limits
     executor = Executor(
         run.journal,
-        actions(run.aws),
+        actions(run.aws, run.services.elsewhere),
         run.now(),
         trust_now(run.services),
         limits=limits,
         halted=why,
         protected=partial(playbook(run).protected, run),
+        counted_on=counted_on(run.services.ledger, plan),
     )
     if halt is None and is_overdue(run, plan.phase):
         executor.give_up(plan, stage)
@@ -88,7 +91,8 @@ def _result(history: ResponseHistory, plan: Plan, result: str | None) -> PhaseEn
         key for key, outcome in outcomes.items() if plan.phase is Phase.RELEASE and outcome.status not in SUCCEEDED
     ]
     if not fallen and not undone:
-        return PhaseEnded(phase=plan.phase, result="done", digest=plan.digest)
+        left = dict.fromkeys(f"{key}: {each.detail}" for key, each in outcomes.items() if COUNTED_ON in each.result)
+        return PhaseEnded(phase=plan.phase, result="done", digest=plan.digest, detail="; ".join(left))
     words = "; ".join([*dict.fromkeys(fallen.values()), *(f"{key}: {outcomes[key].detail}" for key in undone)])
     if set(plan.cases) - set(fallen) and not undone:
         return PhaseEnded(phase=plan.phase, result="partial", digest=plan.digest, detail=words)

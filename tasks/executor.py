@@ -26,12 +26,14 @@ from functools import partial
 from itertools import takewhile
 from typing import Literal
 
-from runbooks.case import response_stream
+from runbooks.case import CaseKey, response_stream
 from runbooks.definition import Limits
 from runbooks.errors import AnswerLost, Halted, NotApproved, Outside, Throttled
 from runbooks.history import FINISHED, HALTED, ResponseHistory
+from runbooks.in_force import COUNTED_ON
 from runbooks.limits import LIMITED, exceeded, extents_of
 from runbooks.plan import Plan
+from runbooks.planning.release import stays_for
 from runbooks.records import Admitted, Intent, Outcome, Record, SetAsideRecord, Waiting
 from runbooks.steps import AnyStep
 from runbooks.telling.words import moment
@@ -87,9 +89,10 @@ class Executor:
         limits: the runbook's; without them the default ones.
         halted: why everything is halted, where it is.
         protected: reads which cases of some steps must not be touched now, with the reasons.
+        counted_on: key of a release's step -> the other cases that count on what it would put back.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact of its own, named at the call
         self,
         journal: Journal,
         actions: Mapping[str, Action],
@@ -99,6 +102,7 @@ class Executor:
         limits: Limits | None = None,
         halted: str | None = None,
         protected: Callable[[Sequence[AnyStep]], Mapping[str, str]] = lambda steps: {},
+        counted_on: Mapping[str, Sequence[CaseKey]] | None = None,
     ) -> None:
         self._journal = journal
         self._actions = actions
@@ -106,6 +110,7 @@ class Executor:
         self._trust = trust
         self._limits = limits or Limits()
         self._protected = protected
+        self._counted_on = counted_on or {}
         self._spared: dict[str, str] = {}
         self._held = None if halted is None else _Held("halted", halted)
 
@@ -209,9 +214,9 @@ class Executor:
         return plan.operation(step) in history.intents or not self._refused(plan, step, fallen)
 
     def _refused(self, plan: Plan, step: AnyStep, fallen: Mapping[str, str]) -> bool:
-        """Refuse a step all of whose cases have fallen out; what puts something back may always run."""
+        """Refuse a step all of whose cases have fallen out; what others count on is left to the last of them."""
         if step.undoes:
-            return False
+            return self._left(plan, step)
         if set(step.cases) <= set(fallen):
             self._end(plan, step, "refused", "; ".join(dict.fromkeys(fallen[case] for case in step.cases)))
             return True
@@ -257,6 +262,14 @@ class Executor:
         self._journal.write(*(self._intent(plan, step, looks[step.key]) for step in (*closing, *opening)))
         settle = partial(self._settle_sent, history, action, plan)
         return waiting + send(action, closing, operations, settle) + send(action, opening, operations, settle)
+
+    def _left(self, plan: Plan, step: AnyStep) -> bool:
+        """Leave what others count on to the last of them, with which it is put back."""
+        who = self._counted_on.get(step.key, ())
+        if who:
+            result = {COUNTED_ON: [key.id for key in who]}
+            self._end(plan, step, "already-done", stays_for(who), Look(status="as-left", result=result))
+        return bool(who)
 
     def _intent(self, plan: Plan, step: AnyStep, look: Look) -> Intent:
         """Signed: whoever could write one of their own could make an approval that has expired last for ever."""

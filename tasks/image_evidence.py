@@ -36,10 +36,12 @@ class ImageSubject:
     """As triage read them."""
     services: tuple[EcsService, ...] = ()
     """Those that triage saw run it: what they run now is what runs in its place."""
+    others: frozenset[str] = frozenset()
+    """ARNs of whoever else triage saw run it."""
     was_run: bool = False
     """Whether triage saw anybody run it."""
-    deployed: bool = False
-    """Whether this response has deployed another image in its place."""
+    deployed_to: frozenset[str] = frozenset()
+    """ARNs of the services to which this response has deployed another image."""
 
 
 def gather_candidate(aws: AwsSessions, key: CaseKey, digest: str) -> CandidateEvidence:
@@ -133,9 +135,23 @@ def _evidence(aws: AwsSessions, subject: ImageSubject, uses: dict[str, ImageUse]
         users=tuple(users_in_words(now)),
         unseen=(uses,) if isinstance(uses, str) else tuple(_unseen(use, there=there)),
         was_run=subject.was_run,
-        deployed=subject.deployed,
+        left=tuple(users_in_words(_left(use, subject))),
+        deployed=bool(subject.deployed_to),
         successors=tuple(reduced(each, subject.findings) for each in _in_its_place(aws, subject, name, scans)),
     )
+
+
+def _left(use: ImageUse, subject: ImageSubject) -> ImageUse:
+    """Those to whom nothing was deployed, nor is by a case of their own: no waiting brings them to another image."""
+    return ImageUse(
+        services=tuple(each for each in use.services if each.arn not in subject.deployed_to),
+        others=tuple(each for each in use.others if not _may_be_those_deployed_to(each, subject)),
+    )
+
+
+def _may_be_those_deployed_to(other: OtherUse, subject: ImageSubject) -> bool:
+    """Inspector's count of whom it does not name, where it had none before: it is late, and may count old tasks."""
+    return ":ecr:" in other.arn and other.arn not in subject.others and bool(subject.deployed_to)
 
 
 def _unseen(use: ImageUse, *, there: bool) -> Iterator[str]:
@@ -146,8 +162,8 @@ def _unseen(use: ImageUse, *, there: bool) -> Iterator[str]:
 
 
 def _is_late(other: OtherUse) -> bool:
-    """Whether it is Inspector's word, up to 36 hours old, and not what ECS shows now."""
-    return other.kind != "ecs-task"
+    """Whether it is Inspector's word, up to 36 hours old, and not what AWS shows now."""
+    return other.kind in ("eks-cluster", "other")
 
 
 def _in_its_place(aws: AwsSessions, subject: ImageSubject, name: ImageName, scans: _Scans) -> list[CandidateEvidence]:

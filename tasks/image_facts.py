@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from runbooks.build_terms import project_name
 from runbooks.case import CaseKey
@@ -20,7 +20,11 @@ from tasks.gateways.image_use import ImageUse, who_runs
 
 
 def read_image_facts(
-    aws: AwsSessions, keys: Mapping[str, CaseKey], seen: Mapping[str, Sequence[Finding]], runbook: Runbook
+    aws: AwsSessions,
+    keys: Mapping[str, CaseKey],
+    seen: Mapping[str, Sequence[Finding]],
+    runbook: Runbook,
+    cannot_build: Callable[[str], str | None] = lambda repository: None,
 ) -> dict[str, CaseFacts]:
     """The facts of each case, read in bulk for each account and region.
 
@@ -30,6 +34,7 @@ def read_image_facts(
     Args:
         keys: case id -> where the case is; its resource is the image, as Inspector names it.
         seen: case id -> its findings as they arrived; a hint of what to read, never an authority.
+        cannot_build: why images of a repository cannot be made by whoever is no part of AWS; None where they can.
 
     Raises:
         Outside: AWS did not say, so that neither can it be said who runs the images.
@@ -46,15 +51,19 @@ def read_image_facts(
         present = [keys[case].resource_id for case in cases if found[case] is not None]
         uses = who_runs(aws, account, region, present)
         stages = CodePipelineGateway(aws).transitions(account, region, runbook.contain.block.stages)
-        projects = {name: project_name(runbook.rebuild.project, name) for name in repositories}
-        existing = CodeBuildGateway(aws).existing(account, region, [*projects.values()])
+        template = runbook.rebuild.project
+        named = {name: project_name(template, name) for name in repositories} if template is not None else {}
+        existing = CodeBuildGateway(aws).existing(account, region, [*named.values()])
+        projects = {name: project for name, project in named.items() if project in existing}
+        obstacles = {name: cannot_build(name) for name in repositories}
         return {
             case: _resource(
                 found[case],
                 known[name.repository],
                 uses.get(keys[case].resource_id, ImageUse()),
                 stages,
-                projects[name.repository] if projects[name.repository] in existing else None,
+                projects.get(name.repository),
+                obstacles[name.repository],
             )
             for case, name in names.items()
         }
@@ -82,16 +91,19 @@ def _resource(
     use: ImageUse,
     stages: tuple[StageTransition, ...],
     project: str | None,
+    cannot_build: str | None,
 ) -> Resource:
     facts = ImageFacts(
         image=image,
         repository=repository,
         services=use.services,
         functions=use.functions,
+        dormant=use.dormant,
         others=use.others,
         stages=stages,
         in_use_count=use.in_use_count,
         last_in_use_at=use.last_in_use_at,
         project=project,
+        cannot_build=cannot_build,
     )
     return Resource(facts, repository.tags if repository else {})

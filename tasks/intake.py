@@ -1,12 +1,11 @@
-"""Intake: from what lies in the inbox to open cases, and from those to the responses that will act on them.
+"""Intake: from what lies in the inbox to open cases, and to what was judged, asked about or set aside.
 
-What waits for a response is in the ledger: active findings that none has answered. So a pass that is killed anywhere
-loses nothing, and how long a burst is given to settle does not depend on who looks.
+A pass that is killed anywhere loses nothing: a delivery is settled last, and taken again it is no news.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from runbooks.case import CaseKey
@@ -15,11 +14,13 @@ from runbooks.delivery import Aside, CoverageChange, ScannedImage
 from runbooks.errors import BadInput, Refused
 from runbooks.event import read_payload
 from runbooks.finding import Finding, FindingStatus, FindingType, ResourceType
-from runbooks.grouping import COMMAND, Candidate, Pause, group_key, is_command, is_hasty, settled
+from runbooks.grouping import COMMAND, is_command, is_hasty
+from runbooks.telling.words import listed
 from tasks.coverage import Resting, report
-from tasks.gateways.ledger import Delivery, Ledger, Settlement, Sighting, Taken, Unanswered
+from tasks.gateways.ledger import Delivery, Ledger, Settlement, Sighting, Taken
 from tasks.raising import raise_notice
 from tasks.recurrence import Watch
+from tasks.responding import respond
 
 __all__ = ["COMMAND", "Drained", "drain", "latecomers"]
 
@@ -30,8 +31,8 @@ NO_RUNBOOK = "no-runbook"
 _TYPES, _RESOURCES = frozenset(FindingType), frozenset(ResourceType)
 BATCH = 100
 """Deliveries that are taken in one commit: a tenth of a second, in which nobody else writes."""
-CASES_READ = 100
-"""Cases whose findings are in memory at the same time."""
+_MOST_TOLD = 10
+"""Parts of one delivery that are named in the inbox; the others are counted."""
 MOST = 5_000
 """Deliveries of one pass: what comes after it in a sweep does not wait for ever."""
 
@@ -72,19 +73,16 @@ def drain(
             _hear(each, ledger, resting, gaps=gaps)
         if any(is_command(each.delivery.source) for each in read):
             # Whoever asked follows the response from when the delivery is settled.
-            responses += _respond(ledger, catalog, grouping_seconds)
+            responses += respond(ledger, catalog, grouping_seconds)
         ledger.settle_all(each.outcome() for each in read)
         deliveries += len(pending)
-    responses += _respond(ledger, catalog, grouping_seconds)
+    responses += respond(ledger, catalog, grouping_seconds)
     return Drained(deliveries=deliveries, responses=tuple(dict.fromkeys(responses)))
 
 
 def latecomers(ledger: Ledger, case: str) -> tuple[str, ...]:
     """The ARNs of active findings that came after the case's last triage: no response has answered them yet."""
     return ledger.unanswered_findings(case)
-
-
-# --- from deliveries to cases ----------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -99,14 +97,19 @@ class _Read:
     coverage: tuple[CoverageChange, ...] = ()
     news: dict[str, str] = field(default_factory=dict[str, str])
     """Kinds that are new here, each with what was said of one."""
-    taken: int = 0
+    done: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """What was done, in words, and with what."""
+
+    def note(self, done: str, what: str) -> None:
+        self.done.setdefault(done, []).append(what)
 
     def outcome(self) -> Settlement:
         """What is written to the inbox about it."""
-        reasons = "; ".join(reason for _, reason in self.aside) or None
-        if self.aside and not self.taken:
-            return Settlement(self.delivery.id, "set-aside", self.aside[0][0], reasons)
-        return Settlement(self.delivery.id, "handled", None, reasons)
+        asides = [reason for _, reason in self.aside]
+        if self.aside and not self.done:
+            return Settlement(self.delivery.id, "set-aside", self.aside[0][0], "; ".join(asides))
+        done = (f"{words} {listed(dict.fromkeys(what), most=_MOST_TOLD)}" for words, what in self.done.items())
+        return Settlement(self.delivery.id, "handled", None, "; ".join((*done, *asides)) or None)
 
 
 def _read(delivery: Delivery, catalog: Catalog) -> _Read:
@@ -134,8 +137,8 @@ def _leave(read: _Read, finding: Finding) -> None:
     """Set a finding aside that no runbook covers. Where its kind is new people are told, for other severities not."""
     what = f"a {finding.type} of severity {finding.severity} on {finding.resource.type}"
     if finding.type in _TYPES and finding.resource.type in _RESOURCES:
-        reason = f"{NO_RUNBOOK}: no runbook covers {what}; add one to the library, and replay it"
-        read.aside.append((NO_RUNBOOK, reason))
+        reason = f"no runbook covers {what}; add one to the library, and replay it"
+        read.aside.append((NO_RUNBOOK, f"inspector-finding: {reason}"))
         return
     reason = f"{what}: it is new here; replay it when this system, or a runbook of yours, knows it"
     read.aside.append((Aside.UNKNOWN_KIND, f"inspector-finding: {reason}"))
@@ -159,7 +162,7 @@ def _take(ledger: Ledger, watch: Watch, read: Sequence[_Read]) -> None:
         if became.case is None and not became.closed and not became.repeated:
             each.aside.append(("nothing-open", _nothing_open(sighting)))
             continue
-        each.taken += 1
+        each.note("taken into" if became.news or became.repeated else "no news for", sighting.key.id)
         if finding.status == FindingStatus.ACTIVE and (became.news or became.repeated):
             fresh.append((finding, became))
     watch.note([(finding, became.case) for finding, became in fresh if became.case is not None])
@@ -177,20 +180,21 @@ def _judge(read: _Read, gate: Gate | None) -> None:
     """Have the gate judge what was scanned; one that it refuses to judge keeps no other one out."""
     for image in read.scanned:
         if gate is None:
-            read.aside.append(("no-gate", f"{image.arn} was scanned, and no gate is there to judge it"))
+            reason = f"{image.arn} was scanned, and no gate is there to judge it"
+            read.aside.append(("no-gate", f"inspector-scan: {reason}"))
             continue
         try:
             gate(image.arn, read.delivery.id)
-            read.taken += 1
+            read.note("the gate has judged", image.arn)
         except (BadInput, Refused) as error:
-            read.aside.append((error.code, error.detail))
+            read.aside.append((error.code, f"inspector-scan: {error.detail}"))
 
 
 def _hear(read: _Read, ledger: Ledger, resting: Resting, *, gaps: bool) -> None:
     """Write down what is scanned no more, where somebody will ask Inspector about it, and what is new."""
     for change in read.coverage:
         if report(ledger, resting, change, read.delivery.id, gaps=gaps):
-            read.taken += 1
+            read.note("Inspector is asked about", change.resource)
         else:
             reason = f"Inspector scans {change.resource} no more, {change.reason}, and no case rests on that"
             read.aside.append((Aside.NOT_A_FINDING, f"inspector-coverage: {reason}"))
@@ -199,40 +203,4 @@ def _hear(read: _Read, ledger: Ledger, resting: Resting, *, gaps: bool) -> None:
 
 
 def _nothing_open(sighting: Sighting) -> str:
-    return f"the finding is {sighting.finding.status} and no case is open for {sighting.key}"
-
-
-# --- from cases to responses -----------------------------------------------------------------------------------------
-
-
-def _respond(ledger: Ledger, catalog: Catalog, grouping_seconds: float) -> Iterator[str]:
-    """Give the cases that wait no longer to responses: those that are alike to one."""
-    waiting = {each.case.id: each for each in ledger.unanswered()}
-    pause = Pause(grouping_seconds, more_to_come=bool(ledger.pending(1)))
-    if not any(_waits_no_longer(each, pause) for each in waiting.values()):
-        return  # A group waits at least as long as one of its cases: no need to read what they are about.
-    for group in settled(_candidates(ledger, catalog, waiting.values()), pause):
-        key, source = group[0].key, waiting[group[0].case].source
-        most = catalog.named(key.runbook).limits.maximum_cases
-        yield from ledger.group_cases(key.runbook, key.digest, [each.case for each in group], source, most)
-
-
-def _waits_no_longer(each: Unanswered, pause: Pause) -> bool:
-    return each.is_hasty or is_command(each.source) or pause.is_over(each.waited, each.quiet)
-
-
-def _candidates(ledger: Ledger, catalog: Catalog, waiting: Iterable[Unanswered]) -> Iterator[Candidate]:
-    known = {runbook.name: runbook for runbook in catalog}
-    able = [each for each in waiting if each.case.key.runbook in known]
-    for start in range(0, len(able), CASES_READ):
-        some = able[start : start + CASES_READ]
-        findings = ledger.findings_of(each.case.id for each in some)
-        for each in some:
-            case, runbook = each.case, known[each.case.key.runbook]
-            yield Candidate(
-                case=case.id,
-                key=group_key(case.key, findings[case.id], runbook, each.source),
-                waited=each.waited,
-                quiet=each.quiet,
-                is_hasty=each.is_hasty,
-            )
+    return f"inspector-finding: it is {sighting.finding.status}, and no case is open for {sighting.key}"

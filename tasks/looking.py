@@ -14,13 +14,13 @@ from datetime import datetime, timedelta
 from runbooks.history import ResponseHistory
 from runbooks.plan import Plan
 from runbooks.records import Intent, Outcome
-from runbooks.steps import AnyStep
+from runbooks.steps import AnyStep, Step
 from tasks.gateways.actions.base import Action, Look
 
-SHOWS_WITHIN = timedelta(seconds=6)
-"""How long AWS is given to show a change. It promises no bound; this is within what a run waits in place."""
+SHOWS_WITHIN = timedelta(seconds=Step.shows_within_seconds)
+"""How long AWS is given to show a change, unless its kind of step says otherwise."""
 _BAD = ("drifted", "failed")
-NOT_BELIEVED = "AWS may not show yet what was done last; looking again"
+NOT_BELIEVED = "what was done last may not show yet; looking again"
 
 
 def not_believed(
@@ -51,8 +51,11 @@ def _doubtful(
     now: datetime,
 ) -> list[AnyStep]:
     surprising = [step for step in steps if _surprises(looks[step.key], history, plan, step)]
+    if not surprising:
+        return []
     last = _last_change(history)
-    if not surprising or (last is not None and now - last < SHOWS_WITHIN):
+    within = timedelta(seconds=max(step.shows_within_seconds for step in surprising))
+    if last is not None and now - last < within:
         return surprising
     again = action.look(surprising, {step.key: plan.operation(step) for step in plan.steps})
     return [step for step in surprising if again[step.key].status != looks[step.key].status]

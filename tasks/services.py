@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from runbooks.catalog import LIBRARY, Catalog
 from runbooks.signing import Signer
+from tasks.gateways.copacetic import Copacetic
 from tasks.gateways.ledger import Ledger
 from tasks.gateways.pacing import Pacing
 from tasks.keys import read_signer
 from tasks.settings import Settings, settings
 
 if TYPE_CHECKING:
+    from tasks.gateways.actions import Elsewhere
+    from tasks.gateways.github import GitHubGateway
     from tasks.gateways.jira import JiraGateway
     from tasks.gateways.slack import SlackGateway
 
 SLACK_TIMEOUT_SECONDS = 15
 JIRA_TIMEOUT_SECONDS = 20
+GITHUB_TIMEOUT_SECONDS = 20
+"""No longer than a call of AWS: a take-over of a lease settles for longer than that."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,27 @@ class Services:
             self.settings.jira_issue_type,
             JIRA_TIMEOUT_SECONDS,
         )
+
+    @cached_property
+    def github(self) -> GitHubGateway | None:
+        """None where no token for GitHub is set."""
+        from tasks.gateways.github import GitHubGateway
+
+        chosen = self.settings
+        if chosen.github_token is None:
+            return None
+        return GitHubGateway(chosen.github_token.get_secret_value(), chosen.github_api, GITHUB_TIMEOUT_SECONDS)
+
+    @cached_property
+    def copacetic(self) -> Copacetic:
+        return Copacetic(self.settings.buildkit_address)
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """Whom some kinds of steps need besides AWS."""
+        from tasks.gateways.actions import Elsewhere
+
+        return Elsewhere(self.github, self.copacetic)
 
     def sign(self, stream: str, record: Any) -> Any:
         """The record with this system's signature for this stream.

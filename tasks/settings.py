@@ -56,6 +56,19 @@ class Settings(BaseSettings):
     jira_token: SecretStr | None = Field(default=None, description="Jira API token.")
     jira_project: str = Field(default="SEC", pattern=r"^[A-Z][A-Z0-9_]{1,9}$", description="Jira project key.")
     jira_issue_type: str = Field(default="Task", min_length=1, description="Issue type of tickets.")
+    github_token: SecretStr | None = Field(
+        default=None,
+        description="GitHub token that may write Actions of the workflows' repositories. Empty: no workflows.",
+    )
+    github_api: str = Field(
+        default="https://api.github.com",
+        description="GitHub REST API address; of an Enterprise Server https://{host}/api/v3.",
+    )
+    buildkit_address: str = Field(
+        default="",
+        pattern=r"^(|[a-z][a-z-]*://\S*)$",
+        description="Where copa finds BuildKit, as its --addr takes it. Empty: copa's own choice.",
+    )
     signing_key: SecretStr | None = Field(
         default=None,
         description="Key that decisions and approvers are signed with: 32 bytes in base64. Empty: the key file.",
@@ -147,14 +160,14 @@ class Settings(BaseSettings):
         default=3600, description="Upper bound for the runbooks' time between two looks; a sandbox sets it low."
     )
 
-    @field_validator("slack_url", "ui_url", "jira_server")
+    @field_validator("slack_url", "ui_url", "jira_server", "github_api")
     @classmethod
     def _an_address(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return value
 
-    @field_validator("slack_url", "jira_server")
+    @field_validator("slack_url", "jira_server", "github_api")
     @classmethod
     def _keeps_a_token(cls, value: str | None) -> str | None:
         if value and value.startswith("http://") and not _leads_to_this_machine(value):

@@ -2,9 +2,10 @@
 
 It drains the inbox, starts the runs of new responses, wakes those whose time to look has come, restarts those whose
 run died or never started (as a new flow run, after settling), expires approvals and reminds of them, looks again at
-what could not be verified and at what Inspector is said to have closed or to scan no more, asks it for what was never
-delivered, tells people of what is new, and anchors the ledger. Everything it knows is in the ledger; everything it does
-can be done twice, also by two sweeps at the same moment.
+what could not be verified and at what Inspector is said to scan no more, tells people of what is new, anchors the
+ledger, has the gate judge again what Inspector did not show yet, and asks Inspector about the open cases that nobody
+acts on and for what was never delivered. Everything it knows is in the ledger; everything it does can be done twice,
+also by two sweeps at the same moment.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from tasks.anchoring import anchor
 from tasks.answering import settle
 from tasks.flow_runs import cancel
 from tasks.gateways.ledger import ApprovalRow
-from tasks.gating import judge_scanned
 from tasks.intake import drain
 from tasks.services import Services
 from tasks.sweeping.coverage import follow_coverage
 from tasks.sweeping.dispatch import asleep, keep_moving, live_responses
+from tasks.sweeping.gating import judge_again, judge_scanned
 from tasks.sweeping.looking_again import look_again
 from tasks.sweeping.notices import give_notice
 from tasks.sweeping.over import look_at_what_is_over
@@ -45,7 +46,6 @@ async def sweep(have: Services) -> Swept:
     for question in have.ledger.expired_approvals(now):
         await swept.guarded(question.response_id, _expire(have, question, swept))
     await swept.guarded("coverage", follow_coverage(have, now, swept))
-    await swept.guarded("handed over", look_at_what_is_over(have, swept))
     await swept.guarded("unverified", look_again(have, now, swept))
     sleepers = asleep(have, swept, now)
     for response in live_responses(have):
@@ -53,6 +53,8 @@ async def sweep(have: Services) -> Swept:
     await swept.guarded("reminders", remind(have, now, swept))
     await swept.guarded("notices", give_notice(have, now, swept))
     await swept.guarded("ledger", _anchor(have))
+    await swept.guarded("open cases", look_at_what_is_over(have, now, swept))
+    await swept.guarded("gate", judge_again(have, now, swept))
     await swept.guarded("inspector", reconcile(have, now, swept))
     return swept
 

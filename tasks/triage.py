@@ -102,7 +102,7 @@ def to_act_on(run: Run, cases: Sequence[str]) -> list[Assessment]:
 
 def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:
     facts = playbook(run).read(run, cases)
-    contained = contained_cases(run.services.ledger, run.response)
+    contained = contained_cases(run.services.ledger, run.response, contains=bool(run.runbook.contain.when))
     return {case: each.model_copy(update={"contained": case in contained}) for case, each in facts.items()}
 
 

@@ -65,7 +65,16 @@ class Proof:
     """A statement that is verified, instead of anything being judged."""
 
     verify: Annotated[
-        Path | None, Parameter(help="A statement to verify instead; with WHAT by digest, that it is about that.")
+        Path | None,
+        Parameter(help="A statement to verify instead: that WHAT, by digest, has passed these very rules of late."),
+    ] = None
+    max_age: Annotated[
+        float | None,
+        Parameter(
+            name="--max-age",
+            validator=validators.Number(gt=0, lte=24 * 365),
+            help="How many hours old the statement may be, instead of what the runbook says.",
+        ),
     ] = None
     public_key: Annotated[
         PublicKeys,
@@ -90,18 +99,20 @@ def gate(
     """Judge an image by Inspector's findings, or an SBOM by Inspector's scan of it, by the gate's runbook.
 
     Args:
-        what: An image in ECR by tag or digest, its ARN or its digest alone, or the file of a CycloneDX 1.5 SBOM (-
-            is standard input).
-        runbook: The gate's runbook, instead of gates/default.yaml of the library.
+        what: An image in ECR by tag or digest, its ARN or its digest alone; or the file of a CycloneDX 1.5 SBOM, - for
+            standard input.
+        runbook: The gate's runbook, instead of gates/default.yaml of the library. A statement must be of these rules.
         minutes: How many minutes to wait for Inspector's initial scan, instead of what the runbook says.
         own_credentials: Read AWS with the credentials there are, without assuming the read role.
     """
-    if proof.verify is not None:
-        return verify_file(proof.verify, proof.public_key, what)
     if what is None:
         raise BadInput("name an image, a digest or the file of an SBOM", code="usage")
     settings = read_settings()
     rules = _rules(runbook, settings)
+    if proof.verify is not None:
+        max_age = None if proof.max_age is None else timedelta(hours=proof.max_age)
+        verify_file(proof.verify, proof.public_key, what, rules, max_age)
+        return DONE
     if telling.statement is not None:
         require_key(settings)
     with ExitStack() as stack:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployments.cli.exits import ANSWER_IS_NO, DONE
 from deployments.cli.identity import started_by
 from deployments.cli.opening import read_settings
 from deployments.cli.output import lines
 from deployments.cli.public_keys import read_public_key
-from runbooks.errors import BadInput, InvalidSetting, Unsafe
+from runbooks.errors import BadInput, InvalidSetting, NotFound, Unsafe
 
 if TYPE_CHECKING:
-    from runbooks.gating import Judgement
+    from runbooks.gating import Gate, Judgement
     from tasks.services import Services
     from tasks.settings import Settings
 
@@ -51,11 +50,18 @@ def require_key(settings: Settings) -> None:
     """See that a statement can be signed, before anything is waited for.
 
     Raises:
-        NotFound: there is no key.
+        NotFound: (no-checkpoint-key) There is no key.
     """
     from tasks.anchors import own_public_key
 
-    own_public_key(settings)
+    try:
+        own_public_key(settings)
+    except NotFound as error:
+        raise NotFound(
+            "there is no key to sign a statement with: give one in RUNBOOKS_CHECKPOINT_KMS_KEY, "
+            "RUNBOOKS_CHECKPOINT_KEY or RUNBOOKS_CHECKPOINT_KEY_FILE",
+            code=error.code,
+        ) from error
 
 
 def leave(have: Services | None, settings: Settings, judgement: Judgement, statement: Path | None) -> Left:
@@ -68,7 +74,8 @@ def leave(have: Services | None, settings: Settings, judgement: Judgement, state
 
     recorded, missing = None, list[str]()
     if have is None:
-        missing.append("No evidence in a ledger: there is none here, so open cases were not looked at either.")
+        cases = ", so open cases were not looked at either" if judgement.subject.kind == "image" else ""
+        missing.append(f"No evidence in a ledger: there is none here{cases}.")
     elif judgement.subject.digest is None:
         missing.append("No evidence in the ledger: the digest is not known.")
     else:
@@ -84,9 +91,14 @@ def leave(have: Services | None, settings: Settings, judgement: Judgement, state
     return Left(recorded, None, tuple(missing))
 
 
-def verify_file(file: Path, keys: Sequence[str], what: str | None) -> int:
-    """Verify a statement, and say what it says. The exit code is 1 where it does not hold for this."""
-    from runbooks.gating.statement import MAX_BYTES, verify_statement
+def verify_file(file: Path, keys: Sequence[str], what: str, rules: Gate, max_age: timedelta | None) -> None:
+    """Verify that what is named has passed by these rules, not too long ago, and say what the statement says.
+
+    Raises:
+        BadInput: it is no statement of the gate, or what it must be about is not named by digest.
+        Refused: it does not hold; the code says in what.
+    """
+    from runbooks.gating.statement import MAX_BYTES, Demand, verify_statement
     from runbooks.telling.words import duration, moment
     from tasks.anchors import own_public_key
 
@@ -95,23 +107,17 @@ def verify_file(file: Path, keys: Sequence[str], what: str | None) -> int:
             content = opened.read(MAX_BYTES + 1)
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}", code="unreadable") from error
-    wanted = None if what is None else _digest_of(what)
+    demand = Demand.of(_digest_of(what), rules, max_age)
     trusted = [read_public_key(key) for key in keys] or [own_public_key(read_settings())]
-    stated = next((found for key in trusted if (found := verify_statement(content, key))), None)
-    if stated is None:
-        lines("NOT verified: it is signed with no key that is trusted here")
-        return ANSWER_IS_NO
-    if wanted is not None and wanted != f"sha256:{stated.digest}":
-        lines(f"NOT verified: it is about sha256:{stated.digest}, and not about {wanted}")
-        return ANSWER_IS_NO
+    now = datetime.now(UTC)
+    stated = verify_statement(content, trusted, demand, now)
     lines(
         f"verified: {stated.name}@sha256:{stated.digest}",
         f"  passed the gate {stated.gate} (rules {stated.gate_digest[:12]}) at {moment(stated.at)}, "
-        f"{duration(datetime.now(UTC) - stated.at)} ago",
+        f"{duration(now - stated.at)} ago; it counts for {duration(demand.max_age)}",
         f"  with {stated.accepted} accepted as risks; judgement {stated.judgement}",
         f"  signed with key {stated.key_id}",
     )
-    return DONE
 
 
 def _digest_of(what: str) -> str:

@@ -47,7 +47,7 @@ def list_deliveries(
     limit: Annotated[PositiveInt, Parameter(name="--limit")] = 100,
     as_json: Json = False,
 ) -> None:
-    """The newest deliveries, newest first, with the reason of what was set aside.
+    """The newest deliveries, newest first, with what became of each.
 
     Args:
         state: Only these.
@@ -58,7 +58,7 @@ def list_deliveries(
     if as_json:
         data([each.model_dump(mode="json", exclude={"body"}) for each in deliveries])
         return
-    header = ("ID", "RECEIVED", "SOURCE", "STATE", "CODE", "REASON")
+    header = ("ID", "RECEIVED", "SOURCE", "STATE", "CODE", "WHAT BECAME OF IT")
     rows(
         header,
         (
@@ -80,8 +80,8 @@ def show(delivery: str, /, *, as_json: Json = False) -> None:
     if as_json:
         data(found.model_dump(mode="json", exclude={"body"}) | {"body": found.body.decode("utf-8", "backslashreplace")})
         return
-    reason = f": {found.code}: {found.reason}" if found.code else ""
-    say(f"{found.id} from {found.source} at {moment(found.received_at)}, {found.state}{reason}")
+    became = ": ".join(filter(None, (found.state, found.code, found.reason)))
+    say(f"{found.id} from {found.source} at {moment(found.received_at)}, {became}")
     if sys.stdout.isatty():
         lines(*_readable(found).splitlines())
     else:
@@ -116,10 +116,13 @@ def replay(
         data({"replayed": replayed})
     else:
         lines(*replayed)
+    if not ids:
+        say("Nothing is set aside under that; see runbooks inbox list --state set-aside")
+        return
     before = len(ids) - len(replayed)
     say(f"Waiting again: {len(replayed)}" + (f"; waiting before: {before}" if before else ""))
     if replayed:
-        say("Next: runbooks inbox list; the sweep does the rest")
+        say("Next: runbooks inbox list; the sweep decides about them once more")
 
 
 @app.command

@@ -85,7 +85,7 @@ def _wait(have: Services, delivery: str, findings: tuple[Finding, ...], *, as_js
         say(f"No longer waiting. {delivery} stays in the inbox, and is taken up by the sweep.")
         raise
     if settled.reason:
-        say(f"{settled.code or 'note'}: {settled.reason}")
+        say(": ".join(filter(None, (settled.code, settled.reason))))
     cases = [case for each in _case_ids(have, findings) if (case := have.ledger.case(each)) is not None]
     responses = dict.fromkeys(filter(None, map(_response, cases)))
     ended = [follow(have, response) for response in responses]

@@ -1,4 +1,4 @@
-"""`runbooks sandbox`: AWS, Slack and Jira on this machine, to try things on."""
+"""`runbooks sandbox`: AWS, Slack, Jira and GitHub on this machine, to try things on."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def start(
     aws_port: Port = 0,
     slack_port: Port = 0,
     jira_port: Port = 0,
+    github_port: Port = 0,
     addresses: Path | None = None,
     as_json: Json = False,
 ) -> None:
@@ -49,7 +50,12 @@ def start(
     file = (addresses or folder / "addresses.json").resolve()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)  # an old one would say that it is ready
-    ports = {"--port": aws_port, "--slack-port": slack_port, "--jira-port": jira_port}
+    ports = {
+        "--port": aws_port,
+        "--slack-port": slack_port,
+        "--jira-port": jira_port,
+        "--github-port": github_port,
+    }
     command = (sys.executable, "-m", "deployments.sandbox.server", "--addresses", str(file))
     options = (word for name, port in ports.items() for word in (name, str(port)))
     with Stack(folder) as stack:
@@ -71,7 +77,7 @@ def _show(addresses: dict[str, str], *, as_json: bool) -> None:
 
 def environment_for(addresses: dict[str, str]) -> dict[str, str]:
     """The settings that have this system, and the AWS command line, use the sandbox at these addresses."""
-    from deployments.sandbox import jira_site, slack_workspace
+    from deployments.sandbox import github, jira_site, slack_workspace
 
     return {
         "AWS_ENDPOINT_URL": addresses["aws"],
@@ -82,6 +88,8 @@ def environment_for(addresses: dict[str, str]) -> dict[str, str]:
         "RUNBOOKS_JIRA_SERVER": addresses["jira"],
         "RUNBOOKS_JIRA_USER": JIRA_USER,
         "RUNBOOKS_JIRA_TOKEN": jira_site.TOKEN,
+        "RUNBOOKS_GITHUB_API": addresses["github"],
+        "RUNBOOKS_GITHUB_TOKEN": github.TOKEN,
         "RUNBOOKS_MAXIMUM_LOOK_SECONDS": "5",
         "RUNBOOKS_REQUEST_RATE_FACTOR": "0",
     }

@@ -1,4 +1,5 @@
-"""CodeBuild projects as the sandbox carries them out: image builds that push to ECR, and tests of an image.
+"""CodeBuild projects as the sandbox carries them out: image builds that push to ECR, tests of an image, and builds of a
+Lambda function's own code that leave a zip in S3.
 
 A build goes through its phases by the sandbox's clock. What an image build makes follows from its project's recipe and
 from the environment of the build: BASE_IMAGE (a reference), PACKAGES (what to bring up to date, each as `name` or
@@ -16,12 +17,16 @@ from typing import Any, Literal
 
 from deployments.sandbox import registry
 from deployments.sandbox.container_images import Content, ImageConfig, Layer, make_layer, write_manifest
+from deployments.sandbox.package_builds import Artifact, NoPlace, make_package, upload
 from deployments.sandbox.platforms import Platform
 from deployments.sandbox.pulling import CannotPull, ecr_reference, pull
 from deployments.sandbox.wire import ServiceException
 from deployments.sandbox.world import Package, World
 
 Outcome = Literal["succeeds", "fails", "keeps_packages"]
+
+WORKFLOWS = "/.github/workflows/"
+"""What the name of a workflow has in it, and that of no CodeBuild project."""
 
 _PHASES = (
     ("QUEUED", 0.05),
@@ -39,25 +44,27 @@ _AFTER_FAILURE = "FINALIZING"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a project does when it is built.
+    """What a project, or a workflow, does when it is built.
 
     Attributes:
-        makes: an image, or the test of one.
+        makes: an image, the test of one, or the zip of a function's own code.
         repository: where an image is pushed to.
         base_image: the reference it is built from when a build names no other.
-        packages: what the project's own layer installs.
+        packages: what the project's own layer, or the function's code, installs.
         outcome: `fails` makes every build of it fail; `keeps_packages` makes it bring nothing up to date, neither
             packages nor base image, and succeed all the same.
         brings: packages a build adds that nobody asked for, such as one with a vulnerability of its own.
+        names_runs: of a workflow: whether its run-name has the operation in it.
     """
 
-    makes: Literal["image", "test"]
+    makes: Literal["image", "test", "package"]
     repository: str = ""
     base_image: str = ""
     packages: tuple[Package, ...] = ()
     source_commit: str | None = None
     outcome: Outcome = "succeeds"
     brings: tuple[Package, ...] = ()
+    names_runs: bool = True
 
 
 @dataclass
@@ -76,11 +83,13 @@ class Build:
     """One build.
 
     Attributes:
+        project: the CodeBuild project's name, or `owner/repository/.github/workflows/file`.
         request: what StartBuild was given, but for the token.
         token: its idempotency token.
         environment: the environment variables, the project's and those of the request.
         exported: the variables it exports when it succeeds.
         content: what it has made, until it is pushed.
+        package: the zip that it has made, until it is uploaded; artifact: what was uploaded.
     """
 
     id: str
@@ -95,11 +104,18 @@ class Build:
     ended_at: datetime | None = None
     exported: dict[str, str] = field(default_factory=dict)
     content: Content | None = None
+    package: bytes | None = None
+    artifact: Artifact | None = None
 
     @property
     def is_over(self) -> bool:
         """Whether nothing will change any more."""
         return self.status != "IN_PROGRESS"
+
+    @property
+    def is_workflow_run(self) -> bool:
+        """Whether it is GitHub's, and not CodeBuild's."""
+        return WORKFLOWS in self.project
 
 
 class BuildFailed(Exception):
@@ -162,10 +178,21 @@ def _work(world: World, build: Build, phase: str) -> None:
         raise BuildFailed("COMMAND_EXECUTION_ERROR: Error while executing command. Reason: exit status 1")
     if phase == "BUILD" and recipe.makes == "test":
         _content(world, build.environment.get("IMAGE_URI", ""))
+    elif phase == "BUILD" and recipe.makes == "package":
+        build.package = make_package(world, build, recipe)
+    elif phase == "UPLOAD_ARTIFACTS" and build.package is not None:
+        build.artifact = _uploaded(world, build, build.package)
     elif phase == "BUILD":
         build.content = _make(world, build, recipe)
     elif phase == "POST_BUILD" and build.content is not None:
         _push(world, build, recipe, build.content)
+
+
+def _uploaded(world: World, build: Build, package: bytes) -> Artifact | None:
+    try:
+        return upload(world, build, package)
+    except NoPlace as error:
+        raise BuildFailed(str(error)) from error
 
 
 def _make(world: World, build: Build, recipe: Recipe) -> Content:

@@ -43,13 +43,17 @@ _SERVICES = (
     "autoscaling",
     "instance_refresh",
     "load_balancing",
+    "ecs_definitions",
     "ecs_services",
     "ecs_task_api",
     "ecs_history",
     "codedeploy",
+    "codedeploy_shown",
+    "codedeploy_groups",
     "lambda_functions",
     "lambda_versions",
     "lambda_access",
+    "lambda_provisioned",
 )
 _CHANGES_INSTANCES = frozenset({"ec2", "autoscaling", "iam"})
 
@@ -151,7 +155,8 @@ def _by_moto(message: Message, cloud: Cloud) -> Answer:
         answer = message.forward_to(cloud.moto) if message.is_known_to_moto else None
     except NotImplementedError:
         answer = None
-    if answer is None or _is_unknown_page(answer):
+    # An answer to HEAD has no body in any case.
+    if answer is None or (_is_unknown_page(answer) and message.environ["REQUEST_METHOD"] != "HEAD"):
         name = f"{message.service}:{message.operation}"
         return message.serialise(AwsError("NotImplemented", f"The sandbox does not have {name}."))
     return answer

@@ -51,7 +51,7 @@ def list_builds_for_project(call: Call) -> dict[str, Any]:
 @operation("codebuild", "ListBuilds")
 def list_builds(call: Call) -> dict[str, Any]:
     """The ids of all builds, newest first unless asked otherwise."""
-    return _ids(call, list(call.world.builds))
+    return _ids(call, [one.id for one in call.world.builds.values() if not one.is_workflow_run])
 
 
 @operation("codebuild", "StopBuild")
@@ -126,6 +126,7 @@ def _describe(call: Call, build: Build) -> dict[str, Any]:
         "initiator": f"sandbox/{call.account}",
         "exportedEnvironmentVariables": [{"name": name, "value": value} for name, value in build.exported.items()],
         "logs": {"groupName": f"/aws/codebuild/{build.project}", "streamName": build.id.partition(":")[2]},
+        "artifacts": build.artifact.shown if build.artifact else None,
         "endTime": build.ended_at,
     }
     return {name: value for name, value in shown.items() if value is not None}

@@ -1,14 +1,16 @@
 """Deployments of ECS services by AWS CodeDeploy. Applications and deployment groups are moto's.
 
 AWS CodeDeploy user guide, "Deployments on an Amazon ECS compute platform": a replacement task set is started, traffic
-is shifted as the deployment configuration says, and the original tasks go after a wait. An alarm of the group stops
-the deployment; with automatic rollback another one takes the traffic back.
+is shifted as the deployment configuration says, and the original tasks go after a wait. An alarm of the deployment, or
+else of its group, stops it; with automatic rollback another deployment takes the traffic back.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,34 +24,37 @@ from deployments.sandbox.operations import Call, operation
 from deployments.sandbox.wire import Answer, AwsError
 from deployments.sandbox.world import World
 
-_CANARY = re.compile(r"ECSCanary(\d+)Percent(\d+)Minutes$")
-_LINEAR = re.compile(r"ECSLinear(\d+)PercentEvery(\d+)Minutes$")
-_STATUS = {
-    "PENDING": "Created",
-    "IN_PROGRESS": "InProgress",
-    "SUCCESSFUL": "Succeeded",
-    "ROLLBACK_REQUESTED": "InProgress",
-}
-_STATUS_OF_WAY_BACK = {
-    "ROLLBACK_IN_PROGRESS": "InProgress",
-    "ROLLBACK_SUCCESSFUL": "Succeeded",
-    "ROLLBACK_FAILED": "Failed",
-}
+CANARY = re.compile(r"ECSCanary(\d+)Percent(\d+)Minutes$")
+LINEAR = re.compile(r"ECSLinear(\d+)PercentEvery(\d+)Minutes$")
 
 
-def _new_id() -> str:
+def new_id() -> str:
+    """An id as CodeDeploy gives its deployments."""
     return f"d-{uuid.uuid4().hex[:9].upper()}"
 
 
 @dataclass
 class EcsDeployment:
-    """A CodeDeploy deployment of an ECS service, with the id of the deployment that is its way back, should it come."""
+    """A CodeDeploy deployment of an ECS service, with the id of the deployment that is its way back, should it come.
+
+    Attributes:
+        configuration: the name of its deployment configuration.
+        content: its AppSpec.
+    """
 
     id: str
     service: Service
     deployment: Deployment
     group: DeploymentGroup
-    way_back: str = field(default_factory=_new_id)
+    configuration: str
+    content: str
+    description: str = ""
+    way_back: str = field(default_factory=new_id)
+
+    @property
+    def sha256(self) -> str:
+        """By which its revision is known."""
+        return hashlib.sha256(self.content.encode()).hexdigest()
 
 
 @operation("codedeploy", "CreateDeployment")
@@ -68,27 +73,20 @@ def create_deployment(call: Call) -> dict[str, Any] | Answer:
             f"'{under_way[0].id}'",
         )
     service = _service(world, group)
-    definition = ecs_tasks.task_definition(world, _definition(params.get("revision") or {}))
-    configuration = _configuration(group, params.get("deploymentConfigName") or group.deployment_config_name)
+    content = _content(params.get("revision") or {})
+    definition = ecs_tasks.task_definition(world, _definition(content))
+    named = str(params.get("deploymentConfigName") or group.deployment_config_name)
+    configuration = _configuration(group, named, params)
     identity = call.moto()["deploymentId"]
     revision = ecs_tasks.new_revision(world, service.cluster, service.name, definition.arn)
     deployment = ecs_deployments.begin(world, service, revision, configuration)
-    world.code_deployments[identity] = EcsDeployment(identity, service, deployment, group)
+    alarms = configuration["alarms"]
+    # An alarm that is raised already stops it, where ECS itself would watch none.
+    deployment.watched = list(alarms["alarmNames"]) if alarms["enable"] else []
+    world.code_deployments[identity] = EcsDeployment(
+        identity, service, deployment, group, named, content, params.get("description") or ""
+    )
     return {"deploymentId": identity}
-
-
-@operation("codedeploy", "GetDeployment")
-def get_deployment(call: Call) -> dict[str, Any]:
-    """One deployment, or the one that is the way back of another."""
-    identity = call.params["deploymentId"]
-    for one in call.world.code_deployments.values():
-        if one.way_back == identity and one.deployment.back_since:
-            return {"deploymentInfo": _way_back(one)}
-    answer = call.moto()
-    known = call.world.code_deployments.get(identity)
-    if known:
-        answer["deploymentInfo"] |= _progress(known)
-    return answer
 
 
 @operation("codedeploy", "StopDeployment")
@@ -100,7 +98,7 @@ def stop_deployment(call: Call) -> dict[str, Any]:
     if not known.deployment.under_way:
         raise AwsError("DeploymentAlreadyCompletedException", "The deployment is already completed.")
     automatic = call.params.get("autoRollbackEnabled")
-    if automatic or (automatic is None and _rolls_back(known.group, "DEPLOYMENT_STOP_ON_REQUEST")):
+    if automatic or (automatic is None and _rolls_back(_stated_rollback(known.group), "DEPLOYMENT_STOP_ON_REQUEST")):
         if not known.deployment.goes_back:
             ecs_deployments.request_rollback(call.world, known.service, known.deployment)
     else:
@@ -108,18 +106,19 @@ def stop_deployment(call: Call) -> dict[str, Any]:
     return {"status": "Pending", "statusMessage": "The deployment is being stopped."}
 
 
-@operation("codedeploy", "GetDeploymentGroup")
-def get_deployment_group(call: Call) -> dict[str, Any]:
-    """A deployment group, with its alarms, which moto leaves out."""
-    answer = call.moto()
-    group = backend(call.world).get_deployment_group(call.params["applicationName"], call.params["deploymentGroupName"])
-    answer["deploymentGroupInfo"]["alarmConfiguration"] = _alarm_configuration(group)
-    return answer
-
-
 def backend(world: World) -> CodeDeployBackend:
     """What moto keeps of CodeDeploy."""
     return codedeploy_backends[world.account][world.region]
+
+
+def alarm_configuration(group: DeploymentGroup) -> dict[str, Any]:
+    """The group's alarms."""
+    stated: Any = group.alarm_configuration
+    return stated if isinstance(stated, dict) else {}
+
+
+def _stated_rollback(group: DeploymentGroup) -> dict[str, Any]:
+    return group.auto_rollback_configuration
 
 
 def _service(world: World, group: DeploymentGroup) -> Service:
@@ -132,11 +131,15 @@ def _service(world: World, group: DeploymentGroup) -> Service:
     return service
 
 
-def _definition(revision: dict[str, Any]) -> str:
-    """The task definition an AppSpec, in YAML or JSON, names."""
+def _content(revision: Mapping[str, Any]) -> str:
     content = (revision.get("appSpecContent") or revision.get("string") or {}).get("content")
     if not content:
         raise AwsError("InvalidRevisionException", "The sandbox takes an AppSpec as appSpecContent only.")
+    return str(content)
+
+
+def _definition(content: str) -> str:
+    """The task definition an AppSpec, in YAML or JSON, names."""
     try:
         (resource,) = yaml.safe_load(content)["Resources"]
         return str(resource["TargetService"]["Properties"]["TaskDefinition"])
@@ -144,21 +147,22 @@ def _definition(revision: dict[str, Any]) -> str:
         raise AwsError("InvalidRevisionException", f"The AppSpec cannot be read: {error!r}") from error
 
 
-def _configuration(group: DeploymentGroup, name: str | None) -> dict[str, Any]:
-    """How ECS is to carry out what a deployment configuration and its group say."""
+def _configuration(group: DeploymentGroup, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """How ECS is to carry out what a deployment, its configuration and its group say."""
     stated = group.blue_green_deployment_configuration.get("terminateBlueInstancesOnDeploymentSuccess") or {}
-    alarms = _alarm_configuration(group)
+    alarms = params.get("overrideAlarmConfiguration") or alarm_configuration(group)
+    rollback = params.get("autoRollbackConfiguration") or _stated_rollback(group)
     configuration: dict[str, Any] = {
         "strategy": "BLUE_GREEN",
         "bakeTimeInMinutes": int(stated.get("terminationWaitTimeInMinutes") or 0),
         "alarms": {
             "alarmNames": [one["name"] for one in alarms.get("alarms") or []],
             "enable": bool(alarms.get("enabled")),
-            "rollback": _rolls_back(group, "DEPLOYMENT_STOP_ON_ALARM"),
+            "rollback": _rolls_back(rollback, "DEPLOYMENT_STOP_ON_ALARM"),
         },
-        "deploymentCircuitBreaker": {"enable": True, "rollback": _rolls_back(group, "DEPLOYMENT_FAILURE")},
+        "deploymentCircuitBreaker": {"enable": True, "rollback": _rolls_back(rollback, "DEPLOYMENT_FAILURE")},
     }
-    canary, linear = _CANARY.search(str(name)), _LINEAR.search(str(name))
+    canary, linear = CANARY.search(name), LINEAR.search(name)
     if canary:
         shape = {"canaryPercent": float(canary[1]), "canaryBakeTimeInMinutes": int(canary[2])}
         configuration |= {"strategy": "CANARY", "canaryConfiguration": shape}
@@ -168,50 +172,5 @@ def _configuration(group: DeploymentGroup, name: str | None) -> dict[str, Any]:
     return configuration
 
 
-def _alarm_configuration(group: DeploymentGroup) -> dict[str, Any]:
-    stated: Any = group.alarm_configuration
-    return stated if isinstance(stated, dict) else {}
-
-
-def _rolls_back(group: DeploymentGroup, event: str) -> bool:
-    stated = group.auto_rollback_configuration
+def _rolls_back(stated: Mapping[str, Any], event: str) -> bool:
     return bool(stated.get("enabled")) and event in (stated.get("events") or [])
-
-
-def _progress(known: EcsDeployment) -> dict[str, Any]:
-    deployment = known.deployment
-    ended_badly = "Failed" if deployment.breaker_tripped else "Stopped"
-    info: dict[str, Any] = {
-        "status": _STATUS.get(deployment.status, ended_badly),
-        "createTime": deployment.created_at,
-        "startTime": deployment.created_at,
-    }
-    ended = deployment.back_since or deployment.finished_at
-    if ended:
-        info["completeTime"] = ended
-    if deployment.back_because or deployment.status == "STOPPED":
-        code = "ALARM_ACTIVE" if deployment.triggered else "ECS_UPDATE_ERROR" if deployment.breaker_tripped else ""
-        reason = deployment.back_because or deployment.reason
-        info["errorInformation"] = {"code": code or "MANUAL_STOP", "message": reason}
-    if deployment.back_since:
-        info["rollbackInfo"] = {
-            "rollbackDeploymentId": known.way_back,
-            "rollbackMessage": f"Deployment {known.id} is rolled back by {known.way_back}.",
-        }
-    return info
-
-
-def _way_back(known: EcsDeployment) -> dict[str, Any]:
-    deployment = known.deployment
-    info: dict[str, Any] = {
-        "applicationName": known.group.application.application_name,
-        "deploymentGroupName": known.group.deployment_group_name,
-        "deploymentId": known.way_back,
-        "status": _STATUS_OF_WAY_BACK[deployment.status],
-        "createTime": deployment.back_since,
-        "startTime": deployment.back_since,
-        "creator": "codeDeployRollback",
-        "computePlatform": "ECS",
-        "rollbackInfo": {"rollbackTriggeringDeploymentId": known.id},
-    }
-    return info | ({"completeTime": deployment.finished_at} if deployment.finished_at else {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deployments.sandbox import ecs_tasks
-from deployments.sandbox.ecs_state import Deployment, Rollout, Service
+from deployments.sandbox.ecs_state import Rollout, Service
 from deployments.sandbox.world import World
 
 
@@ -31,7 +31,8 @@ def describe_service(world: World, service: Service, *, with_tags: bool = False)
         "schedulingStrategy": service.stated.get("schedulingStrategy", "REPLICA"),
     }
     if service.controller == "CODE_DEPLOY":
-        entry["taskSets"] = [_task_set(world, service, one, deployment) for one in service.rollouts]
+        entry["taskDefinition"] = _serving(service).revision.task_definition
+        entry["taskSets"] = [_task_set(world, service, one) for one in service.rollouts]
     else:
         entry["deployments"] = [_rollout(world, service, one) for one in service.rollouts]
         entry["currentServiceRevisions"] = [
@@ -70,18 +71,27 @@ def _rollout(world: World, service: Service, rollout: Rollout) -> dict[str, Any]
     }
 
 
-def _task_set(world: World, service: Service, rollout: Rollout, deployment: Deployment | None) -> dict[str, Any]:
-    """A CODE_DEPLOY service's tasks of one revision; the one that is being brought is not primary before its end."""
+def _serving(service: Service) -> Rollout:
+    """The rollout that has the traffic of a CODE_DEPLOY service: that of the new revision only once it has it all."""
+    last = service.deployments[-1] if service.deployments else None
+    if last is None or last.traffic == 100.0 or last.target is not service.primary.revision:
+        return service.primary
+    return next((one for one in service.rollouts if one.revision is last.source), service.primary)
+
+
+def _task_set(world: World, service: Service, rollout: Rollout) -> dict[str, Any]:
+    """A CODE_DEPLOY service's tasks of one revision."""
     number = _counts(world, service, rollout)
-    coming = deployment is not None and rollout.revision is deployment.target
     return {
         "id": rollout.id,
         "taskSetArn": ecs_tasks.arn(world, "task-set", service.cluster, service.name, rollout.id),
         "serviceArn": service.arn,
         "clusterArn": ecs_tasks.arn(world, "cluster", service.cluster),
-        "status": "ACTIVE" if coming or (not deployment and rollout is not service.primary) else "PRIMARY",
+        "status": "PRIMARY" if rollout is _serving(service) else "ACTIVE",
         "startedBy": "CODE_DEPLOY",
         "taskDefinition": rollout.revision.task_definition,
+        "loadBalancers": service.stated.get("loadBalancers", []),
+        "platformVersion": service.stated.get("platformVersion", "LATEST"),
         "computedDesiredCount": number["requestedTaskCount"],
         "pendingCount": number["pendingTaskCount"],
         "runningCount": number["runningTaskCount"],

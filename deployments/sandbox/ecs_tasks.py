@@ -99,9 +99,10 @@ def forget_stopped(world: World, service: Service) -> None:
 
 def _pull(world: World, task: Task) -> None:
     digests = task.revision.digests
+    role = getattr(task_definition(world, task.task_definition), "execution_role_arn", None)
     for container in task.containers:
         pinned = digests.get(container.name)
-        container.digest = pull(world, by_digest(container.image, pinned) if pinned else container.image)
+        container.digest = pull(world, by_digest(container.image, pinned) if pinned else container.image, role)
         digests.setdefault(container.name, container.digest)
 
 

@@ -33,6 +33,7 @@ class Function:
         busy_until: when the creation or update under way is done.
         is_new: no update was ever begun.
         is_gone: it was deleted.
+        provisioned: version or alias -> the environments of it that are kept ready.
     """
 
     resource_type: ClassVar[str] = "AWS_LAMBDA_FUNCTION"
@@ -43,6 +44,7 @@ class Function:
     revision_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     is_new: bool = True
     is_gone: bool = False
+    provisioned: dict[str, int] = field(default_factory=dict)
     platform: Platform = _NO_SYSTEM
     first_scanned_at: datetime | None = None
     scanned_at: datetime | None = None

@@ -1,4 +1,6 @@
-"""Builds a Lambda function that has served an alias for a while, with a vulnerable package in one of its layers."""
+"""Builds a Lambda function that has served an alias for a while, with a vulnerable package in one of its layers or in
+its own code, and the project that builds that.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +10,26 @@ from typing import Any
 
 from moto.awslambda.models import LayerVersion
 from moto.iam.models import iam_backends
+from moto.s3.models import s3_backends
 from moto.sqs.models import sqs_backends
 
 from deployments.sandbox import functions, inspector
+from deployments.sandbox.builds import Recipe
 from deployments.sandbox.cloud import Cloud
 from deployments.sandbox.events import finding_event
-from deployments.sandbox.function_packages import python_layer, zip_of
+from deployments.sandbox.function_packages import LANGUAGE_ARCH, python_layer
 from deployments.sandbox.functions import Function
 from deployments.sandbox.furnish_advisory import ensure_advisory
 from deployments.sandbox.furnish_function_options import FunctionOptions, as_stated, stated_finding
+from deployments.sandbox.furnish_pipeline import ensure_project
 from deployments.sandbox.furnish_service import add_alarm
 from deployments.sandbox.lambda_functions import publish
+from deployments.sandbox.package_builds import code_with
 from deployments.sandbox.payload import StatedFinding
-from deployments.sandbox.world import Finding, World
+from deployments.sandbox.world import Finding, Package, World
 
 _SINCE = timedelta(days=2)
 _TRUST = '{"Version":"2012-10-17","Statement":[]}'
-_CODE = "def handler(event, context):\n    return {'statusCode': 200}\n"
 
 
 def furnish_function(
@@ -64,6 +69,8 @@ def furnish_function(
             "patched_layer_version_arn": layers[1].arn if len(layers) > 1 else None,
             "url": function.latest.url_config.url if function.latest.url_config else None,
             "event_sources": _queue(world, function, chosen),
+            "project": chosen.project,
+            "artifacts": _project(world, chosen),
             "alarm": chosen.alarm,
             "alarm_arn": add_alarm(world, chosen.alarm, "AWS/Lambda", "Errors"),
             "vulnerability_id": stated.vulnerability_id,
@@ -91,14 +98,14 @@ def _function(world: World, options: FunctionOptions, layers: list[LayerVersion]
     known = world.functions.get(options.name)
     if known and not known.is_gone:
         return known
-    requirements = {} if options.in_layer else {"requirements.txt": f"{options.package}=={options.version}\n"}
+    requirements = {} if options.in_layer else {options.package: options.version}
     latest = functions.backend(world).create_function(
         {
             "FunctionName": options.name,
             "Runtime": options.runtime,
             "Role": _role(world, options.name),
             "Handler": "app.handler",
-            "Code": {"ZipFile": _encoded(zip_of({"app.py": _CODE} | requirements))},
+            "Code": {"ZipFile": _encoded(code_with(requirements))},
             "Layers": [one.arn for one in layers[:1]],
             "Timeout": 30,
             "Tags": dict(options.tags),
@@ -113,6 +120,25 @@ def _function(world: World, options: FunctionOptions, layers: list[LayerVersion]
     if options.public is not None:
         _url(world, function, public=options.public)
     return function
+
+
+def _project(world: World, options: FunctionOptions) -> str | None:
+    """The bucket where the function's build project leaves its artifacts, with both of them made."""
+    if options.project is None:
+        return None
+    requirements = () if options.in_layer else (Package(options.package, LANGUAGE_ARCH, options.version, "PIP"),)
+    recipe = Recipe("package", packages=requirements, outcome=options.build)
+    if options.bucket is None:
+        ensure_project(world, options.project, recipe)
+        return None
+    bucket, s3 = options.bucket or f"lambda-builds-{world.account}-{world.region}", s3_backends[world.account]["aws"]
+    if bucket not in s3.buckets:
+        s3.create_bucket(bucket, world.region)
+        if options.versioned:
+            s3.put_bucket_versioning(bucket, "Enabled")
+    place = {"type": "S3", "location": bucket, "path": "packages", "name": options.project, "packaging": "ZIP"}
+    ensure_project(world, options.project, recipe, place)
+    return bucket
 
 
 def _role(world: World, name: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deployments.sandbox.builds import Outcome
 from deployments.sandbox.payload import StatedFinding
 from deployments.sandbox.platforms import Platform
 
@@ -18,6 +19,11 @@ class FunctionOptions(BaseModel):
         public: its URL needs no authentication; None for no URL at all.
         queue: an SQS queue that invokes it; None for none.
         patched_layer: a newer version of the layer holds the fixed package.
+        project: the CodeBuild project that builds the function's own code; None for no project at all.
+        build: what becomes of a build of it.
+        bucket: where the project leaves its artifacts, below `packages`; left out, one is named after account and
+            region; None for a project that leaves none.
+        versioned: the bucket keeps versions.
         known_exploited: the vulnerability is in CISA's catalogue.
         exploit_observed: it was seen exploited by Inspector's sources.
     """
@@ -40,6 +46,10 @@ class FunctionOptions(BaseModel):
     public: bool | None = True
     queue: str | None = "orders"
     patched_layer: bool = True
+    project: str | None = None
+    build: Outcome = "succeeds"
+    bucket: str | None = ""
+    versioned: bool = True
     known_exploited: bool = False
     exploit_observed: bool = False
     alarm: str = "order-export-errors"

@@ -51,6 +51,7 @@ class ImageOptions(BaseModel):
         brings_vulnerability: a build brings a package with another CRITICAL vulnerability.
         test: what becomes of a test of the image.
         project, test_project, pipeline: the names of the CodeBuild projects and of the CodePipeline pipeline.
+        workflow, test_workflow: the GitHub workflows that do the same as the two projects.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,6 +73,8 @@ class ImageOptions(BaseModel):
     project: str = "checkout-image"
     test_project: str = "checkout-test"
     pipeline: str = "checkout"
+    workflow: str = "example/checkout/.github/workflows/rebuild.yml"
+    test_workflow: str = "example/checkout/.github/workflows/test.yml"
 
 
 def furnish_image(
@@ -220,14 +223,18 @@ def _projects(world: World, subject: ImageSubject, options: ImageOptions, base_i
         outcome=options.build,
         brings=brings,
     )
+    trying = Recipe("test", outcome=options.test)
     project_arn = ensure_project(world, options.project, making)
-    test_arn = ensure_project(world, options.test_project, Recipe("test", outcome=options.test))
+    test_arn = ensure_project(world, options.test_project, trying)
+    world.recipes |= {options.workflow: making, options.test_workflow: trying}
     pipeline_arn, stages = ensure_pipeline(world, options.pipeline, options.project)
     return {
         "project": options.project,
         "project_arn": project_arn,
         "test_project": options.test_project,
         "test_project_arn": test_arn,
+        "workflow": options.workflow,
+        "test_workflow": options.test_workflow,
         "pipeline": options.pipeline,
         "pipeline_arn": pipeline_arn,
         "stages": stages,

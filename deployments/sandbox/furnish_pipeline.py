@@ -17,8 +17,8 @@ _TRUST = (
 )
 
 
-def ensure_project(world: World, name: str, recipe: Recipe) -> str:
-    """Have a CodeBuild project that does what the recipe says; its ARN."""
+def ensure_project(world: World, name: str, recipe: Recipe, artifacts: dict[str, Any] | None = None) -> str:
+    """Have a CodeBuild project that does what the recipe says, and leaves its artifacts there; its ARN."""
     projects = codebuild_backends[world.account][world.region]
     if name not in projects.codebuild_projects:
         role = _role(world, f"{name}-build", "codebuild.amazonaws.com")
@@ -26,7 +26,7 @@ def ensure_project(world: World, name: str, recipe: Recipe) -> str:
             name,
             None,
             {"type": "NO_SOURCE", "location": "", "buildspec": "version: 0.2"},
-            {"type": "NO_ARTIFACTS"},
+            artifacts or {"type": "NO_ARTIFACTS"},
             {
                 "type": "LINUX_CONTAINER",
                 "image": "aws/codebuild/standard:7.0",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -12,11 +13,13 @@ from deployments.sandbox import codedeploy, ecs_tasks
 from deployments.sandbox.cloud import Cloud
 from deployments.sandbox.ecs_scheduler import set_primary
 from deployments.sandbox.ecs_services import add_service
-from deployments.sandbox.ecs_state import Service
+from deployments.sandbox.ecs_state import Deployment, Service, Step
 from deployments.sandbox.pulling import pull
 from deployments.sandbox.world import World
 
 _SINCE = timedelta(days=2)
+_PORT = 8080
+_TARGET_GROUP = "blue/73e2d6bc24d8a067"
 
 
 class ServiceOptions(BaseModel):
@@ -28,6 +31,8 @@ class ServiceOptions(BaseModel):
         canary_minutes: how long the canary bakes.
         bake_minutes: how long old and new tasks run side by side after all traffic was shifted.
         alarm: the alarm its deployments watch; it is in OK.
+        appspec: of a service that CodeDeploy owns, the AppSpec of the deployment that brought what runs; none had done
+            so where there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +49,7 @@ class ServiceOptions(BaseModel):
     canary_minutes: int = 5
     bake_minutes: int = 5
     alarm: str = "checkout-5xx"
+    appspec: str | None = None
     tags: dict[str, str] = Field(default_factory=dict)
 
 
@@ -64,7 +70,7 @@ def furnish_service(cloud: Cloud, options: ServiceOptions) -> dict[str, Any]:
         alarm = add_alarm(world, options.alarm, "AWS/ApplicationELB", "HTTPCode_Target_5XX_Count")
         definition = _task_definition(world, options)
         service = world.ecs.services.get((options.cluster, options.name)) or _service(world, options, definition)
-        owned = _deployment_group(world, options) if options.controller == "CODE_DEPLOY" else {}
+        owned = _deployment_group(world, options, service) if options.controller == "CODE_DEPLOY" else {}
         tasks = [one for one in world.ecs.tasks_of(service) if one.is_running]
         return owned | {
             "account": options.account,
@@ -114,18 +120,24 @@ def _task_definition(world: World, options: ServiceOptions) -> str:
         "name": options.name,
         "image": options.image,
         "essential": True,
-        "portMappings": [{"containerPort": 8080, "protocol": "tcp"}],
+        "portMappings": [{"containerPort": _PORT, "protocol": "tcp"}],
     }
     known = ecs_tasks.backend(world).task_definitions.get(options.name)
     if known:
         return str(known[max(known)].arn)
     registered = ecs_tasks.backend(world).register_task_definition(
-        options.name, [container], requires_compatibilities=["FARGATE"], network_mode="awsvpc", cpu="256", memory="512"
+        options.name,
+        [container],
+        requires_compatibilities=["FARGATE"],
+        network_mode="awsvpc",
+        cpu="256",
+        memory="512",
+        execution_role_arn=f"arn:aws:iam::{options.account}:role/{options.name}-execution",
     )
     return str(registered.arn)
 
 
-def _deployment_group(world: World, options: ServiceOptions) -> dict[str, str]:
+def _deployment_group(world: World, options: ServiceOptions, service: Service) -> dict[str, str]:
     """CodeDeploy's application and deployment group of a service it owns, both with the service's name."""
     backend = codedeploy.backend(world)
     if options.name not in backend.applications:
@@ -151,24 +163,57 @@ def _deployment_group(world: World, options: ServiceOptions) -> dict[str, str]:
             },
             ecs_services=[{"serviceName": options.name, "clusterName": options.cluster}],
         )
+        if options.appspec is not None:
+            _deployed_before(world, options, service, options.appspec)
     return {"application": options.name, "deployment_group": options.name}
 
 
-def _service(world: World, options: ServiceOptions, definition: str) -> Service:
+def _deployed_before(world: World, options: ServiceOptions, service: Service, content: str) -> None:
+    """What runs was brought by a deployment that ended well."""
+    done = Deployment(
+        arn=ecs_tasks.arn(world, "service-deployment", options.cluster, options.name, uuid.uuid4().hex[:22]),
+        source=None,
+        target=service.primary.revision,
+        configuration={},
+        created_at=service.created_at,
+        steps=[Step("CLEAN_UP", 100.0, 0.0)],
+        step_since=service.created_at,
+        status="SUCCESSFUL",
+        traffic=100.0,
+        finished_at=service.created_at,
+    )
+    group = codedeploy.backend(world).get_deployment_group(options.name, options.name)
+    identity = codedeploy.new_id()
+    world.code_deployments[identity] = codedeploy.EcsDeployment(
+        identity, service, done, group, str(group.deployment_config_name), content
+    )
+
+
+def _configuration(options: ServiceOptions) -> dict[str, Any]:
+    """How ECS deploys it. CodeDeploy has its own alarms, and ECS takes none for it."""
     configuration: dict[str, Any] = {
-        "strategy": options.strategy if options.controller == "ECS" else "ROLLING",
+        "strategy": options.strategy,
         "alarms": {"alarmNames": [options.alarm], "enable": True, "rollback": True},
         "deploymentCircuitBreaker": {"enable": True, "rollback": True},
         "bakeTimeInMinutes": options.bake_minutes,
     }
-    if configuration["strategy"] == "CANARY":
+    if options.strategy == "CANARY":
         configuration["canaryConfiguration"] = {
             "canaryPercent": options.canary_percent,
             "canaryBakeTimeInMinutes": options.canary_minutes,
         }
+    return configuration
+
+
+def _service(world: World, options: ServiceOptions, definition: str) -> Service:
+    configuration = _configuration(options) if options.controller == "ECS" else {}
     service = add_service(world, options.cluster, options.name, options.tasks, configuration)
     service.controller, service.created_at = options.controller, world.now - _SINCE
     service.stated = {"launchType": "FARGATE", "platformVersion": "LATEST"}
+    if options.controller == "CODE_DEPLOY":
+        target = f"arn:aws:elasticloadbalancing:{world.region}:{world.account}:targetgroup/{_TARGET_GROUP}"
+        entry = {"targetGroupArn": target, "containerName": options.name, "containerPort": _PORT}
+        service.stated["loadBalancers"] = [entry]
     ecs_tasks.backend(world).create_service(
         options.cluster,
         options.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from deployments.sandbox import functions
@@ -12,11 +13,15 @@ from deployments.sandbox.wire import AwsError
 
 @operation("lambda", "GetPolicy")
 def get_policy(call: Call) -> dict[str, Any]:
-    """A function's resource policy; a function without one has none to show."""
+    """The resource policy of a function, or of one of its versions or aliases; what has none has none to show."""
     function = functions.find(call.world, call.params["FunctionName"])
-    if not function.latest.policy.statements:
+    policy, qualifier = function.latest.policy, call.params.get("Qualifier")
+    # moto keeps the statements of all qualifiers together, and shows all of them.
+    statements = [one for one in policy.statements if _qualifier(one["Resource"]) == qualifier]
+    if not statements:
         raise _not_found()
-    return call.moto()
+    shown = {"Version": "2012-10-17", "Id": "default", "Statement": statements}
+    return {"Policy": json.dumps(shown), "RevisionId": policy.revision}
 
 
 @operation("lambda", "RemovePermission")
@@ -94,3 +99,9 @@ def get_layer_version_by_arn(call: Call) -> dict[str, Any]:
 
 def _not_found() -> AwsError:
     return AwsError("ResourceNotFoundException", "The resource you requested does not exist.", status=404)
+
+
+def _qualifier(arn: str) -> str | None:
+    """The version or alias that the ARN of a function names; $LATEST is none."""
+    named = arn.partition(":function:")[2].split(":")[1:]
+    return next((one for one in named if one != "$LATEST"), None)

@@ -7,9 +7,10 @@ before that is done. API reference, UpdateFunctionCode: a RevisionId that is giv
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from typing import Any
 
-from deployments.sandbox import functions, inspector
+from deployments.sandbox import function_code, functions, inspector
 from deployments.sandbox.functions import Function
 from deployments.sandbox.operations import Call, operation, page
 from deployments.sandbox.pulling import CannotPull, by_digest, pull
@@ -45,7 +46,7 @@ def update_function_code(call: Call) -> dict[str, Any]:
     if params.get("DryRun"):
         return functions.show_state(world, function, function.latest.get_configuration())
     try:
-        function.latest.update_function_code(json.loads(call.message.body))
+        function.latest.update_function_code(_specified(world, call))
     except ValueError as error:
         raise invalid(str(error.args[-1])) from error
     if digest:
@@ -95,6 +96,10 @@ def get_function(call: Call) -> dict[str, Any]:
     if qualified.package_type == "Image":
         uri = qualified.code["ImageUri"]
         answer["Code"]["ResolvedImageUri"] = by_digest(uri, functions.image_digest(qualified))
+    else:
+        environ = call.message.environ
+        endpoint = f"{environ['wsgi.url_scheme']}://{environ['HTTP_HOST']}"
+        answer["Code"] = {"RepositoryType": "S3", "Location": function_code.location(world, qualified, endpoint)}
     reserved = function.latest.reserved_concurrency
     if reserved is not None:
         answer["Concurrency"] = {"ReservedConcurrentExecutions": int(reserved)}
@@ -181,6 +186,14 @@ def _digest(world: World, image: str | None) -> str | None:
         return pull(world, image).removeprefix("sha256:")
     except CannotPull as error:
         raise invalid(f"Source image {error}. Provide a valid source image.") from error
+
+
+def _specified(world: World, call: Call) -> dict[str, Any]:
+    """What the update asks for. moto takes the newest object, whatever version is named."""
+    asked: dict[str, Any] = json.loads(call.message.body)
+    if not asked.get("S3Key"):
+        return asked
+    return {"ZipFile": b64encode(function_code.from_s3(world, asked)).decode()}
 
 
 def _has_zip(params: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from moto.ecr.models import ecr_backends
@@ -48,8 +49,11 @@ def ecr_reference(image: str) -> EcrReference | None:
     )
 
 
-def pull(world: World, image: str) -> str:
+def pull(world: World, image: str, role: str | None = None) -> str:
     """The digest of the image a reference means now, to a runtime in this world.
+
+    Args:
+        role: ARN of the role it is pulled with; None for one that no policy knows.
 
     Raises:
         CannotPull: there is no such image, or it is not handed out.
@@ -59,8 +63,8 @@ def pull(world: World, image: str) -> str:
         digest = image.partition("@")[2]
         return digest or f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
     home = world.elsewhere(reference.account, reference.region)
-    if not _may_pull(world.account, reference):
-        raise CannotPull(f"{image}: 403 Forbidden: the repository policy does not let {world.account} pull")
+    if not _may_pull(world.account, role, reference):
+        raise CannotPull(f"{image}: 403 Forbidden: the repository policy does not let {role or world.account} pull")
     found = next((one for one in home.container_images.values() if _is_meant(one, reference)), None)
     if found is None:
         raise CannotPull(f"{image}: not found")
@@ -81,11 +85,11 @@ def _is_meant(known: ContainerImage, reference: EcrReference) -> bool:
     return known.digest == reference.digest if reference.digest else reference.tag in known.tags
 
 
-def _may_pull(account: str, reference: EcrReference) -> bool:
+def _may_pull(account: str, role: str | None, reference: EcrReference) -> bool:
     """Whether the repository's policy lets an account pull: its own unless denied, another only when allowed."""
     repository = ecr_backends[reference.account][reference.region].repositories.get(reference.repository)
     statements = _listed(json.loads(repository.policy)["Statement"]) if repository and repository.policy else []
-    effects = {one["Effect"] for one in statements if _is_about(one, account)}
+    effects = {one["Effect"] for one in statements if _is_about(one, account) and _applies_to(one, role)}
     return "Deny" not in effects and (account == reference.account or "Allow" in effects)
 
 
@@ -94,6 +98,12 @@ def _is_about(statement: dict[str, Any], account: str) -> bool:
     named = _listed(principal if isinstance(principal, str) else principal.get("AWS", []))
     who = any(one == "*" or account in one.split(":") for one in named)
     return who and not _PULLING.isdisjoint(_listed(statement.get("Action", [])))
+
+
+def _applies_to(statement: dict[str, Any], role: str | None) -> bool:
+    """By the one condition that is known here: a negated one holds too where there is nothing to hold it against."""
+    excepted = (statement.get("Condition") or {}).get("ArnNotLike", {}).get("aws:PrincipalArn", [])
+    return role is None or not any(fnmatchcase(role, pattern) for pattern in _listed(excepted))
 
 
 def _listed(value: Any) -> list[Any]:

@@ -1,7 +1,8 @@
 """Amazon Inspector Scan: a CycloneDX bill of materials in, its vulnerabilities out, by the sandbox's advisories.
 
-A component is known by its package URL (purl specification: type, name, version, qualifiers); one without is skipped
-with a warning, as Inspector does. Output is CycloneDX 1.5 with `amazon:inspector:sbom_scanner` properties, or
+A component is known by its package URL (purl specification: type, name, version, qualifiers). As with Inspector one
+without it, or without a version, is skipped with a warning, and for one of a type that has no rules none are found.
+Go's names are cut to their last part. Output is CycloneDX 1.5 with `amazon:inspector:sbom_scanner` properties, or
 Inspector's own form (Inspector user guide, "Using CycloneDX namespaces with Amazon Inspector"; API reference,
 ScanSbom).
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -62,7 +64,7 @@ def scan_sbom(call: Call) -> dict[str, Any]:
     sbom = copy.deepcopy(call.params["sbom"])
     if not isinstance(sbom, dict) or sbom.get("bomFormat") != "CycloneDX" or str(sbom.get("specVersion")) != "1.5":
         raise AwsError("ValidationException", "The SBOM must be in CycloneDX 1.5 format.")
-    components = sbom.get("components") or []
+    components = list(_components(sbom))
     if len(components) > _MOST_COMPONENTS:
         raise AwsError("ValidationException", f"The SBOM has more than {_MOST_COMPONENTS} components.")
     for number, component in enumerate(components, start=1):
@@ -72,6 +74,13 @@ def scan_sbom(call: Call) -> dict[str, Any]:
     if call.params.get("outputFormat", "CYCLONE_DX_1_5") == "CYCLONE_DX_1_5":
         return {"sbom": _cyclonedx(sbom, components, found)}
     return {"sbom": _inspector(components, found)}
+
+
+def _components(holder: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """With those inside others."""
+    for component in holder.get("components") or []:
+        yield component
+        yield from _components(component)
 
 
 def _matches(advisory: Advisory, components: list[dict[str, Any]]) -> list[Match]:
@@ -121,10 +130,9 @@ def _cyclonedx(
 ) -> dict[str, Any]:
     vulnerable = {match.reference for _, matches in found for match in matches}
     for component in components:
-        if _purl(component) is None:
-            _say(component, "warning", "Component skipped: no purl provided.")
-        elif component["bom-ref"] not in vulnerable:
-            _say(component, "info", "Component scanned: no vulnerabilities found.")
+        _cut_name(component)
+        if component["bom-ref"] not in vulnerable:
+            _say(component, *_outcome(component))
     counts = _counts(found)
     for name in _COUNTED:
         _say(sbom.setdefault("metadata", {}), f"{name}_vulnerabilities", str(counts[name]))
@@ -132,6 +140,24 @@ def _cyclonedx(
         _vulnerability(number, advisory, matches) for number, (advisory, matches) in enumerate(found, start=1)
     ]
     return sbom
+
+
+def _outcome(component: dict[str, Any]) -> tuple[str, str]:
+    """Which property says it, and what, of a component without vulnerabilities."""
+    purl = _purl(component)
+    if purl is None:
+        return "warning", "Component skipped: no purl provided."
+    if not purl.version:
+        return "warning", "Component skipped: unresolved version provided."
+    if purl.type not in _OS_TYPES | set(_MANAGERS):
+        return "info", "Component skipped: no rules found."
+    return "info", "Component scanned: no vulnerabilities found."
+
+
+def _cut_name(component: dict[str, Any]) -> None:
+    purl = _purl(component)
+    if purl is not None and purl.type == "golang":
+        component["name"] = purl.name
 
 
 def _vulnerability(number: int, advisory: Advisory, matches: list[Match]) -> dict[str, Any]:
@@ -168,9 +194,9 @@ def _inspector(components: list[dict[str, Any]], found: list[tuple[Advisory, lis
         "status": f"SBOM parsed successfully, {len(found)} {noun} found",
         "inspector": {
             "messages": [
-                {"name": component.get("name", ""), "info": "Component skipped: no purl provided."}
+                {"name": component.get("name", ""), said[0]: said[1]}
                 for component in components
-                if _purl(component) is None
+                if (said := _outcome(component))[1].startswith("Component skipped")
             ],
             "vulnerability_count": {name: counts[name] for name in _COUNTED},
             "vulnerabilities": [

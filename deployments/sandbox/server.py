@@ -1,4 +1,4 @@
-"""Starts the sandbox: AWS, Slack and Jira on loopback, each on its own port, and writes down where they are.
+"""Starts the sandbox: AWS, Slack, Jira and GitHub on loopback, each on its own port, and writes down where they are.
 
 python -m deployments.sandbox.server --addresses FILE
 """
@@ -206,17 +206,20 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _running(options: argparse.Namespace) -> Iterator[dict[str, str]]:
+    from deployments.sandbox.github import Hub, github_app
     from deployments.sandbox.jira import jira_app
     from deployments.sandbox.slack import slack_app
 
-    ports = (options.port, options.slack_port, options.jira_port)
+    ports = (options.port, options.slack_port, options.jira_port, options.github_port)
     with contextlib.ExitStack() as opened:
         sockets = [_opened(opened, options.host, port) for port in ports]
-        aws = AwsServer(Cloud(SandboxSettings(**dict(options.duration)), pace=options.pace), sockets[0])
+        cloud = Cloud(SandboxSettings(**dict(options.duration)), pace=options.pace)
+        aws = AwsServer(cloud, sockets[0])
         slack, jira = serve_asgi(slack_app(), sockets[1]), serve_asgi(jira_app(), sockets[2])
-        for server in (aws, slack, jira):
+        github = serve_asgi(github_app(Hub(cloud)), sockets[3])
+        for server in (aws, slack, jira, github):
             server.start()
-        yield {"aws": aws.url, "slack": f"{slack.url}/api/", "jira": jira.url}
+        yield {"aws": aws.url, "slack": f"{slack.url}/api/", "jira": jira.url, "github": github.url}
 
 
 def _opened(stack: contextlib.ExitStack, host: str, port: int) -> socket.socket:
@@ -233,11 +236,12 @@ def _duration(text: str) -> tuple[str, float]:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="sandbox", description="A small AWS, Slack and Jira on loopback.")
+    parser = argparse.ArgumentParser(prog="sandbox", description="A small AWS, Slack, Jira and GitHub on loopback.")
     parser.add_argument("--host", default=_LOOPBACK)
     parser.add_argument("--port", type=int, default=0, help="for AWS; 0 takes a free one")
     parser.add_argument("--slack-port", type=int, default=0)
     parser.add_argument("--jira-port", type=int, default=0)
+    parser.add_argument("--github-port", type=int, default=0)
     parser.add_argument("--addresses", type=Path, required=True, help="file the addresses are written to")
     parser.add_argument("--pace", type=float, default=1.0, help="sandbox seconds in one real second")
     parser.add_argument(

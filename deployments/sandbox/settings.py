@@ -37,7 +37,8 @@ class SandboxSettings:
         image_restoring: from the archive back until an image can be pulled.
         lifecycle: how often ECR applies lifecycle policies.
         lifecycle_preview: how long the preview of a lifecycle policy takes.
-        build: how long a build takes, from first to last phase.
+        build: how long a build, or a workflow's run, takes from first to last phase.
+        workflow_listed: from the dispatch of a workflow until its run is listed.
     """
 
     invocation_visible: float = 0.2
@@ -68,3 +69,4 @@ class SandboxSettings:
     lifecycle: float = 86400.0
     lifecycle_preview: float = 1.0
     build: float = 6.0
+    workflow_listed: float = 1.0

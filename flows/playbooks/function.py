@@ -1,14 +1,14 @@
-"""A Lambda function: alert, triage, contain, rebuild where it runs an image, update and shift, verify, write up."""
+"""A Lambda function: alert, triage, contain, rebuild its image or its code, update and shift, verify, write up."""
 
 from __future__ import annotations
 
 from flows.phases import carry_out_phase, examine_until_known, verify_until_known
 from flows.playbooks.opening import alert_and_triage, left_alone
 from runbooks.plan import Phase
-from runbooks.planning.functions.rebuilding import is_rebuilt
+from runbooks.planning.functions.rebuilding import gets_image, is_rebuilt
 from runbooks.records import ResponseEnded
 from runbooks.verdict import VerdictKind
-from tasks.triage import still_contained
+from tasks.triage import Triaged, still_contained
 from tasks.write_up import close_with_post_mortem, hand_over
 
 WELL = ("done", "partial", "not-needed")
@@ -24,13 +24,8 @@ async def play() -> ResponseEnded:
         if contained.result not in WELL:
             return hand_over(contained.result, contained.detail)
 
-    if any(is_rebuilt(each) for each in triaged.acting):
-        rebuilt = await carry_out_phase(Phase.REBUILD)
-        if rebuilt.result not in WELL:
-            return hand_over(rebuilt.result, rebuilt.detail)
-        examined = await examine_until_known()
-        if not examined.passed:
-            return hand_over("not fixed", "; ".join(examined.reasons))
+    if (missing := await _not_built(triaged)) is not None:
+        return hand_over(*missing)
 
     updated = await carry_out_phase(Phase.REMEDIATE)
     if updated.result not in WELL:
@@ -42,3 +37,17 @@ async def play() -> ResponseEnded:
     if still_contained():
         await carry_out_phase(Phase.RELEASE)
     return close_with_post_mortem()
+
+
+async def _not_built(triaged: Triaged) -> tuple[str, str] | None:
+    """Build what has to be built; how that ended, and why, where nothing may be put in."""
+    if any(is_rebuilt(each) for each in triaged.acting):
+        rebuilt = await carry_out_phase(Phase.REBUILD)
+        if rebuilt.result not in WELL:
+            return rebuilt.result, rebuilt.detail
+    # A zip is scanned where it is $LATEST, and nowhere before: what proves it is the verification.
+    if any(gets_image(each) for each in triaged.acting):
+        examined = await examine_until_known()
+        if not examined.passed:
+            return "not fixed", "; ".join(examined.reasons)
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runbooks.records import ResponseEnded
 from tasks.alert import alert_security_operations, already_alerted
-from tasks.handing_over import has_been_handed_over, open_handover_ticket
+from tasks.handing_over import open_handover_ticket
 from tasks.triage import already_triaged, triage_cases
 from tasks.write_up import conclude
 
@@ -13,8 +13,6 @@ async def play() -> ResponseEnded:
     triaged = already_triaged() or triage_cases()
     if not triaged.for_a_person:
         return conclude("nothing-to-do", triaged.words)
-    if has_been_handed_over(triaged):
-        return conclude("person", "Inspector still reports it, and whoever has the ticket of it keeps it")
     if not already_alerted():
         open_handover_ticket(triaged)
         alert_security_operations()

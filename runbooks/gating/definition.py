@@ -71,10 +71,18 @@ class Gate(Model):
     grace_days: dict[SeverityName, Days] = Field(default_factory=dict[SeverityName, Days])
     """How long what is new may pass: days since it was published or first observed, what was earlier."""
     accepted: tuple[AcceptedRisk, ...] = ()
+    unscanned_components: tuple[Pattern, ...] = ()
+    """Names of an SBOM's components that may pass although Inspector did not look at them; any other cannot be told."""
     cannot_tell: Literal["refuse", "pass"] = "refuse"
     """What becomes of an image that cannot be judged."""
     wait_minutes: Annotated[int, Field(ge=0, le=LONGEST_WAIT_MINUTES)] = 15
     """How long Inspector's initial scan is waited for."""
+    statement_hours: Annotated[int, Field(ge=1, le=24 * 365)] = 24
+    """How old a signed statement of what has passed may be when it is verified."""
+
+    def lets_go(self, component: str) -> bool:
+        """Whether a component of this name may pass although nobody looked at it."""
+        return any(fnmatchcase(component, pattern) for pattern in self.unscanned_components)
 
     @property
     def digest(self) -> str:

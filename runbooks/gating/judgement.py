@@ -19,6 +19,7 @@ from runbooks.gating.remedy import how_to_fix
 from runbooks.gating.subject import Subject
 from runbooks.gating.vulnerability import Vulnerability
 from runbooks.model import Model
+from runbooks.telling.words import counted, listed
 
 
 class Ruling(StrEnum):
@@ -37,6 +38,17 @@ class Outcome(StrEnum):
     TOLERATED = "tolerated"
 
 
+class Unscanned(Model):
+    """A component of an SBOM that Inspector did not look at: nothing is known of it."""
+
+    name: str
+    version: str = ""
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}".rstrip()
+
+
 class Seen(Model):
     """What was found out about an image or an SBOM."""
 
@@ -46,7 +58,9 @@ class Seen(Model):
     """The open case that holds the image back."""
     unknown: tuple[str, ...] = ()
     """What could not be found out, in words; with any of it nothing passes as judged."""
-    warnings: tuple[str, ...] = ()
+    not_yet: bool = False
+    """Whether time may tell: a scan is still to come, or an answer failed to."""
+    unscanned: tuple[Unscanned, ...] = ()
 
 
 class Weighed(Model):
@@ -71,6 +85,8 @@ class Judgement(Model):
     ruling: Ruling
     lets_pass: bool
     """Whether the pipeline may go on: a gate may let pass what it cannot judge."""
+    not_yet: bool = False
+    """Of what cannot be told, whether it may be told later."""
     reasons: tuple[str, ...] = ()
     """Why, as far as it is about the whole and not about one vulnerability."""
     warnings: tuple[str, ...] = ()
@@ -80,6 +96,8 @@ class Judgement(Model):
     """When Inspector last scanned it; of an SBOM, when it was scanned for this judgement."""
     weighed: tuple[Weighed, ...] = ()
     """The refused first, then by severity, package and id."""
+    unscanned: tuple[Unscanned, ...] = ()
+    """All that Inspector did not look at, also what the gate's runbook lets go."""
 
     def of(self, outcome: Outcome) -> tuple[Weighed, ...]:
         return tuple(each for each in self.weighed if each.outcome is outcome)
@@ -93,7 +111,7 @@ class Judgement(Model):
 def judge(gate: Gate, subject: Subject, seen: Seen, now: datetime) -> Judgement:
     """What the gate's runbook makes of what was seen."""
     weighed = tuple(sorted((_weigh(each, gate, subject, now) for each in seen.vulnerabilities), key=_order))
-    unknown = [*seen.unknown, *_unknown_exploitation(weighed, gate)]
+    unknown = [*seen.unknown, *_not_looked_at(seen, gate), *_unknown_exploitation(weighed, gate)]
     if seen.blocked_by or any(each.outcome is Outcome.REFUSED for each in weighed):
         ruling = Ruling.REFUSED
     else:
@@ -107,11 +125,13 @@ def judge(gate: Gate, subject: Subject, seen: Seen, now: datetime) -> Judgement:
         at=now.astimezone(UTC),
         ruling=ruling,
         lets_pass=ruling is Ruling.PASSED or (ruling is Ruling.CANNOT_TELL and gate.cannot_tell == "pass"),
+        not_yet=ruling is Ruling.CANNOT_TELL and seen.not_yet,
         reasons=(*blocked, *unknown),
-        warnings=(*seen.warnings, *_lapsed(weighed, gate, subject, now), *_suppressed(weighed)),
+        warnings=(*_lapsed(weighed, gate, subject, now), *_suppressed(weighed)),
         blocked_by=seen.blocked_by,
         scanned_at=seen.scanned_at,
         weighed=weighed,
+        unscanned=seen.unscanned,
     )
 
 
@@ -159,6 +179,13 @@ def _covering(each: Vulnerability, gate: Gate, subject: Subject) -> list[Accepte
     return [risk for risk in gate.accepted if risk.covers(each.id, each.package, subject.repository, subject.digest)]
 
 
+def _not_looked_at(seen: Seen, gate: Gate) -> Iterator[str]:
+    """What nobody looked at, and the gate's runbook does not let go."""
+    lost = [each for each in seen.unscanned if not gate.lets_go(each.name)]
+    if lost:
+        yield f"Inspector did not look at {counted(len(lost), 'component')}: {listed(map(str, lost))}"
+
+
 def _unknown_exploitation(weighed: Sequence[Weighed], gate: Gate) -> Iterator[str]:
     """What passes only because nobody could look whether it is exploited."""
     unknown = {
@@ -167,8 +194,7 @@ def _unknown_exploitation(weighed: Sequence[Weighed], gate: Gate) -> Iterator[st
         if each.outcome is not Outcome.REFUSED and not each.vulnerability.exploitation_known
     }
     if gate.refuse.known_exploited and unknown:
-        some = ", ".join(sorted(unknown)[:3]) + (", ..." if len(unknown) > 3 else "")
-        yield f"whether {some} is in CISA's catalogue could not be looked up"
+        yield f"whether {listed(sorted(unknown))} is in CISA's catalogue could not be looked up"
 
 
 def _lapsed(weighed: Sequence[Weighed], gate: Gate, subject: Subject, now: datetime) -> list[str]:
@@ -192,7 +218,8 @@ def _suppressed(weighed: Sequence[Weighed]) -> list[str]:
 _OUTCOMES = tuple(Outcome)
 
 
-def _order(each: Weighed) -> tuple[int, bool, int, str, str]:
+def _order(each: Weighed) -> tuple[int, bool, int, str, str, str]:
     found = each.vulnerability
     rank = SEVERITIES.index(found.severity) if found.severity in SEVERITIES else -1
-    return _OUTCOMES.index(each.outcome), found.known_exploited_since is None, -rank, found.package, found.id
+    exploited = found.known_exploited_since is None
+    return _OUTCOMES.index(each.outcome), exploited, -rank, found.package, found.id, found.platform or ""

@@ -33,16 +33,19 @@ def _whole(judgement: Judgement) -> ET.Element:
     """The gate itself: there is always one test, and it alone says what is not about one package."""
     case = _testcase("runbooks.gate", f"gate {judgement.gate}")
     kinds = {Ruling.REFUSED: "failure", Ruling.CANNOT_TELL: "error"}
+    said = [*judgement.warnings, *(f"not looked at: {each} ({each.why})" for each in judgement.unscanned)]
     if judgement.ruling in kinds and judgement.reasons and not judgement.lets_pass:
         _add(case, kinds[judgement.ruling], judgement.ruling.value, summary(judgement), "\n".join(judgement.reasons))
-    elif said := [*judgement.reasons, *judgement.warnings]:
+    else:
+        said = [*judgement.reasons, *said]
+    if said:
         ET.SubElement(case, "system-out").text = _text("\n".join(said))
     return case
 
 
 def _case(each: Weighed) -> ET.Element:
     found = each.vulnerability
-    case = _testcase(f"runbooks.gate.{found.package}", f"{found.id} in {found.package} {found.installed}".rstrip())
+    case = _testcase(f"runbooks.gate.{found.package}", str(found))
     if each.outcome is Outcome.REFUSED:
         detail = f"{found.package} {found.installed}, fixed in {found.fixed_in or 'no version yet'}"
         _add(case, "failure", found.severity, each.reason, f"{detail}\nTo fix it: {each.how_to_fix}")

@@ -25,10 +25,13 @@ _SCORES = {"CRITICAL": 9.0, "HIGH": 7.0, "MEDIUM": 4.0, "LOW": 0.1, "INFORMATION
 def as_sarif(judgement: Judgement) -> dict[str, Any]:
     """One run with a rule for each vulnerability and a result for each vulnerable package."""
     weighed = judgement.weighed[:MOST_RESULTS]
-    rules = {each.vulnerability.id: _rule(each.vulnerability) for each in weighed}
+    alike: dict[str, list[Weighed]] = {}
+    for each in weighed:
+        alike.setdefault(each.vulnerability.id, []).append(each)
+    rules = {name: _rule(members) for name, members in alike.items()}
     results = [_result(each, judgement.subject) for each in weighed]
     if judgement.reasons:
-        rules[WHOLE] = {"id": WHOLE, "shortDescription": {"text": "The image or SBOM as a whole"}}
+        rules[WHOLE] = {"id": WHOLE} | _described("The image or SBOM as a whole", "See what the result says.")
         results += [_of_the_whole(reason, judgement) for reason in judgement.reasons]
     indexes = {name: index for index, name in enumerate(rules)}
     run = {
@@ -45,16 +48,24 @@ def as_sarif(judgement: Judgement) -> dict[str, Any]:
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
-def _rule(found: Vulnerability) -> dict[str, Any]:
+def _rule(alike: Sequence[Weighed]) -> dict[str, Any]:
+    found = alike[0].vulnerability
     score = found.score if found.score is not None else _SCORES[found.severity]
+    remedies = dict.fromkeys(f"{each.vulnerability.package}: {each.how_to_fix}" for each in alike)
     rule: dict[str, Any] = {
         "id": found.id,
-        "shortDescription": {"text": found.title or found.id},
+        **_described(found.title or found.id, "\n".join(remedies)),
         "properties": {"security-severity": f"{score:.1f}", "tags": ["security", "vulnerability", found.severity]},
     }
     if found.source_url and found.source_url.startswith(("https://", "http://")):
         rule["helpUri"] = found.source_url
     return rule
+
+
+def _described(title: str, remedy: str) -> dict[str, Any]:
+    """The three texts that GitHub asks of a rule."""
+    text = {"text": title}
+    return {"shortDescription": text, "fullDescription": text, "help": {"text": remedy}}
 
 
 def _of_the_whole(reason: str, judgement: Judgement) -> dict[str, Any]:
@@ -69,11 +80,11 @@ def _of_the_whole(reason: str, judgement: Judgement) -> dict[str, Any]:
 
 def _result(each: Weighed, subject: Subject) -> dict[str, Any]:
     found = each.vulnerability
-    text = f"{found.package} {found.installed}: {found.id} ({found.severity}), {each.outcome}: {each.reason}. "
+    text = f"{found} ({found.severity}), {each.outcome}: {each.reason}"
     result: dict[str, Any] = {
         "ruleId": found.id,
         "level": _LEVELS[each.outcome],
-        "message": {"text": f"{text}To fix it: {each.how_to_fix}."},
+        "message": {"text": f"{text}. To fix it: {each.how_to_fix}."},
         "locations": [_location(found, subject)],
         "partialFingerprints": {"packageVulnerability/v1": _fingerprint(found, subject)},
     }
@@ -89,14 +100,19 @@ def _location(found: Vulnerability, subject: Subject) -> dict[str, Any]:
     return {
         "physicalLocation": _file(file),
         "logicalLocations": [
-            {"name": found.package, "fullyQualifiedName": f"{subject}/{found.package}", "kind": "package"}
+            {
+                "name": found.package,
+                "fullyQualifiedName": "/".join(filter(None, (str(subject), found.platform, found.package))),
+                "kind": "package",
+            }
         ],
     }
 
 
 def _fingerprint(found: Vulnerability, subject: Subject) -> str:
     """The same from build to build: neither the digest nor the installed version is in it."""
-    where: Sequence[str] = (subject.repository or subject.name, found.id, found.package, found.path or "")
+    where = [subject.repository or subject.name, found.id, found.package, found.path or ""]
+    where += [found.platform] if found.platform else []
     return hashlib.sha256("\n".join(where).encode()).hexdigest()
 
 
@@ -106,7 +122,11 @@ def _invocation(judgement: Judgement) -> dict[str, Any]:
         "endTimeUtc": judgement.at.isoformat().replace("+00:00", "Z"),
         "exitCodeDescription": summary(judgement),
     }
-    levels = [*(("error", each) for each in judgement.reasons), *(("warning", each) for each in judgement.warnings)]
+    levels = [
+        *(("error", each) for each in judgement.reasons),
+        *(("warning", each) for each in judgement.warnings),
+        *(("note", f"not looked at: {each} ({each.why})") for each in judgement.unscanned),
+    ]
     if levels:
         told = [{"level": level, "message": {"text": text}} for level, text in levels]
         invocation["toolExecutionNotifications"] = told

@@ -5,15 +5,17 @@ by its SHA-256, the gate by the SHA-256 of its rules, and the judgement by its o
 than 4096 bytes. The envelope is DSSE v1; what is signed begins with `DSSEv1`, so that no checkpoint, which the same key
 signs, can be taken for a statement.
 
-There is one only of what passed. It says what was known then: whoever reads it decides how old it may be.
+There is one only of what passed, and it says what was known then. So it counts for nothing by itself: whoever verifies
+it names what must have passed, by which rules, and how old that may be (`Demand`).
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -21,10 +23,12 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from runbooks.chain import canonical
 from runbooks.checkpoint import CheckpointSigner, key_id
-from runbooks.errors import BadInput
+from runbooks.errors import BadInput, Refused
+from runbooks.gating.definition import Gate
 from runbooks.gating.judgement import Judgement, Outcome, Ruling
 from runbooks.gating.subject import Subject
 from runbooks.model import Model
+from runbooks.telling.words import duration
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -32,6 +36,8 @@ PREDICATE_TYPE = "https://in-toto.io/attestation/svr/v0.2"
 VERIFIER = "urn:remediation-runbooks:gate:v1"
 PASSED = "REMEDIATION_RUNBOOKS_GATE_PASSED"
 MAX_BYTES = 64 * 1024
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""By so much at most between the hosts that sign and that verify."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -49,6 +55,21 @@ class Stated(Model):
     accepted: int
     """Vulnerabilities that passed as accepted risks."""
     key_id: str
+
+
+class Demand(NamedTuple):
+    """What a statement must say for whoever verifies it."""
+
+    digest: str
+    """sha256:... of what is about to be deployed."""
+    gate: Gate
+    """The rules that it must have passed: those, in this version, and no others."""
+    max_age: timedelta
+
+    @classmethod
+    def of(cls, digest: str, gate: Gate, max_age: timedelta | None = None) -> Demand:
+        """With the age that the gate's runbook allows where no other is named."""
+        return cls(digest, gate, timedelta(hours=gate.statement_hours) if max_age is None else max_age)
 
 
 def make_statement(judgement: Judgement, signer: CheckpointSigner) -> bytes:
@@ -85,12 +106,47 @@ def make_statement(judgement: Judgement, signer: CheckpointSigner) -> bytes:
     return json.dumps(envelope, indent=2).encode() + b"\n"
 
 
-def verify_statement(content: bytes, public_key: bytes) -> Stated | None:
-    """What the statement says; None where this key did not sign it.
+def verify_statement(content: bytes, trusted: Sequence[bytes], demand: Demand, now: datetime) -> Stated:
+    """What the statement says, if it is what is demanded.
+
+    Args:
+        trusted: the public keys that it may be signed with.
 
     Raises:
         BadInput: (malformed-statement) It is no statement of the gate.
+        Refused: (statement-not-trusted, statement-of-another-digest, statement-of-another-gate,
+            statement-of-other-rules, statement-from-the-future, statement-too-old) It does not hold.
     """
+    payload, signatures = _opened(content)
+    signer = next((key for key in trusted if any(_is_signed(payload, each, key) for each in signatures)), None)
+    if signer is None:
+        raise Refused("it is signed with no key that is trusted here", code="statement-not-trusted")
+    stated = _read(payload, key_id(signer))
+    _require(stated, demand, now)
+    return stated
+
+
+def _require(stated: Stated, demand: Demand, now: datetime) -> None:
+    gate, age = demand.gate, now - stated.at
+    if f"sha256:{stated.digest}" != demand.digest:
+        code, why = "statement-of-another-digest", f"it is about sha256:{stated.digest}, and not about {demand.digest}"
+    elif stated.gate != gate.name:
+        code, why = "statement-of-another-gate", f"it is of the gate {stated.gate!r}, and not of {gate.name!r}"
+    elif stated.gate_digest != gate.digest:
+        rules = f"{stated.gate_digest[:12]}, and those of {gate.name} here are {gate.digest[:12]}"
+        code, why = "statement-of-other-rules", f"the rules that it passed are {rules}: gate it again"
+    elif age < -CLOCKS_DIFFER:
+        code, why = "statement-from-the-future", f"it says {_time(stated.at)}, which is still to come"
+    elif age > demand.max_age:
+        limit = f"{duration(age)} old, and may be {duration(demand.max_age)}"
+        code, why = "statement-too-old", f"it is {limit}: gate it again, by what is known today"
+    else:
+        return
+    raise Refused(why, code=code)
+
+
+def _opened(content: bytes) -> tuple[bytes, list[bytes]]:
+    """Payload and signatures."""
     try:
         envelope = json.loads(content[: MAX_BYTES + 1])
         payload = _decoded(envelope["payload"])
@@ -99,9 +155,7 @@ def verify_statement(content: bytes, public_key: bytes) -> Stated | None:
             raise _malformed(f"its payload type is not {PAYLOAD_TYPE}")
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise _malformed("it is no envelope of a signed statement") from error
-    if not any(_is_signed(payload, signature, public_key) for signature in signatures):
-        return None
-    return _read(payload, key_id(public_key))
+    return payload, signatures
 
 
 def _read(payload: bytes, by: str) -> Stated:

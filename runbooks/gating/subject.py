@@ -74,6 +74,14 @@ class ImageName(Model):
         return f"{self.uri}@{self.digest}" if self.digest else f"{self.uri}:{self.tag}"
 
 
+class Platform(Model):
+    """One of the images that an index lists."""
+
+    name: str
+    """For people, such as linux/arm64/v8."""
+    digest: str
+
+
 class Subject(Model):
     """What was judged, and what the evidence is bound to."""
 
@@ -86,12 +94,26 @@ class Subject(Model):
     region: str | None = None
     repository: str | None = None
     tags: tuple[str, ...] = ()
+    platforms: tuple[Platform, ...] = ()
+    """Of an index, which Inspector does not scan: the images that it lists, and by which it is judged."""
 
     @classmethod
-    def of_image(cls, name: ImageName, digest: str | None = None, tags: tuple[str, ...] = ()) -> Subject:
+    def of_image(
+        cls,
+        name: ImageName,
+        digest: str | None = None,
+        tags: tuple[str, ...] = (),
+        platforms: tuple[Platform, ...] = (),
+    ) -> Subject:
         place = {"account": name.account, "region": name.region, "repository": name.repository}
         named = tags or ((name.tag,) if name.tag else ())
-        return cls(kind="image", name=name.uri, digest=digest or name.digest, tags=named, **place)
+        return cls(kind="image", name=name.uri, digest=digest or name.digest, tags=named, platforms=platforms, **place)
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """All that an open case may be about: its own, and those of its platforms."""
+        own = (self.digest,) if self.digest else ()
+        return tuple(dict.fromkeys((*own, *(each.digest for each in self.platforms))))
 
     def __str__(self) -> str:
         tags = f" ({', '.join(self.tags)})" if self.tags else ""
@@ -108,6 +130,11 @@ def is_digest(text: str) -> bool:
     return _BARE.fullmatch(text) is not None
 
 
+GATE = "gate/"
+"""What the names of those streams begin with."""
+_STREAM = re.compile(rf"{GATE}(?P<account>\d{{12}})/(?P<region>[a-z0-9-]+)/{_REPOSITORY}@{_DIGEST}", re.ASCII)
+
+
 def gate_stream(subject: Subject) -> str:
     """The ledger stream of what the gate said of a digest.
 
@@ -117,5 +144,16 @@ def gate_stream(subject: Subject) -> str:
     if subject.digest is None:
         raise BadInput(f"the digest of {subject.name} is not known: nothing can be bound to it", code="no-digest")
     if subject.kind == "sbom":
-        return f"gate/sbom@{subject.digest}"
-    return f"gate/{subject.account}/{subject.region}/{subject.repository}@{subject.digest}"
+        return f"{GATE}sbom@{subject.digest}"
+    return f"{GATE}{subject.account}/{subject.region}/{subject.repository}@{subject.digest}"
+
+
+def image_of(stream: str) -> ImageName:
+    """The image that a ledger stream of the gate is about.
+
+    Raises:
+        BadInput: (not-an-image) It is not about one.
+    """
+    if (found := _STREAM.fullmatch(stream)) is None:
+        raise BadInput(f"{stream[:200]!r} is no stream of what the gate said of an image", code="not-an-image")
+    return ImageName(**found.groupdict())

@@ -1,4 +1,4 @@
-"""The verify plan: ask for a fresh inventory, so that Inspector looks again soon. It changes nothing."""
+"""The verify plan. It changes nothing: an instance's asks for a fresh inventory, so that Inspector looks again soon."""
 
 from __future__ import annotations
 
@@ -32,6 +32,29 @@ def plan_verification(
         if served:
             target = Target(account=account, region=region, type="association", id=association)
             steps.append(CollectInventory(target=target, cases=served, association=association))
+    reason = "Inspector evaluates an instance when its inventory is collected; this hurries that"
+    return plan_looking(
+        response, runbook, assessments, reason, steps=tuple(steps), revision=revision, previous=previous
+    )
+
+
+def plan_looking(
+    response: str,
+    runbook: Runbook,
+    assessments: Sequence[Assessment],
+    reason: str,
+    *,
+    steps: tuple[AnyStep, ...] = (),
+    revision: int = 1,
+    previous: str | None = None,
+) -> Plan:
+    """A plan that only looks, and needs no approval.
+
+    Args:
+        reason: what the verdict rests on.
+        steps: what makes Inspector look again; empty where it scans by itself.
+        previous: digest of the remediate plan whose effect it verifies.
+    """
     return Plan(
         response=response,
         runbook=runbook.name,
@@ -39,8 +62,8 @@ def plan_verification(
         phase=Phase.VERIFY,
         revision=revision,
         cases=tuple(each.case for each in assessments),
-        steps=tuple(steps),
-        reasons=("Inspector evaluates an instance when its inventory is collected; this hurries that",),
+        steps=steps,
+        reasons=(reason,),
         approval=ApprovalRule(required=False),
         previous=previous,
     )

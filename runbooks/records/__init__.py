@@ -22,7 +22,7 @@ from runbooks.records.of_cases import (
     FindingSeen,
     Recurred,
 )
-from runbooks.records.of_gates import GateJudged
+from runbooks.records.of_gates import GateJudged, GateWaiting
 from runbooks.records.of_responses import (
     Admitted,
     AnswerGiven,
@@ -80,6 +80,7 @@ __all__ = [
     "Decision",
     "FindingSeen",
     "GateJudged",
+    "GateWaiting",
     "Halted",
     "Intent",
     "Missed",
@@ -147,7 +148,8 @@ Record = Annotated[
     | ApproverRevoked
     | ApproverUnlocked
     | CodeTried
-    | GateJudged,
+    | GateJudged
+    | GateWaiting,
     Field(discriminator="kind"),
 ]
 

@@ -57,7 +57,7 @@ class CaseSuccessors(Model):
 class CaseClosed(Model):
     kind: Literal["case-closed"] = "case-closed"
     response: str
-    """Empty: by none; Inspector closed or suppressed all of its findings before one began."""
+    """Empty: by none; Inspector reports none of its findings any more, and none has to look at that."""
     reason: str
 
 

@@ -37,3 +37,16 @@ class GateJudged(Model):
     by: str
     """Who asked: command:NAME, or the delivery that said that the scan is complete."""
     signature: str = ""
+
+
+class GateWaiting(Model):
+    """The scan of an image is said to be complete, and Inspector does not show it yet: the sweep judges it again."""
+
+    kind: Literal["gate-waiting"] = "gate-waiting"
+    delivery: str
+    """Which said so."""
+    since: datetime
+    """When it was first judged; how long it is waited for is in the gate's runbook."""
+    reason: str
+    """Why it could not be told."""
+    look_again_at: datetime

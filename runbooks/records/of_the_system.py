@@ -40,7 +40,10 @@ class Missed(Model):
 
 
 class Reconciled(Model):
-    """Inspector was asked what it has found in a region; in a stream of that region's own, whose last entry counts."""
+    """Inspector was asked what it has found in a region, or what it reports still of the open cases there.
+
+    In a stream of that region's own for each, whose last entry counts.
+    """
 
     kind: Literal["reconciled"] = "reconciled"
     account: str
@@ -49,6 +52,7 @@ class Reconciled(Model):
     """Everything updated before then has been compared."""
     listed: int = 0
     missed: int = 0
+    """Findings that are there, or that are over, and of which no delivery has said so."""
     trouble: str = ""
     """Why it could not be asked; `until` is then as it was."""
 

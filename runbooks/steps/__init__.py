@@ -23,9 +23,22 @@ from runbooks.steps.containment import (
 )
 from runbooks.steps.function_access import SetFunctionUrlAuth, SetReservedConcurrency
 from runbooks.steps.function_alias import ShiftAlias
-from runbooks.steps.function_update import PublishVersion, UpdateFunctionConfiguration, UpdateFunctionImage
-from runbooks.steps.image_building import RebuildImage, TestImage
-from runbooks.steps.image_deployment import DeployService, RegisterTaskDefinition
+from runbooks.steps.function_building import RebuildPackage
+from runbooks.steps.function_update import (
+    PublishVersion,
+    UpdateFunctionCode,
+    UpdateFunctionConfiguration,
+    UpdateFunctionImage,
+)
+from runbooks.steps.image_building import (
+    ImageBuild,
+    PatchImage,
+    RebuildByWorkflow,
+    RebuildImage,
+    TestByWorkflow,
+    TestImage,
+)
+from runbooks.steps.image_deployment import DeployByCodeDeploy, DeployService, RegisterTaskDefinition
 from runbooks.steps.image_deprecation import (
     DeleteImage,
     PutLifecyclePolicy,
@@ -63,8 +76,12 @@ AnyStep = Annotated[
     | SetRepositoryPolicy
     | RebuildImage
     | TestImage
+    | RebuildByWorkflow
+    | TestByWorkflow
+    | PatchImage
     | RegisterTaskDefinition
     | DeployService
+    | DeployByCodeDeploy
     | SetImageTag
     | SetImageArchived
     | DeleteImage
@@ -74,6 +91,8 @@ AnyStep = Annotated[
     | SetReservedConcurrency
     | UpdateFunctionConfiguration
     | UpdateFunctionImage
+    | RebuildPackage
+    | UpdateFunctionCode
     | PublishVersion
     | ShiftAlias,
     Field(discriminator="kind"),
@@ -104,8 +123,12 @@ STEP_KINDS: tuple[type[Step], ...] = (
     SetRepositoryPolicy,
     RebuildImage,
     TestImage,
+    RebuildByWorkflow,
+    TestByWorkflow,
+    PatchImage,
     RegisterTaskDefinition,
     DeployService,
+    DeployByCodeDeploy,
     SetImageTag,
     SetImageArchived,
     DeleteImage,
@@ -115,6 +138,8 @@ STEP_KINDS: tuple[type[Step], ...] = (
     SetReservedConcurrency,
     UpdateFunctionConfiguration,
     UpdateFunctionImage,
+    RebuildPackage,
+    UpdateFunctionCode,
     PublishVersion,
     ShiftAlias,
 )
@@ -127,17 +152,22 @@ __all__ = [
     "CreateLaunchTemplateVersion",
     "CreateSnapshots",
     "DeleteImage",
+    "DeployByCodeDeploy",
     "DeployService",
     "DeregisterTarget",
     "DetachFromAutoScaling",
     "EnsureClosedGroup",
     "EnsureOpenGroup",
     "EnsureQuarantineGroup",
+    "ImageBuild",
     "LaunchReplacement",
+    "PatchImage",
     "PatchPackages",
     "PublishVersion",
     "PutLifecyclePolicy",
+    "RebuildByWorkflow",
     "RebuildImage",
+    "RebuildPackage",
     "RefreshInstances",
     "RegisterTarget",
     "RegisterTaskDefinition",
@@ -158,7 +188,9 @@ __all__ = [
     "StopInstance",
     "SwapSecurityGroups",
     "Target",
+    "TestByWorkflow",
     "TestImage",
+    "UpdateFunctionCode",
     "UpdateFunctionConfiguration",
     "UpdateFunctionImage",
     "WriteOverrideList",

@@ -35,7 +35,7 @@ class Step(Model):
     """One change to the world. Subclasses add the state expected before and the state left after."""
 
     calls: ClassVar[tuple[str, ...]]
-    """The mutating AWS calls behind it, as `service:Operation`."""
+    """The mutating calls behind it, as `service:Operation`: AWS's, but for those of `github`."""
     permissions: ClassVar[tuple[str, ...]]
     """IAM actions that looking and acting need."""
     role: ClassVar[Role]
@@ -51,6 +51,9 @@ class Step(Model):
     """Whether its one call changes the instances of all its cases."""
     acting_reads: ClassVar[tuple[str, ...]] = ()
     """Those of the permissions that only read, and that AWS asks of whoever makes the call."""
+    shows_within_seconds: ClassVar[int] = 6
+    """How long whoever is called is given to show the change. AWS promises no bound; this is within what a run waits in
+    place."""
     undo_reason: ClassVar[str] = ""
     """Why there is no undo, where `undo` gives None; the approver reads it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from runbooks.counting import counted
 from runbooks.steps.base import Role, Step
 
 NEW_VERSION = "@operation"
@@ -55,7 +56,7 @@ class ShiftAlias(Step):
         if self.undoes:
             return f"Put {whose} back to {what}"
         watched = f", going back when {', '.join(self.alarms)} is raised" if self.alarms else ", watched by no alarm"
-        minutes = "1 minute" if self.bake_minutes == 1 else f"{self.bake_minutes} minutes"
+        minutes = counted(self.bake_minutes, "minute")
         return f"Shift {whose} to {what}: {self.percent} % for {minutes}{watched}, then all"
 
     def expectation(self) -> str:

@@ -1,4 +1,6 @@
-"""The steps that change a Lambda function: another layer version, runtime or image in $LATEST, and a version of it."""
+"""The steps that change a Lambda function: another layer version, runtime, image or code in $LATEST, and a version of
+it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from runbooks.function import FunctionContent, short_layer
+from runbooks.function_package import FunctionPackage
 from runbooks.steps.base import Role, Step
 
 
@@ -29,8 +32,9 @@ class UpdateFunctionConfiguration(Step):
     expects: FunctionContent
     leaves: FunctionContent
     """The same code, with other layers or another runtime."""
-    last_modified: str
-    """Of $LATEST when the plan was made: a version is published of all of it, so that nothing else may have changed."""
+    last_modified: str | None
+    """Of $LATEST when the plan was made: a version is published of all of it, so that nothing else may have changed.
+    None where the plan's own step changes it before."""
 
     @property
     def key(self) -> str:
@@ -92,6 +96,52 @@ class UpdateFunctionImage(Step):
         return f"its $LATEST has the image {self.expects}, unchanged since"
 
 
+class UpdateFunctionCode(Step):
+    """Put another zip into $LATEST, just as a build left it in S3. Put back, $LATEST gets the zip of the published
+    version that has the code it had: Lambda hands that out, and takes it again in the call itself.
+    """
+
+    kind: Literal["update-function-code"] = "update-function-code"
+    calls: ClassVar = ("lambda:UpdateFunctionCode",)
+    permissions: ClassVar = (
+        "lambda:GetFunction",
+        "lambda:GetFunctionConfiguration",
+        "lambda:ListVersionsByFunction",
+        "lambda:UpdateFunctionCode",
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "kms:Decrypt",
+    )
+    acting_reads: ClassVar = ("s3:GetObject", "s3:GetObjectVersion", "kms:Decrypt")
+    role: ClassVar = Role.PATCH
+    finishes_later: ClassVar = True
+
+    function: str
+    package: FunctionPackage
+    expects: FunctionContent
+    leaves: FunctionContent
+    """The same layers and runtime, with the code of the package."""
+    last_modified: str
+    """Of $LATEST when the plan was made."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.function}"
+
+    @property
+    def undo(self) -> Step | None:
+        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
+
+    def describe(self) -> str:
+        if self.undoes:
+            return f"Give function {self.function} the code back that it had"
+        built = f", which build {self.package.build} made" if self.package.build else ""
+        return f"Give function {self.function} the code in {self.package.address}{built}"
+
+    def expectation(self) -> str:
+        return f"its $LATEST has code {self.expects.code_sha256}, unchanged since"
+
+
 class PublishVersion(Step):
     """Publish $LATEST as a version. Lambda gives the newest one again when nothing has changed since."""
 
@@ -107,7 +157,7 @@ class PublishVersion(Step):
 
     function: str
     content: FunctionContent
-    """What $LATEST must be: what the plan's own step has left."""
+    """What $LATEST must be: what the plan's own step has left, or what it has before the first of them."""
 
     @property
     def key(self) -> str:
@@ -117,4 +167,4 @@ class PublishVersion(Step):
         return f"Publish a version of function {self.function}"
 
     def expectation(self) -> str:
-        return "its $LATEST is as this plan has left it, and this operation has published no version of it"
+        return "its $LATEST is as the plan says, and this operation has published no version of it"

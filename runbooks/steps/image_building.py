@@ -1,12 +1,21 @@
-"""The steps that make a patched image, and try it: builds of CodeBuild, each started under a token."""
+"""The steps that make a patched image, and try it.
+
+Builds of CodeBuild are started under a token. Runs of a GitHub workflow are found again by their name, for GitHub takes
+no token. What is patched in place is known by its layers.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from runbooks.steps.base import Role, Step
 
 _PERMISSIONS = ("codebuild:ListBuildsForProject", "codebuild:BatchGetBuilds", "codebuild:StartBuild")
+_DISPATCH = "github:CreateWorkflowDispatch"
+"""GitHub's, and so no permission of AWS's."""
+_LISTED_WITHIN_SECONDS = 60
+"""GitHub promises no bound. It answers a dispatch with the run that it has made, and lists that a moment later."""
 
 
 class RebuildImage(Step):
@@ -32,8 +41,7 @@ class RebuildImage(Step):
         return f"{self.kind}:{self.target.account}/{self.target.region}/{self.repository}:{self.tag}"
 
     def describe(self) -> str:
-        given = ", ".join(f"{name}={value}" for name, value in self.variables.items())
-        return f"Build {self.repository}:{self.tag} with project {self.project}" + (f" ({given})" if given else "")
+        return f"Build {self.repository}:{self.tag} with project {self.project}{_given(self.variables)}"
 
     def expectation(self) -> str:
         return f"the project exists, and no image has the tag {self.tag}"
@@ -65,3 +73,106 @@ class TestImage(Step):
 
     def expectation(self) -> str:
         return "the project exists, and no test of this operation was started yet"
+
+
+class RebuildByWorkflow(Step):
+    """Have a GitHub workflow make the patched image; its outcome has the digest that was pushed under the tag."""
+
+    kind: Literal["rebuild-by-workflow"] = "rebuild-by-workflow"
+    calls: ClassVar = (_DISPATCH,)
+    permissions: ClassVar = ("ecr:DescribeImages",)
+    role: ClassVar = Role.PATCH
+    finishes_later: ClassVar = True
+    all_at_once: ClassVar = True
+    shows_within_seconds: ClassVar = _LISTED_WITHIN_SECONDS
+    undo_reason: ClassVar = RebuildImage.undo_reason
+
+    workflow: str
+    """owner/repository/.github/workflows/file.yml, an at sign, and the branch or tag."""
+    repository: str
+    tag: str
+    """Under which the workflow pushes; no image has it yet."""
+    variables: dict[str, str]
+    """Inputs of this run, in plain text: never a secret."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.repository}:{self.tag}"
+
+    def describe(self) -> str:
+        return f"Build {self.repository}:{self.tag} with workflow {self.workflow}{_given(self.variables)}"
+
+    def expectation(self) -> str:
+        return f"the workflow exists, and no image has the tag {self.tag}"
+
+
+class TestByWorkflow(Step):
+    """Have a GitHub workflow try the new image, by its digest."""
+
+    __test__: ClassVar = False
+    kind: Literal["test-by-workflow"] = "test-by-workflow"
+    calls: ClassVar = (_DISPATCH,)
+    permissions: ClassVar = ()
+    role: ClassVar = Role.PATCH
+    finishes_later: ClassVar = True
+    all_at_once: ClassVar = True
+    shows_within_seconds: ClassVar = _LISTED_WITHIN_SECONDS
+    undo_reason: ClassVar = TestImage.undo_reason
+
+    workflow: str
+    image: str
+    """repository URI, an at sign, and the digest."""
+    variables: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.target.id}"
+
+    def describe(self) -> str:
+        return f"Test {self.image} with workflow {self.workflow}"
+
+    def expectation(self) -> str:
+        return "the workflow exists, and no test of this operation was started yet"
+
+
+class PatchImage(Step):
+    """Have Copacetic add a layer with the operating system's updates to the image, and push that under the tag."""
+
+    kind: Literal["patch-image"] = "patch-image"
+    calls: ClassVar = (
+        "ecr:InitiateLayerUpload",
+        "ecr:UploadLayerPart",
+        "ecr:CompleteLayerUpload",
+        "ecr:PutImage",
+    )
+    acting_reads: ClassVar = ("ecr:BatchGetImage", "ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer")
+    permissions: ClassVar = ("ecr:DescribeImages", "ecr:BatchCheckLayerAvailability", *acting_reads, *calls)
+    role: ClassVar = Role.PATCH
+    all_at_once: ClassVar = True
+    undo_reason: ClassVar = RebuildImage.undo_reason
+
+    image: str
+    """repository URI, an at sign, and the digest."""
+    repository: str
+    tag: str
+    """Under which the patched image is pushed; no image has it yet."""
+    timeout_minutes: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.repository}:{self.tag}"
+
+    def describe(self) -> str:
+        return f"Patch {self.image} in place with copa, as {self.repository}:{self.tag}"
+
+    def expectation(self) -> str:
+        return f"the image is there, copa is on the worker's path, and no image has the tag {self.tag}"
+
+
+ImageBuild = RebuildImage | RebuildByWorkflow | PatchImage
+"""The steps that make a patched image."""
+
+
+def _given(variables: Mapping[str, str]) -> str:
+    given = ", ".join(f"{name}={value}" for name, value in variables.items())
+    return f" ({given})" if given else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -45,7 +46,37 @@ class RegisterTaskDefinition(Step):
         return f"{self.source.rpartition('/')[2]} exists, and no revision of this operation does"
 
 
-class DeployService(Step):
+class _Deployment(Step):
+    """A deployment of a task definition to an ECS service."""
+
+    role: ClassVar = Role.PATCH
+    finishes_later: ClassVar = True
+    all_at_once: ClassVar = True
+
+    cluster: str
+    service: str
+    family: str
+    expects: str
+    """ARN of the task definition that the service has."""
+    leaves: str
+    """ARN of the one to deploy, or `@operation` for the revision that this plan's own step made."""
+
+    @property
+    def key(self) -> str:
+        kind: str = getattr(self, "kind")  # noqa: B009 - every subclass has the discriminator, the base has not
+        return f"{kind}:{self.target.account}/{self.target.region}/{self.cluster}/{self.service}"
+
+    @property
+    def brings(self) -> str:
+        """What it deploys, in words."""
+        return "the new revision" if self.leaves.startswith("@") else self.leaves.rpartition("/")[2]
+
+    def expectation(self) -> str:
+        has = "the revision that was deployed" if self.expects.startswith("@") else self.expects.rpartition("/")[2]
+        return f"the service has {has}, nothing is being deployed, and no alarm is raised"
+
+
+class DeployService(_Deployment):
     """Deploy a task definition to an ECS service, the way the service (or the runbook) says, watched by its alarms.
 
     ECS itself goes back when an alarm is raised while it deploys or bakes; that is found, recorded, and a failure.
@@ -64,26 +95,12 @@ class DeployService(Step):
         "ecs:UpdateService",
         "iam:PassRole",
     )
-    role: ClassVar = Role.PATCH
-    finishes_later: ClassVar = True
-    all_at_once: ClassVar = True
 
-    cluster: str
-    service: str
-    family: str
-    expects: str
-    """ARN of the task definition that the service has."""
-    leaves: str
-    """ARN of the one to deploy, or `@operation` for the revision that this plan's own step made."""
     strategy: Literal["ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"]
     configuration: dict[str, Any]
     """deploymentConfiguration of UpdateService, whole: strategy, bake time, alarms with rollback, circuit breaker."""
     replaces: dict[str, Any] = Field(default_factory=dict)
     """The deploymentConfiguration that the service has, which putting it back leaves."""
-
-    @property
-    def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.cluster}/{self.service}"
 
     @property
     def undo(self) -> Step | None:
@@ -99,12 +116,59 @@ class DeployService(Step):
         )
 
     def describe(self) -> str:
-        what = "the new revision" if self.leaves.startswith("@") else self.leaves.rpartition("/")[2]
         alarms: dict[str, Any] = self.configuration.get("alarms", {})
-        names = ", ".join(alarms.get("alarmNames", ())) if alarms.get("enable") else ""
-        watched = f", going back when {names} is raised" if names else ""
-        return f"Deploy {what} to service {self.service}: {self.strategy.lower().replace('_', '/')}{watched}"
+        watched = _back_when(alarms.get("alarmNames", ())) if alarms.get("enable") else ""
+        return f"Deploy {self.brings} to service {self.service}: {self.strategy.lower().replace('_', '/')}{watched}"
 
-    def expectation(self) -> str:
-        has = "the revision that was deployed" if self.expects.startswith("@") else self.expects.rpartition("/")[2]
-        return f"the service has {has}, nothing is being deployed, and no alarm is raised"
+
+class DeployByCodeDeploy(_Deployment):
+    """Have CodeDeploy, which owns the service, deploy a task definition the way its deployment group says.
+
+    CodeDeploy takes the traffic back when the deployment fails, or an alarm is raised while it goes on; that is found,
+    recorded, and a failure. What puts back watches no alarm: a raised one may be the very reason, and would stop it.
+    """
+
+    kind: Literal["deploy-by-codedeploy"] = "deploy-by-codedeploy"
+    calls: ClassVar = ("codedeploy:CreateDeployment", "codedeploy:StopDeployment")
+    permissions: ClassVar = (
+        "cloudwatch:DescribeAlarms",
+        "codedeploy:BatchGetDeployments",
+        "codedeploy:CreateDeployment",
+        "codedeploy:GetDeploymentConfig",
+        "codedeploy:GetDeploymentGroup",
+        "codedeploy:GetDeploymentTarget",
+        "codedeploy:ListDeployments",
+        "codedeploy:RegisterApplicationRevision",
+        "codedeploy:StopDeployment",
+        "codedeploy:UpdateDeploymentGroup",  # asked of whoever names the alarms of a deployment
+        "ecs:DescribeServices",
+        "ecs:DescribeTaskDefinition",
+        "ecs:ListTaskDefinitions",
+    )
+    acting_reads: ClassVar = ("codedeploy:GetDeploymentConfig",)
+
+    application: str
+    group: str
+    configuration: str
+    """Name of the deployment configuration: how the traffic is shifted."""
+    alarms: tuple[str, ...] = ()
+    """All that are watched: of the group, and of the runbook."""
+    properties: dict[str, Any]
+    """What the AppSpec says of the service besides the task definition: load balancer, platform version, network."""
+    hooks: tuple[dict[str, Any], ...] = ()
+    """The functions that the AppSpec has CodeDeploy call on the way."""
+
+    @property
+    def undo(self) -> Step | None:
+        return self.model_copy(
+            update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes},
+        )
+
+    def describe(self) -> str:
+        watched = "" if self.undoes else _back_when(self.alarms)
+        return f"Have CodeDeploy deploy {self.brings} to service {self.service}: {self.configuration}{watched}"
+
+
+def _back_when(alarms: Sequence[str]) -> str:
+    """What leads back, in words; nothing without alarms."""
+    return f", going back when {', '.join(alarms)} is raised" if alarms else ""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from runbooks.steps.base import Role, Step
 
 _IN_USE = (
+    "batch:DescribeJobDefinitions",
     "ecr:BatchGetImage",
     "ecr:DescribeImages",
     "ecs:DescribeServiceRevisions",
@@ -16,13 +17,21 @@ _IN_USE = (
     "ecs:ListClusters",
     "ecs:ListServices",
     "ecs:ListTasks",
+    "events:ListEventBuses",
+    "events:ListRuleNamesByTarget",
+    "events:ListTargetsByRule",
     "inspector2:GetClustersForImage",
     "inspector2:ListCoverage",
     "lambda:GetFunction",
+    "lambda:GetPolicy",
     "lambda:ListAliases",
+    "lambda:ListEventSourceMappings",
     "lambda:ListFunctions",
+    "lambda:ListProvisionedConcurrencyConfigs",
+    "scheduler:GetSchedule",
+    "scheduler:ListSchedules",
 )
-"""What it takes to see, right before, that nobody runs the image."""
+"""What it takes to see, right before, that nobody runs the image, or starts it later."""
 
 
 class SetImageTag(Step):
@@ -107,7 +116,7 @@ class DeleteImage(Step):
         return f"Delete {self.repository}@{self.digest[:19]} for good"
 
     def expectation(self) -> str:
-        return "the image is there, and nobody runs it"
+        return "the image is there, nobody runs it, and no version of a function is made from it"
 
 
 class PutLifecyclePolicy(Step):

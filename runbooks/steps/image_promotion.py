@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Literal
 
+from runbooks.repository_policy import SID
 from runbooks.steps.base import Role, Step
+
+_OURS = re.compile(r"\(remediation [A-Za-z0-9-]+\)\Z", re.ASCII)
+
+
+def is_our_reason(reason: str | None) -> bool:
+    """Whether a stage was closed by a response of this system: the reason ends with its name."""
+    return reason is not None and _OURS.search(reason) is not None
 
 
 class SetStageTransition(Step):
@@ -24,7 +33,8 @@ class SetStageTransition(Step):
     enabled: bool
     """What it leaves."""
     reason: str = ""
-    """CodePipeline takes 1 to 300 of letters, digits, blanks and `!@().*?-` (DisableStageTransition)."""
+    """CodePipeline takes 1 to 300 of letters, digits, blanks and `!@().*?-` (DisableStageTransition). It ends with
+    `(remediation RESPONSE)`, by which our own closing is told from somebody else's."""
 
     @property
     def key(self) -> str:
@@ -68,7 +78,8 @@ class SetRepositoryPolicy(Step):
     def describe(self) -> str:
         if self.undoes:
             return f"Put the former policy of repository {self.repository} back"
-        return f"Deny pulls from repository {self.repository}" + (f": {self.consequence}" if self.consequence else "")
+        verb = "Go on denying" if SID in (self.expects or "") else "Deny"
+        return f"{verb} pulls from repository {self.repository}" + (f": {self.consequence}" if self.consequence else "")
 
     def expectation(self) -> str:
         if self.undoes:

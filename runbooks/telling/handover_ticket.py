@@ -8,17 +8,21 @@ from typing import Any, cast
 from runbooks.case import CaseKey
 from runbooks.definition import Runbook, owner_in
 from runbooks.finding import Finding, VulnerablePackage
-from runbooks.telling.escaping import fitted, wiki, wiki_code, wiki_link
+from runbooks.telling.escaping import fitted, lines_within, wiki, wiki_code, wiki_link
 from runbooks.telling.layout import bullets, wiki_section
-from runbooks.telling.messages import alert_summary
-from runbooks.telling.tickets import Ticket, jira_label, labels_of, ticket
-from runbooks.telling.words import listed, moment, score
+from runbooks.telling.messages import alert_summary, most_urgent_first
+from runbooks.telling.tickets import Ticket, cases_table, jira_label, labels_of, ticket
+from runbooks.telling.words import counted, listed, moment, score
 from runbooks.triage import Assessment
 from runbooks.triage.signals import active
 
 NOBODY = "no tag of the resource names an owner"
 _TEXT = 2_000
 """Of what Inspector says about one finding."""
+_IN_FULL = 10
+"""Cases that are told in full, the most urgent first; the table has the others."""
+_FINDINGS = 20
+"""Of one case, the worst first."""
 
 
 def handover_ticket(
@@ -36,6 +40,7 @@ def handover_ticket(
         keys: case id -> where; all cases of the response.
         recurrence_of: the cases that it was fixed in before, in words.
     """
+    told = {each.case: each for each in assessments}
     findings = {each.case: active(each.facts) for each in assessments}
     every = tuple(finding for each in findings.values() for finding in each)
     where = {case: keys[case] for case in findings}
@@ -46,9 +51,10 @@ def handover_ticket(
             "A person is asked to see to this: nothing was changed, and nothing will be.",
             wiki_section("Recurrence of", bullets(map(wiki, recurrence_of), "*")),
             wiki_section("What is advised", bullets(map(wiki, runbook.handover.advice), "#")),
-            *(_case(each, keys[each.case], runbook) for each in assessments),
-            wiki_link("Prefect run", run_url) if run_url else "",
             f"Runbook {wiki_code(runbook.name)}: {wiki(runbook.title)}",
+            wiki_link("Prefect run", run_url) if run_url else "",
+            wiki_section("Cases", cases_table(where, findings)) if len(where) > 1 else "",
+            *(_case(told[case], keys[case], runbook) for case in most_urgent_first(where, findings)[:_IN_FULL]),
         ),
         (
             *labels_of(runbook.name, where, every),
@@ -57,6 +63,13 @@ def handover_ticket(
         ),
         runbook.alert.ticket_priority,
     )
+
+
+def over_comment(ended: Mapping[CaseKey, str]) -> str:
+    """What is said in a ticket of the cases that have ended: where, and why."""
+    lines = (f"{wiki_code(key.resource_id)}: {wiki(why)}" for key, why in ended.items())
+    said = lines_within([*bullets(lines, "*").splitlines()], _TEXT * 10)
+    return f"{counted(len(ended), 'case')} of this ticket ended, and none of them is counted as fixed:\n{said}"
 
 
 def _case(each: Assessment, key: CaseKey, runbook: Runbook) -> str:
@@ -70,8 +83,13 @@ def _case(each: Assessment, key: CaseKey, runbook: Runbook) -> str:
     if tags and resource.kind == "other":
         lines.append(f"Tags: {fitted(', '.join(f'{name}={text}' for name, text in sorted(tags.items())), 300, wiki)}")
     findings = sorted(active(each.facts), key=lambda one: (-one.severity_rank, -(score(one) or 0.0)))
+    left = len(findings) - _FINDINGS
     return "\n\n".join(
-        (wiki_section(wiki(key.name), bullets(lines, "*")), *(bullets(_finding(one), "*") for one in findings))
+        (
+            wiki_section(wiki(key.name), bullets(lines, "*")),
+            *(bullets(_finding(one), "*") for one in findings[:_FINDINGS]),
+            *([f"... and {counted(left, 'more finding')}"] if left > 0 else ()),
+        )
     )
 
 

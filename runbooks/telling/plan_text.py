@@ -8,7 +8,14 @@ from datetime import datetime
 
 from runbooks.case import CaseKey
 from runbooks.plan import Phase, Plan
-from runbooks.steps import AnyStep, DeployService, PutLifecyclePolicy, SetRepositoryPolicy, WriteOverrideList
+from runbooks.steps import (
+    AnyStep,
+    DeployByCodeDeploy,
+    DeployService,
+    PutLifecyclePolicy,
+    SetRepositoryPolicy,
+    WriteOverrideList,
+)
 from runbooks.telling.difference import plan_difference
 from runbooks.telling.escaping import code, markdown
 from runbooks.telling.layout import blocks, bullets, fence, section, table
@@ -157,6 +164,9 @@ def _contents(plan: Plan) -> Iterator[str]:
             case DeployService() if step.configuration:
                 text = json.dumps(step.configuration, indent=2)
                 yield f"How service {code(step.service)} is deployed\n\n{fence(text, 'json')}"
+            case DeployByCodeDeploy():
+                text = json.dumps({"properties": step.properties, "hooks": step.hooks}, indent=2)
+                yield f"What CodeDeploy does besides deploying to service {code(step.service)}\n\n{fence(text, 'json')}"
             case _:
                 pass
 

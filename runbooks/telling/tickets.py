@@ -115,7 +115,7 @@ def alert_ticket(
             wiki(what_happens_next(runbook)),
             wiki_section("Recurrence of", bullets(map(wiki, recurrence_of), "*")),
             wiki_section("Findings", _vulnerabilities(every) if has_many else _findings(every)),
-            wiki_section("Cases", _cases(keys, findings)) if has_many else wiki_section("Where", _where(keys)),
+            wiki_section("Cases", cases_table(keys, findings)) if has_many else wiki_section("Where", _where(keys)),
             wiki_section("Links", bullets((wiki_link(label, url) for label, url in links.items() if url), "*")),
             f"Runbook {wiki_code(runbook.name)}: {wiki(runbook.title)}",
         ),
@@ -186,6 +186,19 @@ def post_mortem_ticket(pm: PostMortem) -> Ticket:
         (*map(jira_label, (COMMON_LABEL, "post-mortem", pm.runbook, pm.result, pm.response)),),
         None,
     )
+
+
+def cases_table(keys: Mapping[str, CaseKey], findings: Mapping[str, tuple[Finding, ...]]) -> str:
+    """The most urgent first; what is left out is counted."""
+    rows: list[Sequence[str]] = []
+    for case in most_urgent_first(keys, findings)[:_ROWS]:
+        key, theirs = keys[case], findings.get(case, ())
+        first = worst(theirs)
+        named = wiki(f"{first.severity} {first.vulnerability_id or first.title}") if first else "-"
+        place = (wiki_code(key.resource_id), wiki(key.account), wiki(key.region))
+        rows.append((*place, named, str(len(theirs)), wiki_code(case)))
+    header = ("Resource", "Account", "Region", "Worst finding", "Findings", "Case")
+    return _and_more(wiki_table(header, rows), len(keys), "case", "cases")
 
 
 def jira_label(text: str) -> str:
@@ -259,19 +272,6 @@ def _vulnerabilities(findings: Sequence[Finding]) -> str:
         name, on, *rest = _finding(finding)
         rows.append((name, on if len(resources) == 1 else counted(len(resources), "resource"), *rest))
     return _and_more(wiki_table(_FINDING_HEADER, rows), len(first), "vulnerability", "vulnerabilities")
-
-
-def _cases(keys: Mapping[str, CaseKey], findings: Mapping[str, tuple[Finding, ...]]) -> str:
-    """The most urgent first; what is left out is counted."""
-    rows: list[Sequence[str]] = []
-    for case in most_urgent_first(keys, findings)[:_ROWS]:
-        key, theirs = keys[case], findings.get(case, ())
-        first = worst(theirs)
-        named = wiki(f"{first.severity} {first.vulnerability_id or first.title}") if first else "-"
-        place = (wiki_code(key.resource_id), wiki(key.account), wiki(key.region))
-        rows.append((*place, named, str(len(theirs)), wiki_code(case)))
-    header = ("Resource", "Account", "Region", "Worst finding", "Findings", "Case")
-    return _and_more(wiki_table(header, rows), len(keys), "case", "cases")
 
 
 def _where(keys: Mapping[str, CaseKey]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from runbooks.case import CaseKey
+from runbooks.counting import counted
 from runbooks.finding import Finding, ResourceType
 from runbooks.plan import Phase
 from runbooks.records import Decision
@@ -74,11 +75,6 @@ def duration(span: timedelta) -> str:
             break
     sign = "minus " if span < timedelta(0) and parts else ""
     return sign + (" ".join(parts[:2]) or "0 s")
-
-
-def counted(number: int, thing: str) -> str:
-    """`1 step`, `3 steps`."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def listed(items: Iterable[str], most: int = 3) -> str:

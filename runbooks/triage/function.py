@@ -1,14 +1,14 @@
-"""Triage of a Lambda function: a newer layer version, another runtime, a rebuilt image, or a person."""
+"""Triage of a Lambda function: a newer layer version, another runtime, its image or code rebuilt, or a person."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from runbooks.definition import Runbook, Signal, holding, in_words
 from runbooks.facts import CaseFacts
 from runbooks.finding import Finding, VulnerablePackage
 from runbooks.function import LATEST, FunctionFacts, LambdaFunction, short_layer
-from runbooks.function_choices import alarm_names
+from runbooks.function_choices import alarm_names, package_project_name
 from runbooks.function_users import not_open, openings, users_in_words
 from runbooks.packages import full_version
 from runbooks.triage.assessment import Decided, Origin, PackageState, Remediation, Triage
@@ -21,6 +21,10 @@ _KINDS: dict[Origin, str] = {
     "runtime": "came with the runtime",
     "own": "is in its own code",
     "base": "came with the base image",
+}
+_BOUND = {
+    "signature": "its code is signed, and what the build makes is not",
+    "key": "its code is encrypted with a key of its owner's, and what takes its place would not be",
 }
 
 
@@ -79,6 +83,11 @@ def vulnerable_layers(facts: CaseFacts) -> dict[str, tuple[str, ...]]:
         if layer := _layer_of(package):
             found.setdefault(layer, {})[package.name] = None
     return {layer: tuple(names) for layer, names in found.items()}
+
+
+def own_packages(packages: Iterable[PackageState]) -> tuple[PackageState, ...]:
+    """Those that only a build of the function's own code exchanges."""
+    return tuple(each for each in packages if each.origin == "own")
 
 
 def _layer_of(package: VulnerablePackage) -> str | None:
@@ -151,13 +160,19 @@ def _remediation(
     if (obstacle := next(_obstacles(facts, runbook, function, packages), None)) is not None:
         return "person", f"a person must remediate: {obstacle}"
     if function.package_type == "Image":
-        fixes = ", ".join(f"{each.name} to {each.fixed_in}" if each.fixed_in else each.name for each in packages)
-        return "update", f"rebuild its image with what is fixed, and publish a version with it: {fixes}"
-    newer = facts.function_facts.newer_layers
+        return "update", f"rebuild its image with what is fixed, and publish a version with it: {_fixes(packages)}"
+    newer, project = facts.function_facts.newer_layers, facts.function_facts.package_project
     changes = [f"layer {short_layer(newer[layer])}" for layer in vulnerable_layers(facts)]
     if any(each.origin == "runtime" for each in packages):
         changes.append(f"runtime {runbook.function.runtimes[str(function.content.runtime)]}")
-    return "update", f"give it {' and '.join(changes)}, and publish a version with it"
+    ways = [f"give it {' and '.join(changes)}"] if changes else []
+    if (own := own_packages(packages)) and project is not None:
+        ways.insert(0, f"rebuild its own code by {project.name}, with {_fixes(own)}")
+    return "update", f"{', '.join(ways)}, and publish a version with it"
+
+
+def _fixes(packages: Iterable[PackageState]) -> str:
+    return ", ".join(f"{each.name} to {each.fixed_in}" if each.fixed_in else each.name for each in packages)
 
 
 def _obstacles(
@@ -188,12 +203,22 @@ def _of_the_package_type(
         elif read.project is None:
             yield f"there is no build project for its image {function.image.partition('@')[0]}"
         return
-    own = [each.name for each in packages if each.origin == "own"]
-    if own:
-        yield f"{', '.join(own)} is in its own code, which its owner has to build and deploy"
+    if own := own_packages(packages):
+        yield from _of_its_own_code(read, runbook, function, ", ".join(each.name for each in own))
     runtime = function.content.runtime
     if any(each.origin == "runtime" for each in packages) and runtime not in runbook.function.runtimes:
         yield f"runtime {runtime} has it, and {runbook.name} names no runtime to put in its place"
+
+
+def _of_its_own_code(read: FunctionFacts, runbook: Runbook, function: LambdaFunction, names: str) -> Iterator[str]:
+    project, owner = read.package_project, "which its owner has to build and deploy"
+    if project is None:
+        wanted = package_project_name(runbook.rebuild.package_project, function.name)
+        yield f"{names} is in its own code, {owner}: there is no build project {wanted}"
+    elif project.bucket is None:
+        yield f"{names} is in its own code, {owner}: build project {project.name} leaves no artifact in S3"
+    elif function.bound_by is not None:
+        yield f"{names} is in its own code, {owner}: {_BOUND[function.bound_by]}"
 
 
 def _of_the_layers(

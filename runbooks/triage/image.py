@@ -174,19 +174,28 @@ def _remediation(facts: CaseFacts, runbook: Runbook, packages: tuple[PackageStat
     """Rebuild, or hand to a person, and why."""
     if unfixed := tuple(_without_fix(facts.findings)):
         return "person", f"a person must remediate: no fixed version is published of {', '.join(unfixed)}"
-    if facts.image_facts.project is None:
-        return "person", f"a person must remediate: there is no build project {_project(facts.image_facts, runbook)}"
+    if (obstacle := _obstacle(facts.image_facts, runbook, packages)) is not None:
+        return "person", f"a person must remediate: {obstacle}"
     if not packages:
         return "person", "a person must remediate: no finding names the package that is vulnerable"
     base = facts.image_facts.image.base if facts.image_facts.image else None
     fixes = ", ".join(f"{each.name} to {each.fixed_in}" if each.fixed_in else each.name for each in packages)
+    if runbook.rebuild.patch_in_place:
+        return "rebuild", f"patch it in place: {fixes}"
     if base is not None and base.newest is not None and base.is_outdated:
         return "rebuild", f"rebuild it on {base.name} as it is now ({short_digest(base.newest)}): {fixes}"
     return "rebuild", f"rebuild it with what is fixed: {fixes}"
 
 
-def _project(facts: ImageFacts, runbook: Runbook) -> str:
-    return project_name(runbook.rebuild.project, facts.repository.name if facts.repository else "")
+def _obstacle(facts: ImageFacts, runbook: Runbook, packages: tuple[PackageState, ...]) -> str | None:
+    """What keeps the runbook's builder from making the patched image."""
+    rebuild, repository = runbook.rebuild, facts.repository.name if facts.repository else ""
+    if rebuild.project is not None and facts.project is None:
+        return f"there is no build project {project_name(rebuild.project, repository)}"
+    dependencies = ", ".join(each.name for each in packages if each.manager != "OS")
+    if rebuild.patch_in_place and dependencies:
+        return f"copa patches packages of the operating system alone, and {dependencies} is none"
+    return facts.cannot_build
 
 
 def _without_fix(findings: tuple[Finding, ...]) -> Iterator[str]:

@@ -102,6 +102,11 @@ class AwsSessions:
                 self._clients[key] = self._new_client(service, account, region, role)
             return self._clients[key]
 
+    def may_leave(self, operation: str) -> None:
+        """Ask the guard about a change that leaves by another way than these clients; it raises to stop it."""
+        if self._guard is not None:
+            self._guard(operation)
+
     def _new_client(self, service: str, account: str, region: str, role: Role) -> Any:
         acting = role is not Role.READ
         place = (account, region, role)

@@ -59,8 +59,8 @@ class BaseImages:
         for digest, manifest in manifests.items():
             named = manifest.get("annotations") or {}
             if name := named.get(_NAME):
-                key = (name, named.get(_DIGEST), _layers(manifest)[:1])
-                known[key] = known.get(key) or self._base(name, named.get(_DIGEST), _layers(manifest))
+                key = (name, named.get(_DIGEST), layers_of(manifest)[:1])
+                known[key] = known.get(key) or self._base(name, named.get(_DIGEST), layers_of(manifest))
                 found[digest] = known[key]
         return found
 
@@ -100,7 +100,7 @@ class BaseImages:
         place = (home.account, home.region, home.repository)
         manifest = self._readable(*place, [digest]).get(digest, {})
         platforms = self._readable(*place, _platforms(manifest)).values()
-        candidates = [_layers(each) for each in (manifest, *platforms)]
+        candidates = [layers_of(each) for each in (manifest, *platforms)]
         return next((found for found in candidates if found and layers[: len(found)] == found), ())
 
     def _readable(self, account: str, region: str, repository: str, digests: Sequence[str]) -> dict[str, Manifest]:
@@ -113,23 +113,28 @@ class BaseImages:
     @reads()
     def _manifests(self, account: str, region: str, repository: str, digests: Sequence[str]) -> dict[str, Manifest]:
         """The manifests of those of the images that are there."""
-        client = self._sessions.client("ecr", account, region, Role.READ)
-        found: dict[str, Manifest] = {}
-        for portion in portions(digests, HUNDRED):
-            ids = [{"imageDigest": digest} for digest in portion]
-            try:
-                answer = client.batch_get_image(
-                    registryId=account, repositoryName=repository, imageIds=ids, acceptedMediaTypes=[*MEDIA_TYPES]
-                )
-            except ClientError as error:
-                if code_of(error) != "RepositoryNotFoundException":
-                    raise
-                break
-            found |= {raw["imageId"]["imageDigest"]: json.loads(raw["imageManifest"]) for raw in answer["images"]}
-        return found
+        return read_manifests(self._sessions.client("ecr", account, region, Role.READ), account, repository, digests)
 
 
-def _layers(manifest: Manifest) -> tuple[str, ...]:
+def read_manifests(client: Any, account: str, repository: str, digests: Sequence[str]) -> dict[str, Manifest]:
+    """The manifest of each of the images that is there, by its digest."""
+    found: dict[str, Manifest] = {}
+    for portion in portions(digests, HUNDRED):
+        ids = [{"imageDigest": digest} for digest in portion]
+        try:
+            answer = client.batch_get_image(
+                registryId=account, repositoryName=repository, imageIds=ids, acceptedMediaTypes=[*MEDIA_TYPES]
+            )
+        except ClientError as error:
+            if code_of(error) != "RepositoryNotFoundException":
+                raise
+            break
+        found |= {raw["imageId"]["imageDigest"]: json.loads(raw["imageManifest"]) for raw in answer["images"]}
+    return found
+
+
+def layers_of(manifest: Manifest) -> tuple[str, ...]:
+    """The digests of its layers, the lowest first."""
     return tuple(layer["digest"] for layer in manifest.get("layers") or ())
 
 

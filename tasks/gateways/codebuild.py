@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from runbooks.errors import AnswerLost
+from runbooks.function_package import PackageProject
 from runbooks.steps.base import Role
 from tasks.gateways.aws_errors import code_of, reads
 from tasks.gateways.aws_session import AwsSessions
@@ -31,10 +32,17 @@ class CodeBuildGateway:
     @reads()
     def existing(self, account: str, region: str, projects: Sequence[str]) -> frozenset[str]:
         """Those of the projects that are there."""
+        return frozenset(raw["name"] for raw in self._projects(account, region, projects))
+
+    @reads()
+    def package_projects(self, account: str, region: str, projects: Sequence[str]) -> dict[str, PackageProject]:
+        """Those of the projects that are there, with where each leaves its artifact."""
+        return {raw["name"]: _package_project(raw) for raw in self._projects(account, region, projects)}
+
+    def _projects(self, account: str, region: str, projects: Sequence[str]) -> Iterator[Members]:
         client = self._sessions.client("codebuild", account, region, Role.READ)
-        names = sorted(set(projects))
-        found = (client.batch_get_projects(names=list(portion))["projects"] for portion in portions(names, HUNDRED))
-        return frozenset(raw["name"] for projects_ in found for raw in projects_)
+        for portion in portions(sorted(set(projects)), HUNDRED):
+            yield from client.batch_get_projects(names=list(portion))["projects"]
 
 
 def read_builds(client: Any, project: str, operations: Collection[str]) -> dict[str, Members] | None:
@@ -59,6 +67,15 @@ def read_builds(client: Any, project: str, operations: Collection[str]) -> dict[
             raise
         return None
     return found
+
+
+def _package_project(raw: Members) -> PackageProject:
+    """ProjectArtifacts (CodeBuild API reference): `location` is a bucket where `type` is S3."""
+    artifacts = raw.get("artifacts") or {}
+    in_s3 = artifacts.get("type") == "S3" and artifacts.get("location")
+    return PackageProject(
+        name=raw["name"], bucket=artifacts["location"] if in_s3 else None, path=artifacts.get("path") or ""
+    )
 
 
 def _operation_of(build: Members) -> str:

@@ -108,8 +108,10 @@ def primary(service: Members) -> Members:
 
 
 def live_definition(service: Members) -> str:
-    """ARN of the task definition that the service wants to run."""
-    return str(primary(service).get("taskDefinition") or service["taskDefinition"])
+    """ARN of the task definition that the service wants to run; of CodeDeploy's the task set with the traffic says."""
+    task_set = next((each for each in service.get("taskSets") or () if each.get("status") == "PRIMARY"), {})
+    named = primary(service).get("taskDefinition") or task_set.get("taskDefinition")
+    return str(named or service["taskDefinition"])
 
 
 def controller_of(service: Members) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from botocore.exceptions import ClientError
 
@@ -205,6 +205,8 @@ def _function(
         package_type=raw.get("PackageType", "Zip"),
         content=content_of(raw),
         image=image,
+        code_size=0 if image else raw.get("CodeSize", 0),
+        bound_by=_bound_by(raw, code),
         last_modified=raw["LastModified"],
         busy=is_busy(raw),
         architectures=tuple(raw.get("Architectures") or ()),
@@ -216,6 +218,13 @@ def _function(
         invokers=tuple(who for qualifier in (None, *_named(aliases)) for who in _invokers(client, name, qualifier)),
         tags=dict(answer.get("Tags") or {}),
     )
+
+
+def _bound_by(raw: Members, code: Members) -> Literal["signature", "key"] | None:
+    """What another zip would not have (FunctionConfiguration and FunctionCodeLocation, Lambda API reference)."""
+    if raw.get("SigningProfileVersionArn"):
+        return "signature"
+    return "key" if code.get("SourceKMSKeyArn") else None
 
 
 def _alias(raw: Members, versions: Mapping[str, Members], latest: Members) -> FunctionAlias:

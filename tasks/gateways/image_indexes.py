@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from runbooks.container_image import short_digest
 from runbooks.errors import Outside
 from runbooks.gating.coverage import INDEX_MEDIA_TYPES
+from runbooks.gating.subject import Platform
 from runbooks.steps.base import Role
 from tasks.gateways.aws_errors import code_of, reads
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.bulk import HUNDRED, pages, portions
 
 _PAGE = {"PageSize": 1000}
-_ATTESTS = "vnd.docker.reference.digest"
-"""Annotation of what an index lists that says of which image it is an attestation (BuildKit, "Image attestations")."""
 
 
 class ImageNames(NamedTuple):
@@ -45,19 +45,22 @@ def read_names(client: Any, account: str, repository: str, digests: Collection[s
     platforms = read_platforms(client, account, repository, indexes)
     found: dict[str, ImageNames] = {}
     for digest in digests:
-        same = frozenset({digest, *(index for index, listed in platforms.items() if digest in listed)})
+        listing = (index for index, listed in platforms.items() if any(each.digest == digest for each in listed))
+        same = frozenset({digest, *listing})
         tags = frozenset(tag for one in same & set(images) for tag in images[one].get("imageTags") or ())
         found[digest] = ImageNames(same, tags)
     return found
 
 
-def read_platforms(client: Any, account: str, repository: str, indexes: Collection[str]) -> dict[str, tuple[str, ...]]:
+def read_platforms(
+    client: Any, account: str, repository: str, indexes: Collection[str]
+) -> dict[str, tuple[Platform, ...]]:
     """Index -> the images it lists: a call for a hundred; an index that is not there any more is absent.
 
     Raises:
         Outside: ECR does not hand out one of them.
     """
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, tuple[Platform, ...]] = {}
     for portion in portions(sorted(indexes), HUNDRED):
         answer = client.batch_get_image(
             registryId=account,
@@ -96,7 +99,17 @@ class IndexGateway:
             raise
         if image.get("imageManifestMediaType") not in INDEX_MEDIA_TYPES:
             return (digest,)
-        return read_platforms(client, account, repository, [digest]).get(digest, ())
+        return tuple(each.digest for each in self.listed(account, region, repository, digest))
+
+    @reads()
+    def listed(self, account: str, region: str, repository: str, index: str) -> tuple[Platform, ...]:
+        """The images that this index lists; none where it is not there.
+
+        Raises:
+            Outside: ECR does not tell.
+        """
+        client = self._sessions.client("ecr", account, region, Role.READ)
+        return read_platforms(client, account, repository, [index]).get(index, ())
 
 
 def _images(client: Any, account: str, repository: str) -> list[Mapping[str, Any]]:
@@ -110,7 +123,25 @@ def _images(client: Any, account: str, repository: str) -> list[Mapping[str, Any
         raise
 
 
-def _listed(raw: Mapping[str, Any]) -> tuple[str, ...]:
-    """The images, without what BuildKit puts beside them: attestations are no images, and nobody runs or scans them."""
+def _listed(raw: Mapping[str, Any]) -> tuple[Platform, ...]:
+    """The images, each once, without what BuildKit puts beside them: nobody runs or scans an attestation."""
     listed = json.loads(raw["imageManifest"]).get("manifests") or ()
-    return tuple(one["digest"] for one in listed if _ATTESTS not in (one.get("annotations") or {}))
+    images: dict[str, Platform] = {}
+    for one in listed:
+        if not _is_attestation(one):
+            digest = one["digest"]
+            name = _name(one.get("platform") or {}) or short_digest(digest)
+            images.setdefault(digest, Platform(name=name, digest=digest))
+    return tuple(images.values())
+
+
+def _is_attestation(listed: Mapping[str, Any]) -> bool:
+    """By the platform, on which nothing runs (Docker, "Image attestation storage"); an annotation keeps nobody off."""
+    platform = listed.get("platform") or {}
+    return platform.get("os") == platform.get("architecture") == "unknown"
+
+
+def _name(platform: Mapping[str, Any]) -> str:
+    """As docker writes it; images of Windows differ by its version."""
+    parts = "/".join(filter(None, (str(platform.get(part) or "") for part in ("os", "architecture", "variant"))))
+    return " ".join(filter(None, (parts, str(platform.get("os.version") or ""))))

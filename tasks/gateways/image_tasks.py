@@ -30,6 +30,10 @@ class SoughtImage(NamedTuple):
         """Names of those of the containers that are made from it."""
         return {container.name for container in containers if self._is_that_of(container)}
 
+    def is_in(self, references: Iterable[str]) -> bool:
+        """Whether one of these references, by none of which anything was pulled yet, means it."""
+        return any(self._is_that_of(ecs.Container("", reference, None)) for reference in references)
+
     def _is_that_of(self, container: ecs.Container) -> bool:
         """Before an image is pulled only the reference tells."""
         if container.digest or "@" in container.image:
@@ -38,9 +42,9 @@ class SoughtImage(NamedTuple):
 
 
 def read_users(
-    client: Any, account: str, region: str, sought: Mapping[str, SoughtImage]
+    client: Any, account: str, region: str, clusters: Sequence[str], sought: Mapping[str, SoughtImage]
 ) -> dict[str, list[EcsService | OtherUse]]:
-    """Who runs each of the images in any cluster of the account.
+    """Who runs each of the images in these clusters of the account.
 
     A service counts when the image is what it starts next, whatever its tasks run now.
 
@@ -51,7 +55,7 @@ def read_users(
         Outside: something could not be read, so that it cannot be said who runs them.
     """
     found: dict[str, list[Use]] = {name: [] for name in sought}
-    for arn in ecs.read_clusters(client):
+    for arn in clusters:
         cluster = _Cluster(client, arn)
         for name, image in sought.items():
             found[name] += cluster.users(account, region, image)
@@ -85,6 +89,8 @@ class _Cluster:
     """What one cluster shows: its tasks, its services, and what each of these starts next."""
 
     def __init__(self, client: Any, arn: str) -> None:
+        self._client = client
+        self._roles: dict[str, str | None] = {}
         self._tasks = ecs.read_tasks(client, arn)
         # Every service, whatever its tasks run now: one that is rolled back starts the old image next.
         self._services = ecs.read_services(client, arn, ecs.list_services(client, arn))
@@ -102,8 +108,17 @@ class _Cluster:
             names = image.in_these(self._next.get(raw["serviceArn"], ()))
             names = names.union(*(image.in_these(ecs.containers_of(task)) for task in mine[name]))
             if names:
-                found.append(ecs.to_service(account, region, raw, sorted(names), len(mine[name])))
+                service = ecs.to_service(account, region, raw, sorted(names), len(mine[name]))
+                role = self._role(service.task_definition)
+                found.append(service.model_copy(update={"execution_role": role}))
         return [*found, *_alone(mine[None])]
+
+    def _role(self, definition: str) -> str | None:
+        """ARN of the role that the images of its tasks are pulled with; each definition is read once."""
+        if definition not in self._roles:
+            found = ecs.read_definition(self._client, definition) or {}
+            self._roles[definition] = found.get("executionRoleArn")
+        return self._roles[definition]
 
 
 def _alone(tasks: Sequence[Members]) -> list[OtherUse]:

@@ -1,6 +1,7 @@
-"""Who runs a container image: services and tasks of ECS, functions of Lambda, and whom only Inspector sees.
+"""Who runs a container image: services and tasks of ECS, functions of Lambda, and whom only Inspector sees; and who
+starts it later, by EventBridge or AWS Batch.
 
-ECS and Lambda are read as they are now. What runs in EKS, and in accounts that cannot be read, is what Inspector has
+All but Inspector's is read as it is now. What runs in EKS, and in accounts that cannot be read, is what Inspector has
 seen there, up to 36 hours late (Inspector user guide, "Scanning Amazon ECR container images"). Whatever cannot be read
 raises: that nobody runs an image is never concluded from silence.
 """
@@ -20,8 +21,10 @@ from runbooks.steps.base import Role
 from tasks.gateways.aws_errors import reads
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.bulk import TEN, each, pages, portions
+from tasks.gateways.ecs import read_clusters
 from tasks.gateways.image_functions import read_image_functions
 from tasks.gateways.image_indexes import read_names
+from tasks.gateways.image_schedules import read_schedules
 from tasks.gateways.image_tasks import SoughtImage, read_users
 
 Members = Mapping[str, Any]
@@ -29,6 +32,7 @@ Place = tuple[str, str]
 """Account and region."""
 Use = EcsService | ImageFunction | OtherUse
 
+_SERVICES = ("batch", "ecs", "events", "lambda", "scheduler")
 _IMAGE = re.compile(r"arn:[\w-]+:ecr:[\w-]+:\d{12}:repository/(?P<repository>.+)/(?P<digest>sha256:[0-9a-f]{64})")
 
 
@@ -38,7 +42,9 @@ class ImageUse(Model):
     services: tuple[EcsService, ...] = ()
     """Of ECS, those without tasks included: the image is what they start next."""
     functions: tuple[ImageFunction, ...] = ()
-    """One for each alias; without an alias for each version, which callers may name by its number."""
+    """One for each alias; without an alias for each version that somebody is seen to call by its number."""
+    dormant: tuple[ImageFunction, ...] = ()
+    """Published versions that nobody is seen to call, and that fail when the image is gone."""
     others: tuple[OtherUse, ...] = ()
     in_use_count: int = 0
     """Inspector's inUseCount, up to 36 hours late: whatever of it is known better stands above."""
@@ -68,8 +74,8 @@ def who_runs(aws: AwsSessions, account: str, region: str, images: Sequence[str])
     Calls, for all images together: Inspector, one for ten images and one for each; ECR, for each repository one for a
     thousand images and one for a hundred indexes. In each account and region that may run any of them: ECS, two for a
     hundred tasks, one for a hundred services, one for ten services that run one or have no task, and of the latter one
-    for twenty, or for each task definition where ECS tells of no revision; Lambda, one for fifty versions, one for each
-    function and each image that those have.
+    for twenty, or for each task definition where ECS tells of no revision, and one for each task definition of those
+    that run one; EventBridge and Batch as `read_schedules` says, Lambda as `read_image_functions`.
 
     Args:
         images: as Inspector names them, `arn:aws:ecr:REGION:ACCOUNT:repository/NAME/sha256:...`, which is also a case's
@@ -147,10 +153,18 @@ def _sought(aws: AwsSessions, account: str, region: str, named: Mapping[str, re.
 @reads()
 def _in_place(aws: AwsSessions, place: Place, sought: Mapping[str, SoughtImage]) -> dict[str, list[Use]]:
     account, region = place
-    users = read_users(aws.client("ecs", account, region, Role.READ), account, region, sought)
-    functions = read_image_functions(aws.client("lambda", account, region, Role.READ), account, region)
+    clients = {name: aws.client(name, account, region, Role.READ) for name in _SERVICES}
+    clusters = read_clusters(clients["ecs"])
+    users = read_users(clients["ecs"], account, region, clusters, sought)
+    later = read_schedules(clients, account, region, clusters, sought)
+    wanted = {digest for image in sought.values() for digest in image.digests}
+    functions = read_image_functions(clients["lambda"], account, region, wanted)
     return {
-        arn: [*users[arn], *(function for function, digests in functions if image.digests & digests)]
+        arn: [
+            *users[arn],
+            *later[arn],
+            *(function for function, digests in functions if image.digests & digests),
+        ]
         for arn, image in sought.items()
     }
 
@@ -176,7 +190,8 @@ def _use(seen: _Seen, uses: Iterable[Use]) -> ImageUse:
     found = list(uses)
     return ImageUse(
         services=tuple(one for one in found if isinstance(one, EcsService)),
-        functions=tuple(one for one in found if isinstance(one, ImageFunction)),
+        functions=tuple(one for one in found if isinstance(one, ImageFunction) and not one.dormant),
+        dormant=tuple(one for one in found if isinstance(one, ImageFunction) and one.dormant),
         others=tuple(one for one in found if isinstance(one, OtherUse)),
         in_use_count=seen.in_use,
         last_in_use_at=seen.last,

@@ -11,17 +11,19 @@ from runbooks.errors import Refused
 from runbooks.facts import CaseFacts
 from runbooks.finding import FindingStatus
 from runbooks.function import FunctionContent, FunctionId
+from runbooks.function_package import FunctionPackage
 from runbooks.function_verdict import judge_function
 from runbooks.gating.subject import ImageName
 from runbooks.history import SUCCEEDED, ResponseHistory
 from runbooks.image_verdict import Examination, examine
 from runbooks.plan import Phase, Plan
+from runbooks.planning.functions.becoming import Built
 from runbooks.planning.functions.containing import plan_function_containment
-from runbooks.planning.functions.rebuilding import is_rebuilt, plan_function_rebuild
+from runbooks.planning.functions.rebuilding import gets_image, plan_function_rebuild
 from runbooks.planning.functions.updating import plan_function_update
 from runbooks.planning.functions.verification import plan_function_verification
-from runbooks.records import CaseTriaged
-from runbooks.steps import AnyStep, RebuildImage
+from runbooks.records import CaseTriaged, Outcome
+from runbooks.steps import AnyStep, RebuildImage, RebuildPackage
 from runbooks.triage import Assessment
 from runbooks.verdict import NotYet, Verdict
 from tasks.examining import examined
@@ -55,12 +57,10 @@ def _rebuild(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
 
 def _update(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
     acting = to_act_on(run, cases)
+    if any(gets_image(each) for each in acting):
+        _require_examined(run, history)
     return plan_function_update(
-        run.response.id,
-        run.runbook,
-        acting,
-        _fit(run, history) if any(is_rebuilt(each) for each in acting) else {},
-        revision=history.next_revision(Phase.REMEDIATE),
+        run.response.id, run.runbook, acting, built(history), revision=history.next_revision(Phase.REMEDIATE)
     )
 
 
@@ -112,27 +112,42 @@ def _vulnerable(run: Run, case: str) -> tuple[FunctionContent, ...]:
     )
 
 
-def candidates(run: Run, history: ResponseHistory) -> dict[str, Candidate]:
-    """Case -> the image that the newest rebuild made for it; those of which the build failed are left out."""
-    plan, found = history.plan(Phase.REBUILD), dict[str, Candidate]()
+def built(history: ResponseHistory) -> dict[str, Built]:
+    """Case -> what the newest rebuild made for it; those of which the build failed are left out."""
+    plan, found = history.plan(Phase.REBUILD), dict[str, Built]()
     for step in plan.steps if plan is not None else ():
         outcome = history.outcome(plan, step) if plan is not None else None
-        if not isinstance(step, RebuildImage) or outcome is None or outcome.status not in SUCCEEDED:
-            continue
-        name = ImageName(account=step.target.account, region=step.target.region, repository=step.repository)
-        for case in step.cases:
-            found[case] = Candidate(
+        made = _made_by(step, outcome) if outcome is not None and outcome.status in SUCCEEDED else None
+        if made is not None:
+            found |= dict.fromkeys(step.cases, made)
+    return found
+
+
+def _made_by(step: AnyStep, outcome: Outcome) -> Built | None:
+    match step:
+        case RebuildImage():
+            name = ImageName(account=step.target.account, region=step.target.region, repository=step.repository)
+            return Candidate(
                 repository_uri=name.uri,
                 digest=str(outcome.result["digest"]),
                 tag=step.tag,
                 build=str(outcome.result.get("build", "")),
             )
-    return found
+        case RebuildPackage():
+            result = {name: outcome.result.get(name) for name in FunctionPackage.model_fields}
+            return FunctionPackage.model_validate(result)
+        case _:
+            return None
+
+
+def _candidates(history: ResponseHistory) -> dict[str, Candidate]:
+    """Case -> the image that was built for it."""
+    return {case: made for case, made in built(history).items() if isinstance(made, Candidate)}
 
 
 def _made(run: Run, history: ResponseHistory) -> str:
     """The digests of the images: one, for a function that runs an image shares its response with none."""
-    found = candidates(run, history)
+    found = _candidates(history)
     if not found:
         raise Refused("no build has made an image", code="person")
     return " ".join(dict.fromkeys(each.digest for each in found.values()))
@@ -142,7 +157,7 @@ def _examined(run: Run, history: ResponseHistory, final: bool) -> Examination | 
     """What Inspector says of the image in its repository, against the function's findings and the old image's."""
     inspector, answers = InspectorGateway(run.aws), list[Examination | NotYet]()
     acting = {each.case: each for each in to_act_on(run, run.response.cases)}
-    for case, made in candidates(run, history).items():
+    for case, made in _candidates(history).items():
         name = ImageName.parse(made.image)
         function = acting[case].facts.function_facts.function
         image = ImageName.parse(function.image) if function and function.image else name
@@ -157,12 +172,11 @@ def _examined(run: Run, history: ResponseHistory, final: bool) -> Examination | 
     return Examination(passed=passed, reasons=reasons or ("no build has made an image",))
 
 
-def _fit(run: Run, history: ResponseHistory) -> dict[str, Candidate]:
-    """The candidates, where their examination let them pass."""
+def _require_examined(run: Run, history: ResponseHistory) -> None:
+    """Raises Refused where the examination of the images did not let them pass."""
     found, made = examined(run, history), _made(run, history)
     if found is None or not found.passed or found.candidate != made:
         raise Refused(f"{made} was not examined, or did not pass", code="person")
-    return candidates(run, history)
 
 
 def _protected(run: Run, steps: Sequence[AnyStep]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from runbooks.candidate import Candidate
 from runbooks.case import CaseKey, case_stream
@@ -21,26 +22,30 @@ from runbooks.planning.images.rebuilding import plan_rebuild
 from runbooks.planning.images.testing import plan_test
 from runbooks.planning.images.verification import plan_image_verification
 from runbooks.records import CaseOpened, CaseSuccessors, CaseTriaged
-from runbooks.steps import AnyStep, RebuildImage
+from runbooks.steps import AnyStep, ImageBuild
 from runbooks.triage import Assessment
 from runbooks.verdict import NotYet, Verdict
+from tasks.builders import why_not
 from tasks.examining import examined
 from tasks.gateways.ecr import EcrGateway
 from tasks.gateways.inspector import InspectorGateway
 from tasks.gateways.ledger import Ledger
 from tasks.image_evidence import ImageSubject, gather_candidate, gather_images
 from tasks.image_facts import read_image_facts
+from tasks.image_services import deployed_to, with_owners
 from tasks.playbooks.playbook import Playbook
 from tasks.protection import mark_of
 from tasks.releasing import release
 from tasks.run import Run
+from tasks.testing import why_untested
 from tasks.triage import assessments_of, to_act_on
 
 
 def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:
     keys = {case: run.keys[case] for case in cases}
     seen = {case: run.services.ledger.case_findings(case) for case in cases}
-    return read_image_facts(run.aws, keys, seen, run.runbook)
+    cannot_build = partial(why_not, run.services, run.runbook.rebuild)
+    return with_owners(run.aws, read_image_facts(run.aws, keys, seen, run.runbook, cannot_build))
 
 
 def _block(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
@@ -64,13 +69,11 @@ def _test(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
 
 
 def _deploy(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
-    return plan_deployment(
-        run.response.id,
-        run.runbook,
-        to_act_on(run, cases),
-        _fit(run, history),
-        revision=history.next_revision(Phase.REMEDIATE),
-    )
+    acting, made, response = to_act_on(run, cases), _fit(run, history), run.response.id
+    tests = plan_test(response, run.runbook, acting, made).steps
+    if (why := why_untested(run, history, tests)) is not None:
+        raise Refused(f"{made.digest} is not deployed: {why}", code="person")
+    return plan_deployment(response, run.runbook, acting, made, revision=history.next_revision(Phase.REMEDIATE))
 
 
 def _verify(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
@@ -140,16 +143,17 @@ def _subject(run: Run, history: ResponseHistory, each: Assessment) -> ImageSubje
     if made != noted:
         record = CaseSuccessors(response=run.response.id, successors=made)
         run.services.ledger.append(case_stream(case), record, lease=run.lease)
-    seen, deployment = as_seen(run.services.ledger, case), history.plan(Phase.REMEDIATE)
+    seen = as_seen(run.services.ledger, case)
+    services = tuple({service.arn: service for facts in seen for service in facts.services}.values())
     return ImageSubject(
         case=case,
         key=key,
         successors=made,
         findings=each.facts.findings,
-        services=tuple({service.arn: service for facts in seen for service in facts.services}.values()),
+        services=services,
+        others=frozenset(other.arn for facts in seen for other in facts.others),
         was_run=any(facts.running for facts in seen),
-        deployed=deployment is not None
-        and any(deployment.operation(step) in history.changes for step in deployment.steps),
+        deployed_to=deployed_to(history, services),
     )
 
 
@@ -185,7 +189,7 @@ def candidate(run: Run, history: ResponseHistory) -> Candidate:
     plan = history.plan(Phase.REBUILD)
     for step in plan.steps if plan is not None else ():
         outcome = history.outcome(plan, step) if plan is not None else None
-        if isinstance(step, RebuildImage) and outcome is not None and outcome.status in SUCCEEDED:
+        if isinstance(step, ImageBuild) and outcome is not None and outcome.status in SUCCEEDED:
             return Candidate(
                 repository_uri=_repository_uri(run),
                 digest=str(outcome.result["digest"]),

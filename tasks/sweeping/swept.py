@@ -18,6 +18,8 @@ class Swept:
     expired: list[str] = field(default_factory=list[str])
     reminded: list[str] = field(default_factory=list[str])
     looked_again: list[str] = field(default_factory=list[str])
+    over: list[str] = field(default_factory=list[str])
+    """Cases that were ended, because Inspector reports nothing of them any more."""
     asked: list[str] = field(default_factory=list[str])
     """Resources of which Inspector was asked whether it scans them still."""
     noticed: list[str] = field(default_factory=list[str])
@@ -48,6 +50,7 @@ class Swept:
             "approval expired": ", ".join(self.expired),
             "reminded": ", ".join(self.reminded),
             "looking again": ", ".join(self.looked_again),
+            "reported no more": ", ".join(self.over),
             "asked about coverage": ", ".join(self.asked),
             "told people of": ", ".join(self.noticed),
             "findings that no delivery brought": str(self.missed or ""),

@@ -32,7 +32,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from deployments.local import JIRA_TOKEN, JIRA_USER, SLACK_TOKEN
+from deployments.local import GITHUB_TOKEN, JIRA_TOKEN, JIRA_USER, SLACK_TOKEN
 from flows.respond import respond
 from runbooks.catalog import Catalog
 from tasks.gateways.ledger import Ledger
@@ -155,6 +155,8 @@ def _product(world: World) -> Iterator[Services]:
             "jira_server": f"{services}/jira",
             "jira_user": JIRA_USER,
             "jira_token": JIRA_TOKEN,
+            "github_api": f"{services}/github",
+            "github_token": GITHUB_TOKEN,
             "ui_url": f"{services}/prefect",
             "signing_key": base64.b64encode(SIGNING_KEY).decode(),
             "lease_seconds": LEASE_SECONDS,

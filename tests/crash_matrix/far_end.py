@@ -1,4 +1,4 @@
-"""Where the line ends: the sandbox's AWS, Slack and Jira and the Prefect API, each of whose answers may break."""
+"""Where the line ends: the sandbox's AWS, Slack, Jira, GitHub, and Prefect's API, each of whose answers may break."""
 
 from __future__ import annotations
 
@@ -219,6 +219,11 @@ def slack_name(scope: Scope) -> tuple[str, Kind]:
 def jira_name(scope: Scope) -> tuple[str, Kind]:
     path = _AN_ID.sub("/*", scope["path"].partition("/rest/api/2/")[2])
     return f"jira:{scope['method']} {path}", "read" if scope["method"] == "GET" or "search" in path else "change"
+
+
+def github_name(scope: Scope) -> tuple[str, Kind]:
+    path = _AN_ID.sub("/*", scope["path"].partition("/actions/")[2])
+    return f"github:{scope['method']} {path}", "read" if scope["method"] == "GET" else "change"
 
 
 def prefect_name(scope: Scope) -> tuple[str, Kind]:

@@ -30,6 +30,8 @@ SEEN_LATE: tuple[tuple[When, How], ...] = ((LOST, "SIGKILL then stale reads"), (
 Breadth = Literal["everything", "AWS and ledger", "changes"]
 """Every call and commit; every call of AWS and every commit, for Slack, Jira and Prefect are called as in any story; or
 what changes AWS, what is recorded of that, and the reads that see it."""
+SEEN_AT_ONCE = ("s3:", "github:")
+"""Whose reads show a change as soon as they ever do: of GitHub's the sandbox itself lists each run late."""
 SHOWS_ONLY = ("prefect:POST artifacts",)
 """What is only shown: the same artifact shown twice is one artifact, and nothing rests on it."""
 
@@ -70,7 +72,7 @@ def _combinations(event: Event, failure: How) -> Iterable[tuple[When, How]]:
     if event.name in SHOWS_ONLY:
         return ((BEFORE, "SIGKILL"),) if event.occurrence else REFUSED
     if event.kind == "change":
-        return (*REFUSED, *DONE, *(() if event.name.startswith((*NOT_AWS, "s3:")) else SEEN_LATE))
+        return (*REFUSED, *DONE, *(() if event.name.startswith((*NOT_AWS, *SEEN_AT_ONCE)) else SEEN_LATE))
     if event.name.startswith(NOT_AWS):
         return REFUSED
     return ((BEFORE, "SIGKILL"), (BEFORE, failure), *(((BEFORE, STALE),) if event.moved else ()))

@@ -37,6 +37,13 @@ def _of_an_image(test_project: str | None, **choices: Any) -> Runbook:
     return an_image_runbook(rebuild=building, verify=_SELDOM, **choices)
 
 
+def _of_an_image_by_workflows(**choices: Any) -> Runbook:
+    here = "example/checkout/.github/workflows"
+    building = {"workflow": f"{here}/rebuild.yml@main", "test_workflow": f"{here}/test.yml@main"}
+    nobody_else = {"project": None, "test_project": None}
+    return an_image_runbook(rebuild=building | nobody_else, verify=_SELDOM, **choices)
+
+
 def _shipped(name: str, **choices: dict[str, Any]) -> Runbook:
     values = Catalog.read().named(name).model_dump()
     return Runbook.model_validate(values | {section: values[section] | each for section, each in choices.items()})
@@ -46,6 +53,8 @@ _LATER = (
     '{"rules":[{"rulePriority":1,"selection":{"tagStatus":"untagged","countType":"sinceImagePushed",'
     '"countUnit":"days","countNumber":30},"action":{"type":"expire"}}]}'
 )
+
+_OWNED = {"name": "basket", "tasks": 2, "controller": "CODE_DEPLOY"}
 
 STORIES = {
     "patch": Story(InstanceSubject(), the_runbook(), "everything"),
@@ -60,13 +69,18 @@ STORIES = {
         "AWS and ledger",
     ),
     "image-denied": Story(
-        ImageSubject({"strategy": "ROLLING"}),
+        ImageSubject({"strategy": "ROLLING"}, more_services=(_OWNED,)),
         _of_an_image(None, contain={"block": {"deny_pulls": True}}, deprecate={"archive": False, "delete": True}),
     ),
+    "image-workflow": Story(ImageSubject(), _of_an_image_by_workflows(deprecate={"remove_tags": False})),
     "function": Story(
         FunctionSubject(),
         _shipped("lambda-package-cve", function={"stop": True}, deploy={"bake_minutes": 1}, verify=_SELDOM),
         "AWS and ledger",
+    ),
+    "function-code": Story(
+        FunctionSubject({"in_layer": False, "project": "order-export-build"}),
+        _shipped("lambda-package-cve", contain={"when": ()}, deploy={"bake_minutes": 1}, verify=_SELDOM),
     ),
     "network": Story(NetworkSubject({"scan_seconds": 600.0}), _shipped("network-reachability"), "AWS and ledger"),
     "network-shared": Story(NetworkSubject({"scan_seconds": 600.0, "shared": 1}), _shipped("network-reachability")),
@@ -74,6 +88,8 @@ STORIES = {
 """`patch`: contained by one swap, released by itself. `open-group`: connections are cut by way of an open group, a
 target group lets it go, and a person releases. `replace`: the instance's Auto Scaling group is refreshed. `image`: a
 stage is closed, a patched image built, tested and deployed by canary, and the old one archived. `image-denied`: pulls
-are denied instead, nothing is tested, the deployment is a rolling one, and the old image is deleted. `function`: it is
-stopped, its URL asks who calls, it gets the newer layer, and its alias is shifted. `network`: a rule is narrowed.
-`network-shared`: others have the group, and the instance gets a closed one of its own."""
+are denied instead, nothing is tested, one service is deployed by CodeDeploy and another by a rolling update, and the
+old image is deleted. `image-workflow`: GitHub workflows build and test it. `function`: it is stopped, its URL asks who
+calls, it gets the newer layer, and its alias is shifted. `function-code`: its own code is built, put in, and its alias
+shifted. `network`: a rule is narrowed. `network-shared`: others have the group, and the instance gets a closed one of
+its own."""

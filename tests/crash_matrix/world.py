@@ -18,13 +18,14 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from deployments.sandbox.github import Hub, github_app
 from deployments.sandbox.jira import jira_app
 from deployments.sandbox.jira_site import Site
 from deployments.sandbox.server import AwsServer, listen
 from deployments.sandbox.slack import slack_app
 from deployments.sandbox.slack_workspace import Workspace
 from tasks.gateways.ledger import Ledger
-from tests.crash_matrix.far_end import Breakable, BreakableCloud, jira_name, prefect_name, slack_name
+from tests.crash_matrix.far_end import Breakable, BreakableCloud, github_name, jira_name, prefect_name, slack_name
 from tests.crash_matrix.line import Blow, Event, Line
 from tests.crash_matrix.moment import Moment
 from tests.crash_matrix.prefect_api import PrefectServer, prefect_app
@@ -45,7 +46,7 @@ class Addresses:
 
     @property
     def services(self) -> str:
-        """Slack, Jira and Prefect's API, each under its name."""
+        """Slack, Jira, GitHub and Prefect's API, each under its name."""
         return _url(self._services)
 
     def sockets(self) -> tuple[socket.socket, socket.socket]:
@@ -133,8 +134,10 @@ class World:
     def _services(self) -> Starlette:
         slack = Breakable(slack_app(self.slack), self.line, slack_name)
         jira = Breakable(jira_app(self.jira), self.line, jira_name)
+        github = Breakable(github_app(Hub(self.cloud)), self.line, github_name)
         prefect = Breakable(prefect_app(self.prefect), self.line, prefect_name)
-        return Starlette(routes=[Mount("/slack", slack), Mount("/jira", jira), Mount("/prefect/api", prefect)])
+        mounted = {"/slack": slack, "/jira": jira, "/github": github, "/prefect/api": prefect}
+        return Starlette(routes=[Mount(path, application) for path, application in mounted.items()])
 
 
 def _become(program: Callable[[World], None], world: World) -> None:

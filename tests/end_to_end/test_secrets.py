@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deployments.demo.operator import COMMENTS
-from deployments.local import JIRA_TOKEN, SLACK_SIGNING_SECRET, SLACK_TOKEN, WEBHOOK_KEY
+from deployments.local import GITHUB_TOKEN, JIRA_TOKEN, SLACK_SIGNING_SECRET, SLACK_TOKEN, WEBHOOK_KEY
 from runbooks.case import APPROVERS_STREAM
 from runbooks.codes import timecode_of
 from runbooks.registry import Registry
@@ -35,6 +35,7 @@ def secrets_of(product: Product) -> dict[str, str]:
     assert keys.keys() == {"signing.key", "checkpoint.key"}
     named = {
         "Slack token": SLACK_TOKEN,
+        "GitHub token": GITHUB_TOKEN,
         "Slack signing secret": SLACK_SIGNING_SECRET,
         "Jira token": JIRA_TOKEN,
         "webhook key": WEBHOOK_KEY,

@@ -21,7 +21,7 @@ from flows.playbooks import play
 from flows.rescan_verify import _playbook as look
 from runbooks.case import case_stream
 from runbooks.inspector import to_detail
-from runbooks.records import ResponseEnded
+from runbooks.records import Reconciled, ResponseEnded
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.inspector import InspectorGateway
 from tasks.gateways.ledger import CaseRow, ResponseRow
@@ -29,7 +29,8 @@ from tasks.handing_over import open_handover_ticket
 from tasks.intake import drain
 from tasks.run import open_response, running
 from tasks.services import use
-from tasks.sweeping.over import look_at_what_is_over
+from tasks.sweeping.ending import Over, end_cases
+from tasks.sweeping.over import OPEN_CASES, look_at_what_is_over
 from tasks.sweeping.swept import Swept
 from tasks.triage import triage_cases
 from tests.serving import serving
@@ -72,15 +73,22 @@ class Story:
 
     @property
     def case(self) -> CaseRow:
-        (case,) = self.house.ledger.cases()
-        return case
+        """The first, which is about the finding."""
+        return self.house.ledger.cases()[0]
 
-    def deliver(self, status: str | None = None) -> None:
+    def asked(self) -> list[Reconciled]:
+        """What was written down of Inspector's answers."""
+        stream = f"{OPEN_CASES}{ACCOUNT}/{REGION}"
+        records = [entry.record() for entry in self.house.ledger.entries(stream)]
+        return [each for each in records if isinstance(each, Reconciled)]
+
+    def deliver(self, status: str | None = None, arn: str = "") -> None:
         """An event about the finding as Inspector has it, or as somebody says that it is."""
         self.pass_by(1)
-        self.finding.updated_at = self.sandbox.cloud.clock.now()
+        arn = arn or self.arn
+        self.sandbox.cloud.world(ACCOUNT, REGION).findings[arn].updated_at = self.sandbox.cloud.clock.now()
         sessions = AwsSessions(ROLE_ARN, "aws", session_name="test")
-        finding = InspectorGateway(sessions).findings(ACCOUNT, REGION, [self.arn])[self.arn]
+        finding = InspectorGateway(sessions).findings(ACCOUNT, REGION, [arn])[arn]
         assert finding is not None
         said = finding.model_copy(update={"status": status or finding.status})
         self.house.ledger.receive(f"{said.status}/{said.updated_at}", "webhook", json.dumps(to_detail(said)).encode())
@@ -90,10 +98,19 @@ class Story:
         self.sandbox.advance(minutes * 60)
         self.house.clock.now = self.sandbox.cloud.clock.now()
 
-    def sweep(self) -> list[str]:
+    def sweep(self, hours: float = 0) -> Swept:
+        """The part of a sweep that asks about what is open, so many hours from now."""
+        self.pass_by(hours * 60)
         swept = Swept()
-        asyncio.run(look_at_what_is_over(self.house, swept))
-        return swept.looked_again
+        asyncio.run(
+            swept.guarded("open cases", look_at_what_is_over(self.house, self.house.now(), swept)),
+        )
+        return swept
+
+    def become(self, status: str) -> None:
+        """Inspector changes the finding, and no event of that arrives."""
+        self.pass_by(1)
+        self.finding.status, self.finding.updated_at = status, self.sandbox.cloud.clock.now()
 
     def play(self, flow: Any = play) -> ResponseEnded:
         """The newest response's run, from its first line to its last."""
@@ -115,6 +132,9 @@ class Story:
     def closed_for(self) -> list[str]:
         entries = self.house.ledger.entries_of(case_stream(self.case.id), "case-closed")
         return [entry.body["reason"] for entry in entries]
+
+    def comments(self) -> list[str]:
+        return [str(each["body"]) for issue in self.jira.issues.values() for each in issue.comments]
 
     def tickets(self) -> list[tuple[str, str]]:
         return [(issue.summary, issue.status) for issue in self.jira.issues.values()]
@@ -140,12 +160,12 @@ def story(tmp_path: Path, executor_aws: Sandbox, monkeypatch: pytest.MonkeyPatch
             yield story
 
 
-def a_weakness(sandbox: Sandbox) -> str:
+def a_weakness(sandbox: Sandbox, name: str = "receipts") -> str:
     """A function whose own code Inspector finds weak."""
-    options = FunctionOptions(account=ACCOUNT, region=REGION, name="receipts", tags={"team": "payments"})
+    options = FunctionOptions(account=ACCOUNT, region=REGION, name=name, tags={"team": "payments"})
     arn: str = furnish_function(sandbox.cloud, options)["finding_arn"]
     body = sandbox.cloud.world(ACCOUNT, REGION).findings[arn].advisory.body
-    del body["packageVulnerabilityDetails"]
+    body.pop("packageVulnerabilityDetails", None)
     body |= WEAKNESS
     return arn
 
@@ -176,31 +196,56 @@ def test_a_weakness_ends_in_one_ticket_for_its_owner_and_changes_nothing(story: 
     assert changing_calls(story) == []
 
 
-def test_what_inspector_closes_is_answered_and_never_counted_as_fixed(story: Story) -> None:
+HANDED_OVER = "it was handed over in a ticket, and whether it is fixed was not looked at"
+
+
+def test_what_inspector_closes_is_ended_and_never_counted_as_fixed(story: Story) -> None:
     story.play()
     story.somebody_takes_it()
     story.finding.status = "CLOSED"
     story.deliver()
     assert story.case.status == "open", "the word of a delivery closes nothing"
-    assert len(story.sweep()) == 1
-    assert story.play().result == "nothing-to-do"
-    assert (story.case.status, story.closed_for()) == ("closed", ["Inspector has closed the finding since it was sent"])
+    story.sandbox.cloud.record.clear()
+
+    swept = story.sweep()
+
+    assert (swept.over, swept.looked_again, swept.troubles) == ([story.case.id], [], [])
+    why = f"Inspector reports it no more (1 closed): {HANDED_OVER}"
+    assert (story.case.status, story.closed_for()) == ("closed", [why])
     assert [status for _, status in story.tickets()] == ["Done"]
-    assert story.sweep() == []
+    (comment,) = story.comments()
+    assert comment.startswith("1 case of this ticket ended, and none of them is counted as fixed:")
+    assert changing_calls(story) == []
+    assert story.sweep(hours=12) == Swept()
 
 
-def test_a_forged_closure_leads_to_one_look_and_to_no_second_ticket(story: Story) -> None:
+def test_what_inspector_closes_and_nobody_says_is_ended_all_the_same(story: Story) -> None:
+    story.play()
+    story.somebody_takes_it()
+    story.become("CLOSED")
+    assert story.sweep(hours=5.5).over == [], "nobody asks all the time"
+    assert story.sweep(hours=0.5).over == [story.case.id]
+    assert [status for _, status in story.tickets()] == ["Done"]
+    assert [(each.listed, each.missed, each.trouble) for each in story.asked()] == [(0, 1, "")]
+
+
+def test_what_inspector_still_reports_stays_open_and_is_asked_about_from_time_to_time(story: Story) -> None:
+    story.play()
+    for _ in range(3):
+        assert story.sweep(hours=6) == Swept()
+    assert [(each.listed, each.missed) for each in story.asked()] == [(1, 0)] * 3
+    assert (story.case.status, len(story.tickets()), story.comments()) == ("open", 1, [])
+
+
+def test_a_forged_closure_leads_to_one_question_and_to_nothing_else(story: Story) -> None:
     story.play()
     story.deliver("CLOSED")
-    assert len(story.sweep()) == 1
-    assert story.play().result == "person"
-    assert (story.case.status, len(story.tickets())) == ("open", 1)
-    assert story.sweep() == []
+    assert (story.sweep(), story.sweep()) == (Swept(), Swept())
+    assert (story.case.status, len(story.tickets()), len(story.asked())) == ("open", 1, 1)
 
     story.finding.status = "CLOSED"
     story.deliver()
-    story.sweep()
-    assert (story.play().result, story.case.status) == ("nothing-to-do", "closed")
+    assert (story.sweep().over, story.case.status) == ([story.case.id], "closed")
 
 
 def test_what_is_over_before_anybody_has_looked_is_no_ticket(story: Story) -> None:
@@ -209,25 +254,74 @@ def test_what_is_over_before_anybody_has_looked_is_no_ticket(story: Story) -> No
     assert (story.tickets(), story.case.status) == ([], "closed")
 
 
+def test_an_accepted_risk_ends_it_with_that_reason(story: Story) -> None:
+    story.play()
+    story.become("SUPPRESSED")
+    story.sweep(hours=6)
+    (why,) = story.closed_for()
+    assert why.endswith("(1 suppressed): a suppression rule covers it, so its owner has accepted the risk")
+
+
 def test_what_inspector_has_deleted_is_over(story: Story) -> None:
     story.play()
-    story.deliver("CLOSED")
-    story.sweep()
     del story.sandbox.cloud.world(ACCOUNT, REGION).findings[story.arn]
-    assert (story.play().result, story.case.status) == ("nothing-to-do", "closed")
+    story.sweep(hours=6)
+    assert (story.case.status, story.closed_for()) == (
+        "closed",
+        [f"Inspector reports it no more (1 deleted): {HANDED_OVER}"],
+    )
 
 
 def test_what_comes_back_is_a_ticket_again(story: Story) -> None:
     story.play()
     story.somebody_takes_it()
-    story.finding.status = "CLOSED"
-    story.deliver()
-    story.sweep()
-    story.play()
+    story.become("CLOSED")
+    story.sweep(hours=6)
     story.finding.status = "ACTIVE"
     story.deliver()
     assert story.play().result == "person"
     assert [status for _, status in story.tickets()] == ["Done", "To Do"]
+    story.become("CLOSED")
+    story.sweep(hours=6)
+    assert len(story.comments()) == 2, "the ticket that was done is not told again"
+
+
+def test_a_shared_ticket_is_done_when_its_last_case_is_over(story: Story) -> None:
+    other = a_weakness(story.sandbox, "invoices")
+    story.deliver(arn=other)
+    first, second = story.house.ledger.cases()
+    story.play()
+    story.somebody_takes_it()
+    story.become("CLOSED")
+    assert story.sweep(hours=6).over == [first.id]
+    assert [status for _, status in story.tickets()] == ["In Progress"]
+    story.sandbox.cloud.world(ACCOUNT, REGION).findings[other].status = "CLOSED"
+    assert story.sweep(hours=6).over == [second.id]
+    assert ([status for _, status in story.tickets()], len(story.comments())) == (["Done"], 2)
+
+
+@pytest.mark.parametrize("lost", ["server-error", "answer-lost"])
+def test_while_the_ticket_cannot_be_told_the_case_stays_open_and_is_told_once(story: Story, lost: str) -> None:
+    story.play()
+    story.somebody_takes_it()
+    story.become("CLOSED")
+    story.jira.faults.add("POST issue/{key}/comment", lost)
+    swept = story.sweep(hours=6)
+    assert (swept.over, [each.split(":")[0] for each in swept.troubles]) == ([], [f"open cases {ACCOUNT}/{REGION}"])
+    assert (story.case.status, [status for _, status in story.tickets()]) == ("open", ["In Progress"])
+    assert story.sweep() == Swept(), "not asked again at every pass"
+    assert story.sweep(hours=0.25).over == [story.case.id]
+    assert (len(story.comments()), [status for _, status in story.tickets()]) == (1, ["Done"])
+    assert [bool(each.trouble) for each in story.asked()] == [True, False]
+
+
+def test_news_that_comes_while_inspector_is_asked_keeps_the_case_open(story: Story) -> None:
+    story.play()
+    head = story.house.ledger.head(case_stream(story.case.id))
+    story.deliver("SUPPRESSED")
+    swept = Swept()
+    end_cases(story.house, [Over(story.case, head, (None,)).because("it is gone")], swept)
+    assert (swept.over, story.case.status) == ([], "open")
 
 
 def test_a_look_on_demand_never_says_fixed(story: Story) -> None:

@@ -25,16 +25,18 @@ from runbooks.function import (
     LambdaFunction,
     ServedVersion,
 )
+from runbooks.function_package import PackageProject
 from runbooks.instance import Exploitation
 from runbooks.triage import Assessment, assess
 from runbooks.verdict import Coverage
 from tests.runbooks.builders import ACCOUNT, REGION, a_case_key, a_finding, a_package, after
-from tests.runbooks.function_steps import AFTER, BEFORE, FUNCTION, LAYER, MODIFIED
+from tests.runbooks.function_steps import AFTER, BEFORE, BUCKET, FUNCTION, LAYER, MODIFIED
 
 RUNBOOK = "lambda-package-cve"
 ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{FUNCTION}"
 TODAY = date(2026, 3, 2)
 OLD, NEW = f"{LAYER}:1", f"{LAYER}:2"
+PROJECT = PackageProject(name=f"{FUNCTION}-build", bucket=BUCKET, path="packages")
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:orders"
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runbooks.function import FunctionContent
+from runbooks.function_package import FunctionPackage
 from runbooks.steps import (
     AnyStep,
     PublishVersion,
+    RebuildPackage,
     SetFunctionUrlAuth,
     SetReservedConcurrency,
     ShiftAlias,
     Target,
+    UpdateFunctionCode,
     UpdateFunctionConfiguration,
     UpdateFunctionImage,
 )
@@ -24,6 +27,9 @@ CODE = "c3ludGhldGljLWNvZGU="
 MODIFIED = "2026-02-01T09:00:00.000+0000"
 BEFORE = FunctionContent(code_sha256=CODE, layers=(OTHER_LAYER, f"{LAYER}:1"), runtime="python3.12")
 AFTER = BEFORE.model_copy(update={"layers": (OTHER_LAYER, f"{LAYER}:2")})
+BUCKET, ZIP = "lambda-builds-210987654321-eu-west-1", "packages/order-export-remediated-0.zip"
+PACKAGE = FunctionPackage(bucket=BUCKET, key=ZIP, version="v1", code_sha256="cGF0Y2hlZC1jb2Rl", build="b:1")
+REBUILT = BEFORE.model_copy(update={"code_sha256": PACKAGE.code_sha256})
 
 
 def every_function_step(target: Callable[[str, str], Target], cases: tuple[str, ...]) -> tuple[AnyStep, ...]:
@@ -51,6 +57,25 @@ def every_function_step(target: Callable[[str, str], Target], cases: tuple[str, 
             function=FUNCTION,
             expects=f"{URI}@{DIGEST}",
             leaves=f"{URI}@{NEW_DIGEST}",
+            last_modified=MODIFIED,
+        ),
+        RebuildPackage(
+            target=target("object", f"{BUCKET}/{ZIP}"),
+            cases=cases,
+            project="order-export-build",
+            function=FUNCTION,
+            bucket=BUCKET,
+            object_key=ZIP,
+            replaces=CODE,
+            variables={"PACKAGES": "pyyaml=5.4"},
+        ),
+        UpdateFunctionCode(
+            target=function,
+            cases=cases,
+            function=FUNCTION,
+            package=PACKAGE,
+            expects=BEFORE,
+            leaves=REBUILT,
             last_modified=MODIFIED,
         ),
         PublishVersion(target=function, cases=cases, function=FUNCTION, content=AFTER),

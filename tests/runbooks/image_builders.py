@@ -12,7 +12,15 @@ from typing import Any
 from runbooks.candidate import Candidate
 from runbooks.case import CaseKey
 from runbooks.catalog import Catalog
-from runbooks.container_image import BaseImage, ContainerImage, EcsService, ImageFacts, Repository, StageTransition
+from runbooks.container_image import (
+    BaseImage,
+    ContainerImage,
+    DeploymentGroup,
+    EcsService,
+    ImageFacts,
+    Repository,
+    StageTransition,
+)
 from runbooks.definition import Runbook
 from runbooks.evidence import CandidateEvidence, Coverage
 from runbooks.facts import CaseFacts
@@ -25,6 +33,9 @@ from tests.runbooks.image_steps import DIGEST, NEW_DIGEST, URI
 NAME = "shop/checkout"
 RUNBOOK = "ecr-critical-cve"
 BASE, NEW_BASE = "sha256:" + "b" * 64, "sha256:" + "c" * 64
+BALANCED = {"LoadBalancerInfo": {"ContainerName": "app", "ContainerPort": 8080}}
+CODEDEPLOY_HOOKS = ({"AfterAllowTestTraffic": "check"},)
+CODEDEPLOY_CANARY = "CodeDeployDefault.ECSCanary10Percent5Minutes"
 BASE_LAYER, OWN_LAYER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 
 
@@ -128,8 +139,20 @@ def a_service(name: str = "checkout", **changes: Any) -> EcsService:
         "running": 4,
         "alarms": (f"{name}-errors",),
         "configuration": {"strategy": "ROLLING", "maximumPercent": 200, "minimumHealthyPercent": 100},
+        "execution_role": f"arn:aws:iam::{ACCOUNT}:role/{name}-execution",
     }
     return EcsService(**(values | changes))
+
+
+def a_service_of_codedeploy(name: str, **changes: Any) -> EcsService:
+    """A service that CodeDeploy owns."""
+    group = {"application": "shop", "name": f"{name}-group", "configuration": CODEDEPLOY_CANARY, "minutes": 10}
+    ours = {
+        each: changes.pop(each) for each in tuple(changes) if each in DeploymentGroup.model_fields and each != "alarms"
+    }
+    values = group | {"alarms": (f"{name}-errors",), "properties": BALANCED, "hooks": CODEDEPLOY_HOOKS} | ours
+    given: dict[str, Any] = {"controller": "CODE_DEPLOY", "configuration": {}, "group": DeploymentGroup(**values)}
+    return a_service(name, **(given | changes))
 
 
 def a_stage(**changes: Any) -> StageTransition:

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from runbooks.steps import (
     AnyStep,
     DeleteImage,
+    DeployByCodeDeploy,
     DeployService,
+    PatchImage,
     PutLifecyclePolicy,
+    RebuildByWorkflow,
     RebuildImage,
     RegisterTaskDefinition,
     SetImageArchived,
@@ -17,12 +20,14 @@ from runbooks.steps import (
     SetStageTransition,
     SetTagMutability,
     Target,
+    TestByWorkflow,
     TestImage,
 )
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 NEW_DIGEST = "sha256:" + "fedcba9876543210" * 4
 TASK_DEFINITION = "arn:aws:ecs:eu-west-1:210987654321:task-definition/checkout:7"
+WORKFLOWS = "shop/checkout/.github/workflows"
 URI = "210987654321.dkr.ecr.eu-west-1.amazonaws.com/shop/checkout"
 
 
@@ -63,6 +68,29 @@ def every_image_step(target: Callable[[str, str], Target], cases: tuple[str, ...
             image=f"{URI}@{NEW_DIGEST}",
             variables={"IMAGE_URI": f"{URI}@{NEW_DIGEST}"},
         ),
+        RebuildByWorkflow(
+            target=target("image", f"{name}:1.4.2-remediated-0"),
+            cases=cases,
+            workflow=f"{WORKFLOWS}/rebuild.yml@main",
+            repository=name,
+            tag="1.4.2-remediated-0",
+            variables={"IMAGE_TAG": "1.4.2-remediated-0"},
+        ),
+        TestByWorkflow(
+            target=target("image", f"{WORKFLOWS}/test.yml@main/{URI}@{NEW_DIGEST}"),
+            cases=cases,
+            workflow=f"{WORKFLOWS}/test.yml@main",
+            image=f"{URI}@{NEW_DIGEST}",
+            variables={"IMAGE_URI": f"{URI}@{NEW_DIGEST}"},
+        ),
+        PatchImage(
+            target=target("image", f"{name}:1.4.2-remediated-0"),
+            cases=cases,
+            image=f"{URI}@{DIGEST}",
+            repository=name,
+            tag="1.4.2-remediated-0",
+            timeout_minutes=90,
+        ),
         RegisterTaskDefinition(
             target=target("task-definition", TASK_DEFINITION),
             cases=cases,
@@ -82,6 +110,21 @@ def every_image_step(target: Callable[[str, str], Target], cases: tuple[str, ...
             strategy="CANARY",
             configuration={"strategy": "CANARY", "bakeTimeInMinutes": 10, "alarms": watched},
             replaces={"strategy": "ROLLING", "maximumPercent": 200},
+        ),
+        DeployByCodeDeploy(
+            target=target("service", "shop/checkout"),
+            cases=cases,
+            cluster="shop",
+            service="checkout",
+            family="checkout",
+            expects=TASK_DEFINITION,
+            leaves="@operation",
+            application="shop",
+            group="checkout",
+            configuration="CodeDeployDefault.ECSCanary10Percent5Minutes",
+            alarms=("checkout-errors",),
+            properties={"LoadBalancerInfo": {"ContainerName": "app", "ContainerPort": 8080}},
+            hooks=({"AfterAllowTestTraffic": "check-the-checkout"},),
         ),
         SetImageTag(
             target=target("image", f"{name}:latest"), cases=cases, repository=name, digest=DIGEST, tag="latest"

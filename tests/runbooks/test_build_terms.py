@@ -36,6 +36,14 @@ def test_each_placeholder_stands_for_what_it_says() -> None:
     }
 
 
+def test_a_build_for_a_function_is_told_of_it_and_of_no_repository() -> None:
+    given = {"base": None, "packages": ("a=1",), "tag": "t", "function": "orders"}
+    templates = {"A": "{function}", "B": "{repository}", "C": "{packages} {tag}"}
+    assert build_variables(templates, **given) == {"A": "orders", "C": "a=1 t"}
+    with pytest.raises(Refused):
+        build_variables(templates, **(given | {"function": "orders; x"}))
+
+
 def test_a_variable_that_names_what_there_is_nothing_of_is_left_out() -> None:
     templates = {"A": "from {base}", "B": "{packages}", "C": "{tag}"}
     assert build_variables(templates, **(GIVEN | {"base": None, "packages": ()})) == {"C": "t"}
@@ -57,7 +65,7 @@ def test_nothing_that_a_shell_reads_as_more_than_a_word_is_handed_over(place: st
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{image}", "{image} stands for nothing; there are {base}, {packages}, {repository}, {tag}"),
+        ("{image}", "{image} stands for nothing; there are {base}, {function}, {packages}, {repository}, {tag}"),
         ("{}", "{} stands for nothing"),
         ("{tag!r}", "{tag!r} stands for nothing"),
         ("{tag:>9}", "{tag:>9} stands for nothing"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from runbooks.case import CaseKey, resource_name
@@ -48,6 +50,20 @@ def test_an_exploitable_function_waits_for_nobody() -> None:
     assert is_hasty(a_function_finding(), runbook)
     assert not is_hasty(a_function_finding(exploit_available=False, epss=0.01), runbook)
     assert not is_hasty(a_function_finding(status="CLOSED"), runbook)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "day"),
+    [
+        ("python3.11", date(2027, 6, 30)),
+        ("python3.10", date(2026, 10, 31)),
+        ("java17", date(2027, 6, 30)),
+        ("provided.al2", date(2026, 7, 31)),
+        ("ruby4.0", date(2029, 3, 31)),
+    ],
+)
+def test_a_runtime_is_deprecated_when_aws_says_so_now(runtime: str, day: date) -> None:
+    assert deprecated_on(runtime) == day
 
 
 def test_a_runtime_that_is_not_listed_is_not_called_deprecated() -> None:

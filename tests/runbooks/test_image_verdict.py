@@ -145,6 +145,21 @@ def test_fixed_is_that_nobody_runs_it_and_that_what_runs_instead_was_scanned_and
 CASES: dict[str, tuple[dict[str, Any], VerdictKind | None, VerdictKind]] = {
     # what was seen -> the answer while there is time, and when waiting is over
     "somebody runs it still": ({"users": ("service checkout (4 tasks)",)}, None, NOT_FIXED),
+    "somebody to whom nothing was deployed runs it still": (
+        {"users": ("ECS task of no service 0a",), "left": ("ECS task of no service 0a",)},
+        NOT_FIXED,
+        NOT_FIXED,
+    ),
+    "one of them has it deployed, and the other not": (
+        {"users": ("service checkout (4 tasks)", "service odd (1 task)"), "left": ("service odd (1 task)",)},
+        NOT_FIXED,
+        NOT_FIXED,
+    ),
+    "who cannot be seen is one to whom nothing was deployed": (
+        {"unseen": ("EKS cluster pods (3)",), "left": ("EKS cluster pods (3)",)},
+        UNVERIFIABLE,
+        UNVERIFIABLE,
+    ),
     "the new one has it too": ({"successors": (successor("ACTIVE"),)}, NOT_FIXED, NOT_FIXED),
     "one of the new ones has it": ({"successors": (successor(), successor("ACTIVE"))}, NOT_FIXED, NOT_FIXED),
     "the new one has it before its scan is complete": (
@@ -190,6 +205,16 @@ CASES: dict[str, tuple[dict[str, Any], VerdictKind | None, VerdictKind]] = {
 def test_the_verdict_follows_from_what_was_seen(name: str) -> None:
     changes, now, in_the_end = CASES[name]
     assert (kind(judged(**changes)), kind(judged(final=True, **changes))) == (now, in_the_end)
+
+
+def test_whom_nobody_waits_for_is_named_for_the_person_who_gets_it() -> None:
+    users = ("service checkout (4 tasks)", "ECS task of no service 0a")
+    answer = judged(users=users, left=users[1:])
+    assert isinstance(answer, Verdict)
+    assert answer.reasons[:2] == (
+        "the vulnerable image is still run by service checkout (4 tasks), ECS task of no service 0a",
+        "nothing was deployed to ECS task of no service 0a: a person brings them to another image",
+    )
 
 
 def test_without_a_finding_nothing_can_be_proven() -> None:

@@ -152,6 +152,11 @@ def test_the_newer_layer_is_put_in_published_and_brought_over_by_canary() -> Non
     assert not any("$LATEST" in words for words in plan.not_covered)
 
 
+def test_a_canary_of_one_minute_is_told_in_the_singular() -> None:
+    (*_, one) = updated(a_function_runbook(deploy={"bake_minutes": 1})).steps
+    assert "10 % for 1 minute, going back" in one.describe()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

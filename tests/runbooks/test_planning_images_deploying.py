@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 
 from runbooks.container_image import EcsService, ImageFunction, OtherUse
-from runbooks.definition import Deploy
+from runbooks.deploy_choices import Deploy
 from runbooks.errors import Refused
 from runbooks.plan import Phase, Plan
 from runbooks.planning.images.deploying import plan_deployment
 from runbooks.planning.images.deployment_configuration import deployment_configuration
-from runbooks.repository_policy import with_pulls_denied
+from runbooks.repository_policy import denies_pulls, with_pulls_denied, with_pulls_for
 from runbooks.steps import DeployService, RegisterTaskDefinition, SetRepositoryPolicy
 from tests.runbooks.builders import ACCOUNT, REGION, RESPONSE, a_target
 from tests.runbooks.image_builders import (
     IMAGE_CASE,
-    NAME,
     a_candidate,
     a_repository,
     a_service,
+    a_service_of_codedeploy,
     an_image_assessment,
     an_image_case,
     an_image_key,
@@ -126,6 +126,7 @@ def test_a_case_that_nobody_runs_is_no_part_of_the_plan_beside_one_that_is_deplo
     assert nothing.reasons == ("nobody runs the old image: 1.4.2-remediated-0 is there for whoever comes next",)
 
 
+OWNED = "service legacy is not deployed by this plan: CodeDeploy owns its deployments, and"
 FUNCTION = ImageFunction(account=ACCOUNT, region=REGION, name="invoice", arn="arn:aws:lambda:x:1:function:invoice")
 CLUSTER = OtherUse(kind="eks-cluster", arn="arn:aws:eks:x:1:cluster/pods", count=3)
 TASK = OtherUse(kind="ecs-task", arn="arn:aws:ecs:x:1:task/shop/0a")
@@ -137,7 +138,19 @@ UNNAMED = OtherUse(kind="other", arn="arn:aws:ecr:x:1:repository/a/sha256:0", co
     [
         (
             {"services": (a_service("legacy", controller="CODE_DEPLOY"),)},
-            "service legacy is not deployed by this plan: CodeDeploy owns its deployments",
+            f"{OWNED} no deployment group is seen that has it",
+        ),
+        (
+            {"services": (a_service_of_codedeploy("legacy", properties=None),)},
+            f"{OWNED} the AppSpec of the last one of group legacy-group cannot be read",
+        ),
+        (
+            {"services": (a_service_of_codedeploy("blind", containers=()),)},
+            "service blind is not deployed by this plan: which of its containers to change is not known",
+        ),
+        (
+            {"services": (a_service_of_codedeploy("quiet", alarms=()),)},
+            "service quiet is not deployed by this plan: no alarm watches it, and so nothing would lead back",
         ),
         (
             {"services": (a_service("odd", controller="EXTERNAL"),)},
@@ -196,19 +209,56 @@ def test_the_runbooks_alarms_watch_every_service() -> None:
     )
 
 
-def test_where_pulls_were_denied_they_are_allowed_before_anything_is_deployed() -> None:
+def roles(*names: str) -> tuple[str, ...]:
+    return tuple(f"arn:aws:iam::{ACCOUNT}:role/{name}-execution" for name in names)
+
+
+def test_where_pulls_are_denied_they_stay_so_but_for_the_roles_that_start_what_is_deployed() -> None:
     runbook = an_image_runbook(contain={"block": {"deny_pulls": True, "may_pull": ("arn:aws:iam::1:role/build",)}})
     plan = deployed(runbook=runbook, repository=a_repository(policy=POLICY))
-    assert plan.steps[0] == SetRepositoryPolicy(
-        target=a_target("repository", NAME),
-        cases=(IMAGE_CASE,),
-        repository=NAME,
-        expects=with_pulls_denied(POLICY, ("arn:aws:iam::1:role/build",)),
-        leaves=POLICY,
-        undoes=True,
+    denied = with_pulls_denied(POLICY, ("arn:aws:iam::1:role/build",))
+    step, *others = plan.steps
+    assert isinstance(step, SetRepositoryPolicy)
+    assert (step.cases, step.expects, step.leaves, step.undoes) == (
+        (IMAGE_CASE,),
+        denied,
+        with_pulls_for(denied, roles("checkout", "basket")),
+        False,
     )
-    assert plan.steps[0].describe() == "Put the former policy of repository shop/checkout back"
-    assert len(plan.steps) == 5
+    assert denies_pulls(step.leaves)
+    assert step.describe() == (
+        "Go on denying pulls from repository shop/checkout: but not to checkout-execution and basket-execution, with "
+        "which the services of this plan are started; the old image is not told from the new one"
+    )
+    assert [other.kind for other in others if isinstance(other, SetRepositoryPolicy)] == []
+    assert len(others) == 4
+
+
+def test_what_another_response_has_denied_is_not_lifted_by_one_that_denies_nothing() -> None:
+    denied = with_pulls_denied(POLICY)
+    (step, *_) = deployed(repository=a_repository(policy=denied)).steps
+    assert isinstance(step, SetRepositoryPolicy)
+    assert (step.expects, step.leaves) == (denied, with_pulls_for(denied, roles("checkout", "basket")))
+
+
+def test_roles_that_may_pull_already_need_no_step() -> None:
+    denied = with_pulls_for(with_pulls_denied(POLICY), roles("checkout", "basket"))
+    assert not isinstance(deployed(repository=a_repository(policy=denied)).steps[0], SetRepositoryPolicy)
+    assert not isinstance(deployed().steps[0], SetRepositoryPolicy)
+
+
+def test_a_service_without_a_role_of_its_own_is_left_to_a_person_where_pulls_are_denied() -> None:
+    services = (a_service("checkout"), a_service("basket", execution_role=None))
+    denies = an_image_runbook(contain={"block": {"deny_pulls": True}})
+    plan = deployed(runbook=denies, services=services)
+    assert {step.target.id for step in plan.steps if step.kind == "deploy-service"} == {"shop/checkout"}
+    assert (
+        "service basket is not deployed by this plan: pulls are denied, it names no execution role, and "
+        "contain.block.may_pull not its instances' role" in plan.not_covered
+    )
+    named = an_image_runbook(contain={"block": {"deny_pulls": True, "may_pull": ("arn:aws:iam::1:role/hosts",)}})
+    for allowed in (deployed(runbook=named, services=services), deployed(services=services)):
+        assert len([step for step in allowed.steps if step.kind == "deploy-service"]) == 2
 
 
 def test_what_is_exploited_in_the_wild_does_not_wait_for_a_window() -> None:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbooks.container_image import ImageFunction
 from runbooks.errors import LimitExceeded, Refused
+from runbooks.lifecycle_policy import same_policy
 from runbooks.plan import Extent, Phase
-from runbooks.planning.images.promotion import plan_promotion_block, transition_reason
+from runbooks.planning.images.promotion import (
+    LONGEST_REASON,
+    closing_reason,
+    plan_promotion_block,
+    transition_reason,
+)
 from runbooks.repository_policy import denies_pulls, with_pulls_denied
 from runbooks.steps import SetRepositoryPolicy, SetStageTransition
+from runbooks.steps.image_promotion import is_our_reason
+from runbooks.triage import assess
 from tests.runbooks.builders import ACCOUNT, REGION, RESPONSE, a_target
 from tests.runbooks.image_builders import (
     IMAGE_CASE,
@@ -27,6 +37,10 @@ from tests.runbooks.image_builders import (
 )
 
 DENIES = {"contain": {"block": {"deny_pulls": True, "stages": ()}}}
+CLOSED: dict[str, Any] = {
+    "stages": (a_stage(enabled=False, reason=closing_reason("shop/basket", "resp-another")),),
+    "repository": a_repository(policy=with_pulls_denied(None)),
+}
 REASON = "shop-checkout has a critical vulnerability (remediation response-0001)"
 
 
@@ -86,12 +100,68 @@ def test_denying_pulls_says_whom_it_hits_and_keeps_the_policy_that_was_there() -
     assert "the integration test pulls the patched image from here" in " ".join(plan.not_covered)
 
 
-def test_pulls_that_are_denied_already_are_left_so() -> None:
+def test_a_stage_that_another_response_has_closed_is_closed_for_these_cases_too() -> None:
+    """So that the ledger has it that they count on it: the step finds nothing to do."""
+    runbook = an_image_runbook()
+    theirs = closing_reason("shop/basket", "resp-another")
+    plan = plan_promotion_block(
+        RESPONSE, runbook, [an_image_assessment(runbook=runbook, stages=(a_stage(enabled=False, reason=theirs),))]
+    )
+    (step,) = plan.steps
+    assert isinstance(step, SetStageTransition)
+    assert (step.cases, step.enabled, step.reason) == ((IMAGE_CASE,), False, REASON)
+    told = f"the way into checkout/Production is closed already ({theirs})"
+    assert f"{told}: it stays so until the last case that counts on it is released" in plan.not_covered
+
+
+def test_a_denial_of_another_response_is_stated_again_with_what_there_was_before_it() -> None:
     runbook = an_image_runbook(**DENIES)
-    repository = a_repository(policy=with_pulls_denied(None))
-    plan = plan_promotion_block(RESPONSE, runbook, [an_image_assessment(runbook=runbook, repository=repository)])
-    assert plan.steps == ()
-    assert "pulls are denied already, by an earlier plan of this system: that is left so" in plan.not_covered
+    former = '{"Version": "2012-10-17", "Statement": [{"Sid": "Pull", "Effect": "Allow"}]}'
+    denied = with_pulls_denied(former)
+    plan = plan_promotion_block(
+        RESPONSE, runbook, [an_image_assessment(runbook=runbook, repository=a_repository(policy=denied))]
+    )
+    (step,) = plan.steps
+    assert isinstance(step, SetRepositoryPolicy)
+    assert (step.cases, step.leaves) == ((IMAGE_CASE,), denied)
+    assert same_policy(step.expects, former)
+    assert "pulls are denied already, by an earlier plan of this system: " in " ".join(plan.not_covered)
+
+
+def test_what_was_closed_for_the_very_cases_before_is_not_asked_about_again() -> None:
+    runbook = an_image_runbook(contain={"block": {"deny_pulls": True, "stages": ("checkout/Production",)}})
+    before, new = (an_image_case(of=digest(number), **CLOSED) for number in (1, 2))
+    known = before.model_copy(update={"contained": True})
+    assert plan_promotion_block(RESPONSE, runbook, [assess(known, runbook)]).steps == ()
+    plan = plan_promotion_block(RESPONSE, runbook, [assess(known, runbook), assess(new, runbook)])
+    assert [step.cases for step in plan.steps] == [(new.case,), (new.case,)]
+
+
+def test_what_somebody_has_opened_meanwhile_is_closed_again_for_all() -> None:
+    runbook = an_image_runbook()
+    cases = [an_image_case(of=digest(number)) for number in (1, 2)]
+    known = [cases[0].model_copy(update={"contained": True}), cases[1]]
+    plan = plan_promotion_block(RESPONSE, runbook, [assess(each, runbook) for each in known])
+    assert [step.cases for step in plan.steps] == [tuple(each.case for each in cases)]
+
+
+def test_functions_are_told_to_fail_where_pulls_are_denied() -> None:
+    runbook = an_image_runbook(**DENIES)
+    function = ImageFunction(account=ACCOUNT, region=REGION, name="export", arn="arn", alias="live", version="1")
+    (step,) = plan_promotion_block(
+        RESPONSE, runbook, [an_image_assessment(runbook=runbook, functions=(function,))]
+    ).steps
+    assert "a function fails as soon as Lambda fetches its image anew" in step.describe()
+
+
+def test_a_reason_keeps_the_name_of_its_response_however_long_the_repositorys_is() -> None:
+    reason = closing_reason("shop/" + "x" * 400, RESPONSE)
+    assert len(reason) <= LONGEST_REASON
+    assert reason.endswith(f" (remediation {RESPONSE})")
+    assert is_our_reason(reason)
+    assert closing_reason(NAME, RESPONSE) == REASON
+    for other in (None, "", "freeze until Monday", f"{reason} no more", "(remediation )"):
+        assert not is_our_reason(other)
 
 
 def test_a_policy_that_cannot_be_read_is_a_persons_matter() -> None:

@@ -11,23 +11,29 @@ from hypothesis import strategies as st
 
 from runbooks.instance import Volume
 from runbooks.plan import ApprovalRule, Phase, Plan
-from runbooks.planning.release import plan_release
+from runbooks.planning.images.promotion import closing_reason
+from runbooks.planning.release import plan_release, staying
 from runbooks.records import Outcome
+from runbooks.repository_policy import with_pulls_denied
 from runbooks.steps import (
     AttachToAutoScaling,
     DeregisterTarget,
     DetachFromAutoScaling,
     EnsureQuarantineGroup,
     SetDeleteOnTermination,
+    SetRepositoryPolicy,
+    SetStageTransition,
     SwapSecurityGroups,
 )
 from tests.runbooks.builders import (
     CASE,
     RESPONSE,
     OutcomeStatus,
+    a_case_key,
     a_contain_plan,
     a_plan_of,
     a_runbook,
+    a_target,
     a_target_registration,
     an_assessment,
     an_auto_scaling_membership,
@@ -169,6 +175,69 @@ def test_what_two_plans_changed_is_put_back_once_to_what_the_newest_found() -> N
     assert len({step.key for step in plan.steps}) == len(plan.steps)
     (swap,) = (step for step in plan.steps if isinstance(step, SwapSecurityGroups))
     assert swap.leaves == ("sg-0later",)
+
+
+OTHERS = closing_reason("shop/basket", "resp-another")
+
+
+def a_closing(**changes: Any) -> SetStageTransition:
+    values: dict[str, Any] = {
+        "target": a_target("pipeline-stage", "checkout/Production"),
+        "cases": (CASE,),
+        "pipeline": "checkout",
+        "stage": "Production",
+        "enabled": False,
+        "reason": closing_reason("shop/checkout", RESPONSE),
+    }
+    return SetStageTransition.model_validate(values | changes)
+
+
+def test_what_another_response_had_closed_is_opened_by_the_reason_that_it_had() -> None:
+    contained = a_plan_of(a_closing())
+    found = an_outcome(contained, contained.steps[0], "already-done", result={"enabled": False, "reason": OTHERS})
+    (undo,) = released(contained, of={found.operation: found}).steps
+    assert isinstance(undo, SetStageTransition)
+    assert (undo.enabled, undo.reason, undo.undoes) == (True, OTHERS, True)
+    theirs = found.model_copy(update={"result": {"enabled": False, "reason": "freeze until Monday"}})
+    assert released(contained, of={theirs.operation: theirs}).steps == ()
+
+
+def test_of_one_that_changed_it_and_one_that_found_it_so_the_first_says_what_there_was_before() -> None:
+    former, written_anew = '{"Statement":   []}', None
+    denied = with_pulls_denied(former)
+    step = SetRepositoryPolicy(
+        target=a_target("repository", "shop"), cases=(CASE,), repository="shop", expects=former, leaves=denied
+    )
+    first = a_plan_of(step)
+    second = a_plan_of(step.model_copy(update={"expects": written_anew}), revision=2)
+    known = [
+        an_outcome(first, first.steps[0]),
+        an_outcome(second, second.steps[0], "already-done", result={"policy": denied}),
+    ]
+    (undo,) = released(first, second, of={each.operation: each for each in known}).steps
+    assert isinstance(undo, SetRepositoryPolicy)
+    assert (undo.expects, undo.leaves) == (denied, former)
+
+
+def test_what_was_changed_for_another_case_is_put_back_with_the_one_that_it_is_kept_for() -> None:
+    contained = a_plan_of(a_closing(cases=("case-gone",)))
+    done = an_outcome(contained, contained.steps[0])
+    assert released(contained, of={done.operation: done}).steps == ()
+    (undo,) = released(contained, of={done.operation: done}, kept_for={done.operation: {CASE}}).steps
+    assert undo.cases == (CASE,)
+
+
+def test_a_release_says_for_whom_something_stays() -> None:
+    contained = a_plan_of(a_closing())
+    plan = released(contained)
+    keys = [a_case_key(f"i-{number:017x}") for number in range(2)]
+    words = "Open the way into stage Production of pipeline checkout: not as long as"
+    told = staying(plan, {plan.steps[0].key: keys[:1]}).not_covered[-1]
+    assert told == f"{words} case {keys[0].id} ({keys[0].name}) counts on it; the last to be released does it"
+    told = staying(plan, {plan.steps[0].key: keys}).not_covered[-1]
+    assert told.startswith(f"{words} case {keys[0].id} ({keys[0].name}) and case {keys[1].id}")
+    assert told.endswith(" count on it; the last to be released does it")
+    assert staying(plan, {}) == plan
 
 
 def test_what_cannot_return_is_left_out_and_said() -> None:

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbooks.errors import Refused
-from runbooks.repository_policy import LONGEST_POLICY, SID, denies_pulls, with_pulls_allowed, with_pulls_denied
+from runbooks.repository_policy import (
+    LONGEST_POLICY,
+    SID,
+    denies_pulls,
+    with_pulls_allowed,
+    with_pulls_denied,
+    with_pulls_for,
+)
 from runbooks.steps import SetRepositoryPolicy
 from tests.runbooks.builders import a_target
 
@@ -92,6 +99,47 @@ def test_inspector_and_who_the_runbook_names_may_pull_all_the_same() -> None:
             ]
         }
     }
+
+
+ROLES = st.lists(st.from_regex(r"arn:aws:iam::[0-9]{12}:role/[a-z]{1,9}", fullmatch=True), max_size=3)
+
+
+@given(policies, ROLES, ROLES)
+def test_a_denial_leaves_out_more_roles_and_nothing_else_of_it_changes(
+    policy: str | None, before: list[str], more: list[str]
+) -> None:
+    denied = with_pulls_denied(policy, before)
+    wider = with_pulls_for(denied, more)
+    assert denies_pulls(wider)
+    assert with_pulls_for(wider, more) == wider
+    was, now = json.loads(denied), json.loads(wider)
+    *_, ours = now["Statement"]
+    left_out = ours["Condition"]["ArnNotLike"].pop("aws:PrincipalArn")
+    *_, theirs = was["Statement"]
+    known = theirs["Condition"]["ArnNotLike"].pop("aws:PrincipalArn")
+    assert left_out == [*known, *(role for role in dict.fromkeys(more) if role not in known)]
+    assert was == now
+    assert with_pulls_allowed(wider) == with_pulls_allowed(denied)
+
+
+def test_a_policy_that_denies_nobody_lets_nobody_pull_more() -> None:
+    policy = '{"Statement":   []}'
+    assert with_pulls_for(policy, ("arn:aws:iam::1:role/build",)) == policy
+
+
+@pytest.mark.parametrize("condition", [{}, {"ArnNotLike": {}}, {"ArnNotLike": {"aws:PrincipalArn": "arn"}}, None])
+def test_a_statement_of_ours_that_somebody_has_rewritten_is_a_persons_matter(condition: Any) -> None:
+    document = json.loads(with_pulls_denied(None))
+    document["Statement"][0]["Condition"] = condition
+    with pytest.raises(Refused, match=f"statement {SID}") as refused:
+        with_pulls_for(json.dumps(document), ("arn:aws:iam::1:role/build",))
+    assert refused.value.code == "person"
+
+
+def test_a_policy_without_room_for_one_more_role_is_a_persons_matter() -> None:
+    denied = with_pulls_denied(json.dumps({"Statement": [{"Sid": "x" * (LONGEST_POLICY - 700)}]}))
+    with pytest.raises(Refused, match=f"of {LONGEST_POLICY} characters"):
+        with_pulls_for(denied, ("arn:aws:iam::210987654321:role/" + "x" * 400,))
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[]", '"text"', '{"Statement": ["text"]}', '{"Statement": 7}'])

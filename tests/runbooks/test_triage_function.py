@@ -9,11 +9,13 @@ import pytest
 from runbooks.definition import Signal
 from runbooks.finding import Finding
 from runbooks.function import EventSource, FunctionUrl, Invoker
+from runbooks.function_package import PackageProject
 from runbooks.instance import Exploitation
 from runbooks.telling.triage_text import triage_markdown
 from runbooks.triage import Triage, triage
 from tests.runbooks.function_builders import (
     OLD,
+    PROJECT,
     QUEUE,
     TODAY,
     a_function_assessment,
@@ -106,11 +108,47 @@ def test_what_stands_in_the_way_goes_to_a_person_with_the_reason(changes: dict[s
     assert reason in why(found)
 
 
-def test_what_is_in_its_own_code_is_for_its_owner_to_build() -> None:
-    found = decided(a_function_finding(packages=(a_python_package(None),)))
-    assert found.remediation == "person"
-    assert why(found) == ("a person must remediate: pyyaml is in its own code, which its owner has to build and deploy")
+OWN = a_function_finding(packages=(a_python_package(None),))
+
+
+def test_its_own_code_is_rebuilt_by_the_project_that_the_runbook_names() -> None:
+    found = decided(OWN, package_project=PROJECT)
+    assert found.remediation == "update"
+    assert why(found) == (
+        "rebuild its own code by order-export-build, with pyyaml to 5.4, and publish a version with it"
+    )
     assert found.packages[0].origin == "own"
+
+
+def test_of_a_function_with_it_in_its_code_and_in_a_layer_both_are_exchanged() -> None:
+    both = a_function_finding(packages=(a_python_package(), a_python_package(None, name="jinja2", fixed_in="3.1.6")))
+    assert why(decided(both, package_project=PROJECT)) == (
+        "rebuild its own code by order-export-build, with jinja2 to 3.1.6, give it layer order-export-dependencies:2, "
+        "and publish a version with it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "there is no build project order-export-build"),
+        (
+            {"package_project": PackageProject(name="order-export-build", bucket=None)},
+            "build project order-export-build leaves no artifact in S3",
+        ),
+        ({"package_project": PROJECT, "bound_by": "signature"}, "its code is signed, and what the build makes is not"),
+        (
+            {"package_project": PROJECT, "bound_by": "key"},
+            "its code is encrypted with a key of its owner's, and what takes its place would not be",
+        ),
+    ],
+)
+def test_what_nobody_can_build_in_its_own_code_is_for_its_owner(changes: dict[str, Any], reason: str) -> None:
+    found = decided(OWN, **changes)
+    assert found.remediation == "person"
+    assert why(found) == (
+        f"a person must remediate: pyyaml is in its own code, which its owner has to build and deploy: {reason}"
+    )
 
 
 def test_what_the_runtime_has_is_exchanged_with_it_where_the_runbook_names_another() -> None:

@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbooks.function import FunctionContent
+from runbooks.function_package import FunctionPackage
 from runbooks.group_rules import GroupRule
 from runbooks.steps import (
     STEP_KINDS,
     AnyStep,
     AttachToAutoScaling,
+    DeployByCodeDeploy,
     DeployService,
     DeregisterTarget,
     DetachFromAutoScaling,
@@ -40,6 +42,7 @@ from runbooks.steps import (
     Step,
     StopInstance,
     SwapSecurityGroups,
+    UpdateFunctionCode,
     UpdateFunctionConfiguration,
     UpdateFunctionImage,
 )
@@ -172,6 +175,21 @@ STEPS: dict[type[Step], st.SearchStrategy[Any]] = {
         expects=identifiers,
         leaves=st.just("@operation") | identifiers,
     ),
+    DeployByCodeDeploy: st.builds(
+        DeployByCodeDeploy,
+        target=st.builds(a_target, st.just("service"), identifiers),
+        cases=st.just(CASES),
+        cluster=identifiers,
+        service=identifiers,
+        family=identifiers,
+        expects=identifiers,
+        leaves=st.just("@operation") | identifiers,
+        application=identifiers,
+        group=identifiers,
+        configuration=identifiers,
+        alarms=st.tuples(identifiers),
+        properties=st.just({"LoadBalancerInfo": {"ContainerName": "app", "ContainerPort": 8080}}),
+    ),
     SetImageTag: st.builds(SetImageTag, **image, tag=identifiers, tagged=st.booleans()),
     SetImageArchived: st.builds(SetImageArchived, **image, archived=st.booleans()),
     PutLifecyclePolicy: st.builds(PutLifecyclePolicy, **repository, expects=policies, leaves=policies),
@@ -196,10 +214,22 @@ STEPS: dict[type[Step], st.SearchStrategy[Any]] = {
         after=st.tuples(identifiers, identifiers),
         runtime=identifiers,
         **function,
-        last_modified=identifiers,
+        last_modified=st.none() | identifiers,
     ),
     UpdateFunctionImage: st.builds(
         UpdateFunctionImage, **function, expects=identifiers, leaves=identifiers, last_modified=identifiers
+    ),
+    UpdateFunctionCode: st.builds(
+        lambda codes, version, **values: UpdateFunctionCode(
+            package=FunctionPackage(bucket="b", key="k", version=version, code_sha256=codes[1]),
+            expects=FunctionContent(code_sha256=codes[0]),
+            leaves=FunctionContent(code_sha256=codes[1]),
+            **values,
+        ),
+        codes=st.tuples(identifiers, identifiers),
+        version=st.none() | identifiers,
+        **function,
+        last_modified=identifiers,
     ),
     ShiftAlias: st.builds(
         ShiftAlias,
@@ -352,6 +382,7 @@ _EFFECTS: dict[type[Step], Callable[[Any], Effect]] = {
         ("task definition", step.cluster, step.service): (step.expects, step.leaves),
         ("configuration", step.cluster, step.service): (str(step.replaces), str(step.configuration)),
     },
+    DeployByCodeDeploy: lambda step: {("task definition", step.cluster, step.service): (step.expects, step.leaves)},
     SetImageTag: lambda step: {("tag", step.repository, step.digest, step.tag): (not step.tagged, step.tagged)},
     SetImageArchived: lambda step: {("archived", step.repository, step.digest): (not step.archived, step.archived)},
     PutLifecyclePolicy: lambda step: {("lifecycle policy", step.repository): (step.expects, step.leaves)},
@@ -359,7 +390,8 @@ _EFFECTS: dict[type[Step], Callable[[Any], Effect]] = {
     SetFunctionUrlAuth: lambda step: {("url", step.function, str(step.qualifier)): (step.expects, step.leaves)},
     SetReservedConcurrency: lambda step: {("reservation", step.function): (step.expects, step.leaves)},
     UpdateFunctionConfiguration: lambda step: {("configuration", step.function): (step.expects, step.leaves)},
-    UpdateFunctionImage: lambda step: {("code", step.function): (step.expects, step.leaves)},
+    UpdateFunctionImage: lambda step: {("image", step.function): (step.expects, step.leaves)},
+    UpdateFunctionCode: lambda step: {("code", step.function): (step.expects, step.leaves)},
     ShiftAlias: lambda step: {("alias", step.function, step.alias): (step.expects, step.leaves)},
 }
 

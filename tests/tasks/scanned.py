@@ -16,6 +16,9 @@ from tasks.gating import Patience
 from tests.tasks.gateways.aws_world import ROLE_ARN
 
 ACCOUNT, REGION, REPOSITORY = "210987654321", "eu-central-1", "shop/checkout"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 SCAN_SECONDS = 3.0
 """From the push until the sandbox's Inspector has scanned an image."""
 
@@ -57,17 +60,33 @@ class Registry:
         self.sandbox.advance(SCAN_SECONDS)
 
     def ecr(self) -> Any:
-        return self.sessions.client("ecr", ACCOUNT, REGION, Role.READ)
+        return self.sessions.client("ecr", self.account, REGION, Role.READ)
 
-    def push_index(self, tag: str) -> str:
-        """A list of images of several platforms; its digest."""
-        media_type = "application/vnd.oci.image.index.v1+json"
+    @property
+    def account(self) -> str:
+        return self.built["account"]
+
+    def push_good(self) -> str:
+        """The image without vulnerabilities, in the repository of the bad one; still to be scanned. Its digest."""
+        found = self.ecr().batch_get_image(
+            registryId=self.account,
+            repositoryName=self.built["base_repository"],
+            imageIds=[{"imageTag": self.good.rpartition(":")[2]}],
+        )
+        return self._put(found["images"][0]["imageManifest"], OCI_MANIFEST)
+
+    def push_index(self, tag: str, *listed: dict[str, Any], media_type: str = OCI_INDEX) -> str:
+        """An index that lists these; its digest."""
+        manifest = {"schemaVersion": 2, "mediaType": media_type, "manifests": listed}
+        return self._put(json.dumps(manifest), media_type, imageTag=tag)
+
+    def _put(self, manifest: str, media_type: str, **more: str) -> str:
         pushed = self.ecr().put_image(
-            registryId=ACCOUNT,
+            registryId=self.account,
             repositoryName=REPOSITORY,
-            imageManifest=json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": []}),
+            imageManifest=manifest,
             imageManifestMediaType=media_type,
-            imageTag=tag,
+            **more,
         )
         return pushed["image"]["imageId"]["imageDigest"]
 
@@ -95,6 +114,18 @@ def a_registry(sandbox: Sandbox, **options: Any) -> Registry:
     registry = Registry(sandbox, furnish_image(sandbox.cloud, ImageOptions.model_validate(chosen | options)))
     registry.forget_calls()
     return registry
+
+
+def platform(digest: str, name: str = "linux/amd64", **members: Any) -> dict[str, Any]:
+    """An image, as an index lists it."""
+    parts = dict(zip(("os", "architecture", "variant"), name.split("/"), strict=False))
+    return {"mediaType": OCI_MANIFEST, "digest": digest, "size": 1, "platform": parts} | members
+
+
+def attestation(of: str) -> dict[str, Any]:
+    """What BuildKit lists beside an image: its provenance."""
+    annotations = {"vnd.docker.reference.digest": of, "vnd.docker.reference.type": "attestation-manifest"}
+    return platform(f"sha256:{'a7' * 32}", "unknown/unknown", annotations=annotations)
 
 
 def an_sbom(*packages: tuple[str, str]) -> dict[str, Any]:

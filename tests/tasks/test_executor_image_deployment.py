@@ -15,6 +15,7 @@ from runbooks.plan import Phase, Plan
 from runbooks.planning.images.deploying import plan_deployment
 from runbooks.triage import assess
 from tasks.image_facts import read_image_facts
+from tasks.image_services import with_owners
 from tasks.rounds import fallen_out
 from tests.runbooks.signatures import made
 from tests.tasks.conftest import OpenHouse
@@ -23,7 +24,7 @@ from tests.tasks.gateways.running_images import LONG_ENOUGH
 from tests.tasks.harness import House, Run
 
 
-def a_house(open_house: OpenHouse) -> tuple[House, Run, Plan]:
+def a_house(open_house: OpenHouse, **service: Any) -> tuple[House, Run, Plan]:
     """A service that runs a vulnerable image, and the approved plan that deploys the patched one."""
     runbook = Catalog.read().named("ecr-critical-cve")
     house = open_house(runbook=runbook)
@@ -32,12 +33,13 @@ def a_house(open_house: OpenHouse) -> tuple[House, Run, Plan]:
     )
     built = furnish_image(house.sandbox.cloud, options)
     image = {"account": ACCOUNT, "region": REGION, "image": built["image"]}
-    furnish_service(house.sandbox.cloud, ServiceOptions.model_validate(image))
+    furnish_service(house.sandbox.cloud, ServiceOptions.model_validate(image | service))
     (finding,) = read_payload(json.dumps(built["event"])).findings
     house.ledger.take_finding(CaseKey.of(finding, runbook.name), finding, "webhook")
     patched = _patched(house, built)
     run = house.start()
     facts = read_image_facts(house.sessions, run.keys, dict.fromkeys(run.cases, (finding,)), runbook)
+    facts = with_owners(house.sessions, facts)
     assessments = [assess(each, runbook) for each in facts.values()]
     candidate = Candidate(repository_uri=built["repository_uri"], digest=patched, tag="1.4.3", build="checkout-image:1")
     plan = plan_deployment(house.response, runbook, assessments, candidate)
@@ -114,3 +116,53 @@ def test_a_run_that_died_in_mid_deployment_is_carried_on_by_another_without_depl
     assert other.once(plan, deploy).finished
     assert house.mutating_calls() == ["ecs:RegisterTaskDefinition", "ecs:UpdateService"]
     assert plan.phase is Phase.REMEDIATE
+
+
+# --- a service that CodeDeploy owns -----------------------------------------------------------------------------------
+
+HOOKED = """
+version: 0.0
+Resources:
+  - TargetService:
+      Type: AWS::ECS::Service
+      Properties:
+        TaskDefinition: checkout:1
+        LoadBalancerInfo: {ContainerName: checkout, ContainerPort: 8080}
+Hooks:
+  - AfterAllowTestTraffic: check-the-checkout
+"""
+
+
+def test_what_codedeploy_owns_is_deployed_by_it_once_with_the_hooks_that_it_had(open_house: OpenHouse):
+    house, run, plan = a_house(open_house, controller="CODE_DEPLOY", appspec=HOOKED)
+    assert [step.kind for step in plan.steps] == ["register-task-definition", "deploy-by-codedeploy"]
+    register, deploy = plan.stages()
+    run.once(plan, register)
+    progress = run.once(plan, deploy)
+    assert not progress.finished
+    other = house.take_over(after_a_death=True)
+    assert not other.once(plan, deploy).finished
+    _wait_long(other)
+    assert other.once(plan, deploy).finished
+    assert other.carry_out(plan) == {step.key: "done" for step in plan.steps}
+    assert house.mutating_calls() == ["ecs:RegisterTaskDefinition", "codedeploy:CreateDeployment"]
+    assert _service(house) == ("checkout:2", 4)
+    (asked,) = [c for c in house.sandbox.cloud.record.calls() if c["operation"] == "CreateDeployment"]
+    content = json.loads(asked["parameters"]["revision"]["appSpecContent"]["content"])
+    assert content["Hooks"] == [{"AfterAllowTestTraffic": "check-the-checkout"}]
+
+
+def test_an_alarm_that_stops_codedeploy_is_recorded_as_a_failure_and_its_case_falls_out(open_house: OpenHouse):
+    house, run, plan = a_house(open_house, controller="CODE_DEPLOY")
+    register, deploy = plan.stages()
+    run.once(plan, register)
+    run.once(plan, deploy)
+    house.sandbox.advance(20)
+    run.wait()
+    house.client("cloudwatch").set_alarm_state(AlarmName="checkout-5xx", StateValue="ALARM", StateReason="5xx")
+    outcome = run.stage(plan, deploy).outcomes[plan.steps[1].key]
+    words = "CodeDeploy took service checkout back, and it has checkout:1: CloudWatch alarm in ALARM: checkout-5xx."
+    assert (outcome.status, outcome.detail) == ("failed", words)
+    assert outcome.result["went_back_to"].endswith("checkout:1")
+    assert words in next(iter(fallen_out(run.journal.history(), plan).values()))
+    assert _service(house) == ("checkout:1", 4)

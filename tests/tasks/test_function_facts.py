@@ -8,8 +8,10 @@ from typing import Any
 from deployments.iam_policies import READ_BY_GATEWAYS
 from runbooks.case import CaseKey
 from runbooks.catalog import Catalog
+from runbooks.definition import Runbook
 from runbooks.event import read_payload
 from runbooks.function import EventSource, FunctionAlias, FunctionFacts, FunctionUrl, Invoker, ServedVersion
+from runbooks.function_package import PackageProject
 from tasks.function_facts import read_function_facts
 from tasks.gateways.functions import FunctionGateway, content_of
 from tests.tasks.gateways.aws_world import ACCOUNT, REGION, AwsWorld
@@ -18,9 +20,11 @@ from tests.tasks.gateways.function_world import (
     ALARM,
     IMAGE_FUNCTION,
     NAME,
+    PROJECT,
     WORDS,
     furnish,
     furnish_image_function,
+    furnish_own_code,
     latest,
 )
 
@@ -56,7 +60,8 @@ def test_everything_triage_takes_is_read(aws: AwsWorld) -> None:
     assert function.reserved_concurrency is None
     assert function.tags == {"environment": "production"}
     assert facts.newer_layers == {built["layer_version_arn"]: built["patched_layer_version_arn"]}
-    assert (facts.alarms, facts.project, facts.unread_layers) == ((ALARM,), None, ())
+    assert (facts.alarms, facts.project, facts.package_project, facts.unread_layers) == ((ALARM,), None, None, ())
+    assert (function.code_size, function.bound_by) == (raw["CodeSize"], None)
 
 
 def test_what_an_alias_serves_differs_by_the_names_of_members_and_never_by_their_values(aws: AwsWorld) -> None:
@@ -102,6 +107,24 @@ def test_a_newer_layer_for_another_runtime_is_none(aws: AwsWorld) -> None:
     assert facts_of(aws, built).newer_layers == {}
 
 
+def test_the_project_that_builds_its_own_code_is_read_with_where_it_leaves_it(aws: AwsWorld) -> None:
+    built = furnish_own_code(aws)
+    facts = facts_of(aws, built)
+    assert facts.package_project == PackageProject(name=PROJECT, bucket=built["artifacts"], path="packages")
+    assert (facts.project, facts.base) == (None, None)
+    assert set(aws.calls()) <= set(READ_BY_GATEWAYS)
+
+
+def test_code_that_is_signed_or_encrypted_with_a_key_of_its_owners_is_told_apart(aws: AwsWorld) -> None:
+    built = furnish(aws)
+    with aws.sandbox.cloud.lock:
+        signed = aws.sandbox.cloud.world(ACCOUNT, REGION).functions[NAME].latest
+        signed.signing_profile_version_arn = f"arn:aws:signer:{REGION}:{ACCOUNT}:/signing-profiles/shop/1"
+    function = facts_of(aws, built).function
+    assert function is not None
+    assert function.bound_by == "signature"
+
+
 def test_a_function_that_is_gone_and_one_that_is_not_there_are_both_none(aws: AwsWorld) -> None:
     built = furnish(aws)
     aws.client("lambda").delete_function(FunctionName=NAME)
@@ -117,6 +140,24 @@ def test_of_a_function_that_runs_an_image_the_image_is_read_by_its_digest(aws: A
     assert function.image == f"{built['repository_uri']}@{built['digest']}"
     assert (function.package_type, function.content.runtime, function.content.layers) == ("Image", None, ())
     assert function.content.code_sha256 == built["digest"].removeprefix("sha256:")
+
+
+def test_of_an_image_that_says_what_it_was_built_from_the_newest_base_is_read(aws: AwsWorld) -> None:
+    built = furnish_image_function(aws)
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{IMAGE_FUNCTION}:$LATEST"
+    runbook = Catalog.read().named("lambda-package-cve")
+    chosen = Runbook.model_validate(runbook.model_dump() | {"rebuild": {"project": "checkout-image"}})
+    key = CaseKey(account=ACCOUNT, region=REGION, resource_type="AWS_LAMBDA_FUNCTION", resource_id=arn, runbook="r")
+    today = aws.sandbox.cloud.clock.now().date()
+    facts = read_function_facts(aws.sessions, {key.id: key}, {key.id: ()}, chosen, today)[key.id].function_facts
+    assert facts.project == "checkout-image"
+    assert facts.base is not None
+    assert (facts.base.name, facts.base.digest, facts.base.newest) == (
+        built["base_image"],
+        built["base_digest"],
+        built["newer_base_digest"],
+    )
+    assert set(aws.calls()) <= set(READ_BY_GATEWAYS)
 
 
 def test_only_what_the_read_role_may_is_called(aws: AwsWorld) -> None:

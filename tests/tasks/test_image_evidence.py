@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -56,10 +57,21 @@ def findings_of(built: dict[str, Any]) -> tuple[Finding, ...]:
     return read_payload(json.dumps(built["event"])).findings
 
 
-def a_subject(aws: AwsWorld, built: dict[str, Any], *successors: str, **values: Any) -> ImageSubject:
-    """As triage sees it now."""
+def a_subject(
+    aws: AwsWorld, built: dict[str, Any], *successors: str, deployed: bool = False, **values: Any
+) -> ImageSubject:
+    """As triage sees it now.
+
+    Args:
+        deployed: whether its services were deployed to.
+    """
     use = who_runs(aws.sessions, ACCOUNT, REGION, [built["image_arn"]])[built["image_arn"]]
-    given: dict[str, Any] = {"services": use.services, "was_run": use.running} | values
+    given: dict[str, Any] = {
+        "services": use.services,
+        "others": frozenset(each.arn for each in use.others),
+        "was_run": use.running,
+        "deployed_to": frozenset(each.arn for each in use.services if deployed),
+    } | values
     return ImageSubject("case-1", the_key(built), successors, findings_of(built), **given)
 
 
@@ -143,6 +155,61 @@ def test_a_case_is_fixed_when_its_services_run_a_scanned_image_without_the_vulne
     assert verdict.kind is VerdictKind.FIXED, verdict.reasons
 
 
+def run_alone(aws: AwsWorld, image: str) -> str:
+    """A task of no service."""
+    client = aws.client("ecs", Role.PATCH)
+    client.register_task_definition(
+        family="nightly", containerDefinitions=[{"name": "job", "image": image, "memory": 512}]
+    )
+    (task,) = client.run_task(cluster="shop", taskDefinition="nightly")["tasks"]
+    aws.sandbox.advance(10)
+    return task["taskArn"].rpartition("/")[2]
+
+
+def test_whom_nothing_was_deployed_to_is_not_waited_for(aws: AwsWorld):
+    built = an_image(aws)
+    a_service(aws, built["image"])
+    a_service(aws, built["image"], name="basket", tasks=1)
+    task = run_alone(aws, built["image"])
+    patched = build(aws, built, "1.4.3")
+    aws.sandbox.advance(SCANNED)
+    subject = a_subject(aws, built, patched)
+    checkout = frozenset(each.arn for each in subject.services if each.name == "checkout")
+    subject = dataclasses.replace(subject, deployed_to=checkout)
+    evidence = gather_images(aws.sessions, [subject])["case-1"]
+    left = ("service basket (1 task)", f"ECS task of no service {task} (1)")
+    assert (evidence.users, evidence.left, evidence.deployed) == (
+        (left[0], "service checkout (4 tasks)", left[1]),
+        left,
+        True,
+    )
+    verdict = judged(aws, subject)
+    assert isinstance(verdict, Verdict)
+    assert verdict.kind is VerdictKind.NOT_FIXED
+    assert verdict.reasons[1] == f"nothing was deployed to {', '.join(left)}: a person brings them to another image"
+
+
+def test_a_count_that_names_nobody_is_waited_for_only_where_it_may_be_those_deployed_to(aws: AwsWorld):
+    built = an_image(aws)
+    a_service(aws, built["image"])
+    deployed = a_subject(aws, built, deployed=True)
+    client = aws.sessions.client("inspector2", ACCOUNT, REGION, Role.READ)
+    client.meta.events.register("after-call.inspector2.ListCoverage", _count_two_more)
+    late = gather_images(aws.sessions, [deployed])["case-1"]
+    (counted,) = late.unseen
+    assert counted == "2 more that Inspector counts and does not name"
+    assert late.left == ()
+    known_before = a_subject(aws, built, deployed=True)
+    assert gather_images(aws.sessions, [known_before])["case-1"].left == (counted,)
+    nothing_deployed = dataclasses.replace(deployed, deployed_to=frozenset())
+    assert gather_images(aws.sessions, [nothing_deployed])["case-1"].left == ("service checkout (4 tasks)", counted)
+
+
+def _count_two_more(parsed: dict[str, Any], **_: Any) -> None:
+    for row in parsed["coveredResources"]:
+        row["resourceMetadata"]["ecrImage"]["inUseCount"] += 2
+
+
 def test_what_its_services_run_counts_and_not_what_was_built(aws: AwsWorld):
     built = an_image(aws)
     a_service(aws, built["image"])
@@ -203,7 +270,8 @@ def test_what_only_inspector_counts_is_not_seen(aws: AwsWorld):
     assert evidence.users == ()
     (words,) = evidence.unseen
     assert "platform" in words
-    verdict = judged(aws, subject, final=True)
+    assert evidence.left == (words,)
+    verdict = judged(aws, subject)
     assert isinstance(verdict, Verdict)
     assert verdict.kind is VerdictKind.UNVERIFIABLE
 

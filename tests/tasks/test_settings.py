@@ -11,7 +11,7 @@ from tasks.settings import Settings, settings
 ONLY_HERE = "http:// is for this machine only (127.0.0.1, ::1, localhost): a token goes there; use https://"
 
 
-@pytest.mark.parametrize("name", ["RUNBOOKS_SLACK_URL", "RUNBOOKS_JIRA_SERVER"])
+@pytest.mark.parametrize("name", ["RUNBOOKS_SLACK_URL", "RUNBOOKS_JIRA_SERVER", "RUNBOOKS_GITHUB_API"])
 @pytest.mark.parametrize(
     "address",
     [
@@ -42,8 +42,8 @@ def test_a_token_does_not_travel_in_the_clear(monkeypatch: pytest.MonkeyPatch, n
     ],
 )
 def test_a_sandbox_on_this_machine_and_https_are_taken(address: str) -> None:
-    made = Settings(slack_url=address, jira_server=address)
-    assert (made.slack_url, made.jira_server) == (address, address)
+    made = Settings(slack_url=address, jira_server=address, github_api=address)
+    assert (made.slack_url, made.jira_server, made.github_api) == (address, address, address)
 
 
 def test_the_ui_may_be_anywhere_for_no_token_goes_there() -> None:
@@ -112,3 +112,16 @@ def test_topics_and_regions_are_lists() -> None:
 def test_what_is_no_topic_is_refused(topic: str) -> None:
     with pytest.raises(ValidationError, match="must be ARNs of topics"):
         Settings(sns_topics=f"arn:aws:sns:eu-west-1:123456789012:findings,{topic}")
+
+
+@pytest.mark.parametrize(
+    "address", ["", "unix:///run/buildkit/buildkitd.sock", "docker-container://buildkit", "tcp://b:1"]
+)
+def test_buildkit_is_where_copa_takes_it_to_be(address: str) -> None:
+    assert Settings(buildkit_address=address).buildkit_address == address
+
+
+@pytest.mark.parametrize("address", ["--push", "buildkitd", "tcp://b:1 --report=x"])
+def test_what_copa_could_take_for_another_argument_is_refused(address: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings(buildkit_address=address)

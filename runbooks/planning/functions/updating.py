@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from runbooks.candidate import Candidate
 from runbooks.definition import Runbook
 from runbooks.errors import Refused
 from runbooks.function import LATEST, FunctionAlias, FunctionContent, short_layer
+from runbooks.function_package import LARGEST_UPLOAD_BYTES
 from runbooks.function_users import of_a_version, of_latest
 from runbooks.plan import Phase, Plan
 from runbooks.planning.change_windows import why_at_once
 from runbooks.planning.extents import extents
+from runbooks.planning.functions.becoming import Built, Update
 from runbooks.planning.functions.chosen import Chosen, chosen_of
-from runbooks.planning.functions.rebuilding import is_rebuilt
-from runbooks.steps import AnyStep, PublishVersion, ShiftAlias, UpdateFunctionConfiguration, UpdateFunctionImage
+from runbooks.steps import (
+    AnyStep,
+    PublishVersion,
+    ShiftAlias,
+    UpdateFunctionCode,
+    UpdateFunctionConfiguration,
+    UpdateFunctionImage,
+)
 from runbooks.steps.function_alias import NEW_VERSION
 from runbooks.telling.words import listed
 from runbooks.triage import Assessment
-from runbooks.triage.function import vulnerable_layers
 
 _TEMPLATE = (
     "whoever deploys it from a template (CloudFormation, SAM, Terraform) brings back what that names: the template has "
     "to be changed as well"
 )
-_UNSCANNED = "whether a layer really lacks the vulnerability is known when Inspector has scanned the function with it"
+_UNSCANNED = "whether it really lacks the vulnerability then is known when Inspector has scanned the function with it"
+_UNVERSIONED = (
+    "its bucket keeps no versions: that nobody has exchanged what the build left there is known when Lambda has it"
+)
 _LOOKS = "an alarm that is raised and gone again between two looks is not seen"
 
 
@@ -32,14 +41,14 @@ def plan_function_update(
     response: str,
     runbook: Runbook,
     assessments: Sequence[Assessment],
-    candidates: Mapping[str, Candidate],
+    built: Mapping[str, Built],
     *,
     revision: int = 1,
 ) -> Plan:
     """One plan for all functions: first every $LATEST, then every version, then the aliases, by weighted canary.
 
     Args:
-        candidates: case -> the image that was built for it.
+        built: case -> the image, or the code, that was built for it.
 
     Raises:
         LimitExceeded: there are more cases than the runbook allows.
@@ -51,6 +60,7 @@ def plan_function_update(
         why = dict.fromkeys(each.triage.reasons[-1] for each in assessments if each.triage.reasons)
         raise Refused("; ".join(why) or "there is no function to update", code="person")
     cases = [each.assessment for each in chosen]
+    updates = [Update(runbook, each, built.get(each.case)) for each in chosen]
     touched = extents(runbook, cases)
     at_once = why_at_once(runbook, cases)
     return Plan(
@@ -60,9 +70,10 @@ def plan_function_update(
         phase=Phase.REMEDIATE,
         revision=revision,
         cases=tuple(each.case for each in chosen),
-        steps=tuple(_steps(runbook, chosen, candidates)),
+        steps=tuple(_steps(runbook, updates)),
         reasons=(*dict.fromkeys(each.assessment.triage.reasons[-1] for each in chosen), *at_once),
-        not_covered=tuple(dict.fromkeys(_not_covered(runbook, chosen))),
+        not_covered=tuple(dict.fromkeys(_not_covered(runbook, updates))),
+        cannot_be_put_back=tuple(_cannot_be_put_back(updates)),
         approval=runbook.remediate.approval.rule([each.environment for each in touched]),
         deferred=deferred,
         extents=touched,
@@ -70,61 +81,71 @@ def plan_function_update(
     )
 
 
-def content_after(runbook: Runbook, each: Chosen, candidate: Candidate | None) -> FunctionContent:
-    """What its $LATEST is when it has been updated: the same with exactly what is vulnerable exchanged."""
-    content, packages = each.function.content, each.assessment.triage.packages
-    if is_rebuilt(each.assessment):
-        if candidate is None:
-            raise Refused(f"no image was built for {each.function.name}", code="person")
-        return content.model_copy(update={"code_sha256": candidate.digest.removeprefix("sha256:")})
-    vulnerable = vulnerable_layers(each.assessment.facts)
-    runtimes = runbook.function.runtimes
-    of_runtime = any(package.origin == "runtime" for package in packages)
-    return content.model_copy(
-        update={
-            "layers": tuple(each.facts.newer_layers[one] if one in vulnerable else one for one in content.layers),
-            "runtime": runtimes[str(content.runtime)] if of_runtime else content.runtime,
-        }
-    )
+def _steps(runbook: Runbook, updates: Sequence[Update]) -> Iterator[AnyStep]:
+    """Stage by stage for all functions: a stage is looked at and done together."""
+    for stage in (_kept, _code, _configuration, _image, _version, _shifts):
+        for each in updates:
+            yield from stage(runbook, each)
 
 
-def _steps(runbook: Runbook, chosen: Sequence[Chosen], candidates: Mapping[str, Candidate]) -> Iterator[AnyStep]:
-    after = {each.case: content_after(runbook, each, candidates.get(each.case)) for each in chosen}
-    for each in chosen:
-        if not is_rebuilt(each.assessment):
-            yield _configuration(each, after[each.case])
-    for each in chosen:
-        if is_rebuilt(each.assessment):
-            yield _image(each, candidates[each.case])
-    for each in chosen:
-        if any(_follows(alias) for alias in each.function.aliases):
-            yield PublishVersion(
-                target=each.target(), cases=(each.case,), function=each.function.name, content=after[each.case]
-            )
-    for each in chosen:
-        yield from (_shift(runbook, each, alias) for alias in each.function.aliases if _follows(alias))
+def _kept(runbook: Runbook, update: Update) -> Iterator[AnyStep]:
+    if update.gets_code and not update.is_kept:
+        yield _publication(update, update.before)
 
 
-def _configuration(each: Chosen, after: FunctionContent) -> UpdateFunctionConfiguration:
-    return UpdateFunctionConfiguration(
-        target=each.target(),
-        cases=(each.case,),
-        function=each.function.name,
-        expects=each.function.content,
-        leaves=after,
-        last_modified=each.function.last_modified,
-    )
+def _code(runbook: Runbook, update: Update) -> Iterator[AnyStep]:
+    if update.package is not None and update.gets_code:
+        each = update.chosen
+        yield UpdateFunctionCode(
+            target=each.target(),
+            cases=(each.case,),
+            function=each.function.name,
+            package=update.package,
+            expects=update.before,
+            leaves=update.with_code,
+            last_modified=each.function.last_modified,
+        )
 
 
-def _image(each: Chosen, candidate: Candidate) -> UpdateFunctionImage:
-    return UpdateFunctionImage(
-        target=each.target(),
-        cases=(each.case,),
-        function=each.function.name,
-        expects=each.function.image or "",
-        leaves=candidate.image,
-        last_modified=each.function.last_modified,
-    )
+def _configuration(runbook: Runbook, update: Update) -> Iterator[AnyStep]:
+    if update.after != update.with_code:
+        each = update.chosen
+        yield UpdateFunctionConfiguration(
+            target=each.target(),
+            cases=(each.case,),
+            function=each.function.name,
+            expects=update.with_code,
+            leaves=update.after,
+            last_modified=None if update.gets_code else each.function.last_modified,
+        )
+
+
+def _image(runbook: Runbook, update: Update) -> Iterator[AnyStep]:
+    if update.image is not None:
+        each = update.chosen
+        yield UpdateFunctionImage(
+            target=each.target(),
+            cases=(each.case,),
+            function=each.function.name,
+            expects=each.function.image or "",
+            leaves=update.image.image,
+            last_modified=each.function.last_modified,
+        )
+
+
+def _version(runbook: Runbook, update: Update) -> Iterator[AnyStep]:
+    if any(_follows(alias) for alias in update.chosen.function.aliases):
+        yield _publication(update, update.after)
+
+
+def _shifts(runbook: Runbook, update: Update) -> Iterator[AnyStep]:
+    each = update.chosen
+    yield from (_shift(runbook, each, alias) for alias in each.function.aliases if _follows(alias))
+
+
+def _publication(update: Update, content: FunctionContent) -> PublishVersion:
+    each = update.chosen
+    return PublishVersion(target=each.target(), cases=(each.case,), function=each.function.name, content=content)
 
 
 def _follows(alias: FunctionAlias) -> bool:
@@ -148,12 +169,26 @@ def _shift(runbook: Runbook, each: Chosen, alias: FunctionAlias) -> ShiftAlias:
     )
 
 
-def _not_covered(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
-    for each in chosen:
-        yield from _of_one(runbook, each)
-    if not all(is_rebuilt(each.assessment) for each in chosen):
+def _cannot_be_put_back(updates: Sequence[Update]) -> Iterator[str]:
+    for each in updates:
+        function = each.chosen.function
+        if each.gets_code and function.code_size > LARGEST_UPLOAD_BYTES:
+            yield (
+                f"the code of {function.name}, which a published version keeps: Lambda takes a zip of its size from S3 "
+                f"alone"
+            )
+
+
+def _not_covered(runbook: Runbook, updates: Sequence[Update]) -> Iterator[str]:
+    for each in updates:
+        yield from _of_one(runbook, each.chosen)
+        if each.gets_code and not each.is_kept:
+            yield f"{each.chosen.function.name} has no version with its code: one is published first, to lead back"
+        if each.package is not None and each.package.version is None:
+            yield f"{each.package.address}: {_UNVERSIONED}"
+    if not all(each.image for each in updates):
         yield _UNSCANNED
-    if any(each.facts.alarms for each in chosen):
+    if any(each.chosen.facts.alarms for each in updates):
         yield _LOOKS
     yield _TEMPLATE
 

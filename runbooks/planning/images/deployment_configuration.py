@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runbooks.container_image import EcsService
-from runbooks.definition import Deploy
+from runbooks.deploy_choices import Deploy
 
 _OF_ONE_STRATEGY = {"canaryConfiguration": "CANARY", "linearConfiguration": "LINEAR"}
 """Members that ECS takes with one strategy alone (ECS API reference, DeploymentConfiguration)."""
@@ -22,27 +22,12 @@ def deployment_configuration(service: EcsService, choice: Deploy) -> dict[str, A
     What the service has stays, but for what the runbook chooses, for the alarms, which lead back, and for the circuit
     breaker, which leads back and which ECS has for rolling updates alone.
     """
-    strategy = service.strategy if choice.strategy == "as-it-is" else choice.strategy
+    chosen = choice.configuration
+    strategy = chosen.get("strategy", service.strategy)
     kept = {
         name: value for name, value in service.configuration.items() if _OF_ONE_STRATEGY.get(name, strategy) == strategy
     }
-    chosen = {} if choice.strategy == "as-it-is" else _chosen(choice)
     return kept | {"strategy": strategy} | chosen | _breaker(service, strategy) | _watched(service, choice)
-
-
-def _chosen(choice: Deploy) -> dict[str, Any]:
-    configuration: dict[str, Any] = {"bakeTimeInMinutes": choice.bake_minutes}
-    if choice.strategy == "CANARY":
-        configuration["canaryConfiguration"] = {
-            "canaryPercent": float(choice.canary_percent),
-            "canaryBakeTimeInMinutes": choice.bake_minutes,
-        }
-    if choice.strategy == "LINEAR":
-        configuration["linearConfiguration"] = {
-            "stepPercent": float(choice.canary_percent),
-            "stepBakeTimeInMinutes": choice.bake_minutes,
-        }
-    return configuration
 
 
 def _breaker(service: EcsService, strategy: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from runbooks.plan import Phase, Plan
 from runbooks.planning.extents import extents
 from runbooks.planning.images.chosen import Chosen, chosen_of, that_may_begin
 from runbooks.steps import AnyStep, DeleteImage, PutLifecyclePolicy, SetImageArchived, SetImageTag, SetTagMutability
+from runbooks.telling.words import listed
 from runbooks.triage import Assessment
 
 _WITH_EXCEPTIONS = ("MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION")
@@ -59,13 +60,17 @@ def _steps(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[AnyStep]:
     if choice.archive:
         yield from (_archived(each) for each in there)
     yield from _of_the_repository(runbook, chosen)
-    if _deletes(runbook):
-        yield from (_deleted(each) for each in chosen)
+    yield from (_deleted(each) for each in _to_delete(runbook, chosen))
 
 
 def _deletes(runbook: Runbook) -> bool:
     """What is archived is not deleted as well."""
     return runbook.deprecate.delete and not runbook.deprecate.archive
+
+
+def _to_delete(runbook: Runbook, chosen: Sequence[Chosen]) -> tuple[Chosen, ...]:
+    """Not what a version of a function is made from, even one that nobody is seen to call: it would be lost with it."""
+    return tuple(each for each in chosen if _deletes(runbook) and not each.assessment.facts.image_facts.versions)
 
 
 def _removed_tags(each: Chosen) -> Iterator[SetImageTag]:
@@ -140,9 +145,24 @@ def _not_covered(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
         yield f"the rule for the tags of {chosen[0].repository.name} has exceptions, and is left as it is"
     if choice.archive and choice.delete:
         yield "an image that is archived is not deleted as well"
+    yield from _missed(runbook, chosen)
     yield "copies elsewhere (replicas in other regions, pull-through caches, mirrors) are not touched"
 
 
+def _missed(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
+    """Lambda fetches the image of every version now and then; without it the version fails (Lambda developer guide).
+
+    What comes back from the archive can be fetched again; what is deleted cannot.
+    """
+    for each in chosen:
+        versions = each.assessment.facts.image_facts.versions
+        held = listed((f"version {one.version} of function {one.name}" for one in versions), most=10)
+        if held and _deletes(runbook):
+            yield f"{each.image.name} is not deleted as long as there is {held}, even if nobody calls it"
+        elif held and runbook.deprecate.archive:
+            yield f"archived, {each.image.name} is missed by {held}: called, it fails until the image is active again"
+
+
 def _for_good(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
-    if _deletes(runbook):
-        yield from (f"{each.repository.name}@{short_digest(each.image.digest)} is deleted for good" for each in chosen)
+    for each in _to_delete(runbook, chosen):
+        yield f"{each.repository.name}@{short_digest(each.image.digest)} is deleted for good"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from runbooks.build_terms import build_variables, new_tag
+from runbooks.build_terms import build_variables, new_tag, workflow_of
 from runbooks.container_image import BaseImage, short_digest
 from runbooks.definition import Runbook
 from runbooks.errors import BadInput, Refused
@@ -12,7 +13,7 @@ from runbooks.packages import compare, scheme_for
 from runbooks.plan import Phase, Plan
 from runbooks.planning.extents import extent_of
 from runbooks.planning.images.chosen import Chosen, to_rebuild
-from runbooks.steps import RebuildImage
+from runbooks.steps import ImageBuild, PatchImage, RebuildByWorkflow, RebuildImage
 from runbooks.triage import Assessment, PackageState
 from runbooks.triage.image import platform_of
 
@@ -37,33 +38,39 @@ def plan_rebuild(response: str, runbook: Runbook, assessments: Sequence[Assessme
         cases=tuple(each.case for each in chosen),
         steps=(_build(response, runbook, chosen, revision),),
         reasons=tuple(dict.fromkeys(each.triage.reasons[-1] for each in cases)),
-        not_covered=tuple(_not_covered(chosen)),
+        not_covered=tuple(_not_covered(runbook, chosen)),
         approval=runbook.rebuild.approval.rule([each.environment for each in touched]),
         extents=touched,
     )
 
 
-def _build(response: str, runbook: Runbook, chosen: Sequence[Chosen], revision: int) -> RebuildImage:
-    newest = _newest(chosen)
-    facts, repository = newest.assessment.facts.image_facts, newest.repository
-    if facts.project is None:
-        raise Refused(f"there is no build project for {repository.name}: a person has to build it", code="person")
-    tag = new_tag(newest.image.tags, [each.image.digest for each in chosen], response, revision)
-    base = newest.image.base
-    return RebuildImage(
-        target=newest.target("image", f"{repository.name}:{tag}"),
-        cases=tuple(each.case for each in chosen),
-        project=facts.project,
+def _build(response: str, runbook: Runbook, chosen: Sequence[Chosen], revision: int) -> ImageBuild:
+    """The runbook's builder makes it; triage has looked whether that is there."""
+    newest, rebuild = _newest(chosen), runbook.rebuild
+    image, repository = newest.image, newest.repository
+    tag = new_tag(image.tags, [each.image.digest for each in chosen], response, revision)
+    made: dict[str, Any] = {
+        "target": newest.target("image", f"{repository.name}:{tag}"),
+        "cases": tuple(each.case for each in chosen),
+        "repository": repository.name,
+        "tag": tag,
+    }
+    if rebuild.patch_in_place:
+        patched = f"{repository.uri}@{image.digest}"
+        return PatchImage(**made, image=patched, timeout_minutes=rebuild.timeout_minutes)
+    made["variables"] = build_variables(
+        rebuild.variables,
+        base=image.base.patched if image.base else None,
+        packages=packages_to_update(chosen),
         repository=repository.name,
         tag=tag,
-        variables=build_variables(
-            runbook.rebuild.variables,
-            base=base.patched if base else None,
-            packages=packages_to_update(chosen),
-            repository=repository.name,
-            tag=tag,
-        ),
     )
+    if rebuild.workflow is not None:
+        return RebuildByWorkflow(**made, workflow=str(workflow_of(rebuild.workflow, repository.name)))
+    project = newest.assessment.facts.image_facts.project
+    if project is None:
+        raise Refused(f"there is no build project for {repository.name}: a person has to build it", code="person")
+    return RebuildImage(**made, project=project)
 
 
 def packages_to_update(chosen: Sequence[Chosen]) -> tuple[str, ...]:
@@ -95,7 +102,11 @@ def _newest(chosen: Sequence[Chosen]) -> Chosen:
     return max(chosen, key=lambda each: (each.image.pushed_at is not None, each.image.pushed_at, each.image.digest))
 
 
-def _not_covered(chosen: Sequence[Chosen]) -> Iterator[str]:
+def _not_covered(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
+    yield from _of_patching(chosen) if runbook.rebuild.patch_in_place else _of_building(chosen)
+
+
+def _of_building(chosen: Sequence[Chosen]) -> Iterator[str]:
     base = _newest(chosen).image.base
     if base is None:
         yield (
@@ -108,6 +119,14 @@ def _not_covered(chosen: Sequence[Chosen]) -> Iterator[str]:
     for name in sorted(others):
         yield f"an older image of this response was built from {name}: the build is told of the newest one's base alone"
     yield "the build takes the sources as they are now: what else has changed in them since comes with it"
+
+
+def _of_patching(chosen: Sequence[Chosen]) -> Iterator[str]:
+    yield "copa brings every package of the operating system up to date, and not only those that are vulnerable"
+    yield "the sources, and the base image, stay as they are: the next build has what is vulnerable again"
+    if len(chosen) > 1:
+        newest = short_digest(_newest(chosen).image.digest)
+        yield f"{newest}, which was pushed last, is patched, and takes the place of the older ones too"
 
 
 def _no_newer(base: BaseImage) -> str:

@@ -1,19 +1,20 @@
-"""The test plan: the integration test's build, run against the new image before anybody else runs it."""
+"""The test plan: the integration test, run against the new image before anybody else runs it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from runbooks.build_terms import project_name
+from runbooks.build_terms import project_name, workflow_of
 from runbooks.candidate import Candidate
 from runbooks.definition import Runbook
 from runbooks.plan import ApprovalRule, Phase, Plan
-from runbooks.planning.images.chosen import to_rebuild
-from runbooks.steps import AnyStep, TestImage
+from runbooks.planning.images.chosen import Chosen, to_rebuild
+from runbooks.steps import AnyStep, TestByWorkflow, TestImage
 from runbooks.triage import Assessment
 
 IMAGE_VARIABLE = "IMAGE_URI"
-"""What the test's build is given: the image, by its digest."""
+"""What the test is given: the image, by its digest."""
 
 
 def plan_test(
@@ -34,18 +35,7 @@ def plan_test(
         Refused: there is no image that was rebuilt.
     """
     chosen = to_rebuild(runbook, assessments)
-    cases, steps = tuple(each.case for each in chosen), list[AnyStep]()
-    if runbook.rebuild.test_project is not None:
-        project = project_name(runbook.rebuild.test_project, chosen[0].repository.name)
-        steps.append(
-            TestImage(
-                target=chosen[0].target("image", f"{project}/{candidate.image}"),
-                cases=cases,
-                project=project,
-                image=candidate.image,
-                variables={IMAGE_VARIABLE: candidate.image},
-            )
-        )
+    cases, steps = tuple(each.case for each in chosen), tuple(_test(runbook, chosen, candidate))
     return Plan(
         response=response,
         runbook=runbook.name,
@@ -53,7 +43,7 @@ def plan_test(
         phase=Phase.TEST,
         revision=revision,
         cases=cases,
-        steps=tuple(steps),
+        steps=steps,
         reasons=(f"{candidate.tag} is what build {candidate.build} has made; nobody runs it yet",),
         not_covered=()
         if steps
@@ -61,3 +51,20 @@ def plan_test(
         approval=ApprovalRule(required=False),
         previous=previous,
     )
+
+
+def _test(runbook: Runbook, chosen: Sequence[Chosen], candidate: Candidate) -> Iterator[AnyStep]:
+    rebuild, repository = runbook.rebuild, chosen[0].repository.name
+    tried: dict[str, Any] = {
+        "cases": tuple(each.case for each in chosen),
+        "image": candidate.image,
+        "variables": {IMAGE_VARIABLE: candidate.image},
+    }
+    if rebuild.test_project is not None:
+        project = project_name(rebuild.test_project, repository)
+        target = chosen[0].target("image", f"{project}/{candidate.image}")
+        yield TestImage(**tried, target=target, project=project)
+    if rebuild.test_workflow is not None:
+        workflow = str(workflow_of(rebuild.test_workflow, repository))
+        target = chosen[0].target("image", f"{workflow}/{candidate.image}")
+        yield TestByWorkflow(**tried, target=target, workflow=workflow)

@@ -10,6 +10,7 @@ from runbooks.steps import (
     CreateLaunchTemplateVersion,
     CreateSnapshots,
     DeleteImage,
+    DeployByCodeDeploy,
     DeployService,
     DeregisterTarget,
     DetachFromAutoScaling,
@@ -17,10 +18,13 @@ from runbooks.steps import (
     EnsureOpenGroup,
     EnsureQuarantineGroup,
     LaunchReplacement,
+    PatchImage,
     PatchPackages,
     PublishVersion,
     PutLifecyclePolicy,
+    RebuildByWorkflow,
     RebuildImage,
+    RebuildPackage,
     RefreshInstances,
     RegisterTarget,
     RegisterTaskDefinition,
@@ -39,17 +43,22 @@ from runbooks.steps import (
     Step,
     StopInstance,
     SwapSecurityGroups,
+    TestByWorkflow,
     TestImage,
+    UpdateFunctionCode,
     UpdateFunctionConfiguration,
     UpdateFunctionImage,
     WriteOverrideList,
 )
 from tasks.gateways.actions.autoscaling import AttachToAutoScalingAction, DetachFromAutoScalingAction
-from tasks.gateways.actions.base import Action, AwsAction, Look
+from tasks.gateways.actions.base import Action, AwsAction, Elsewhere, Look
+from tasks.gateways.actions.code_deployment import DeployByCodeDeployAction
 from tasks.gateways.actions.function_access import SetFunctionUrlAuthAction, SetReservedConcurrencyAction
 from tasks.gateways.actions.function_alias import ShiftAliasAction
+from tasks.gateways.actions.function_building import RebuildPackageAction
 from tasks.gateways.actions.function_update import (
     PublishVersionAction,
+    UpdateFunctionCodeAction,
     UpdateFunctionConfigurationAction,
     UpdateFunctionImageAction,
 )
@@ -62,6 +71,7 @@ from tasks.gateways.actions.image_deprecation import (
     SetImageTagAction,
     SetTagMutabilityAction,
 )
+from tasks.gateways.actions.image_patching import PatchImageAction
 from tasks.gateways.actions.image_promotion import SetRepositoryPolicyAction, SetStageTransitionAction
 from tasks.gateways.actions.instance_refresh import RefreshInstancesAction
 from tasks.gateways.actions.instances import (
@@ -77,6 +87,7 @@ from tasks.gateways.actions.quarantine_group import EnsureOpenGroupAction, Ensur
 from tasks.gateways.actions.replacement import CreateLaunchTemplateVersionAction, LaunchReplacementAction
 from tasks.gateways.actions.snapshots import CreateSnapshotsAction
 from tasks.gateways.actions.targets import DeregisterTargetAction, RegisterTargetAction
+from tasks.gateways.actions.workflow_dispatch import RebuildByWorkflowAction, TestByWorkflowAction
 from tasks.gateways.aws_session import AwsSessions
 
 _ACTIONS: dict[type[Step], type[AwsAction[Any]]] = {
@@ -104,8 +115,12 @@ _ACTIONS: dict[type[Step], type[AwsAction[Any]]] = {
     SetRepositoryPolicy: SetRepositoryPolicyAction,
     RebuildImage: RebuildImageAction,
     TestImage: TestImageAction,
+    RebuildByWorkflow: RebuildByWorkflowAction,
+    TestByWorkflow: TestByWorkflowAction,
+    PatchImage: PatchImageAction,
     RegisterTaskDefinition: RegisterTaskDefinitionAction,
     DeployService: DeployServiceAction,
+    DeployByCodeDeploy: DeployByCodeDeployAction,
     SetImageTag: SetImageTagAction,
     SetImageArchived: SetImageArchivedAction,
     DeleteImage: DeleteImageAction,
@@ -115,13 +130,15 @@ _ACTIONS: dict[type[Step], type[AwsAction[Any]]] = {
     SetReservedConcurrency: SetReservedConcurrencyAction,
     UpdateFunctionConfiguration: UpdateFunctionConfigurationAction,
     UpdateFunctionImage: UpdateFunctionImageAction,
+    RebuildPackage: RebuildPackageAction,
+    UpdateFunctionCode: UpdateFunctionCodeAction,
     PublishVersion: PublishVersionAction,
     ShiftAlias: ShiftAliasAction,
 }
 
-__all__ = ["Action", "Look", "actions"]
+__all__ = ["Action", "Elsewhere", "Look", "actions"]
 
 
-def actions(sessions: AwsSessions) -> dict[str, Action]:
-    """Every action by the kind of its step, sharing the sessions of one run."""
-    return {step.model_fields["kind"].default: action(sessions) for step, action in _ACTIONS.items()}
+def actions(sessions: AwsSessions, elsewhere: Elsewhere | None = None) -> dict[str, Action]:
+    """Every action by the kind of its step, sharing the sessions of one run, and whom they need besides AWS."""
+    return {step.model_fields["kind"].default: action(sessions, elsewhere) for step, action in _ACTIONS.items()}

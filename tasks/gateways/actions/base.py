@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -19,6 +20,8 @@ from runbooks.model import Model
 from runbooks.steps.base import Role, Step
 from tasks.gateways.aws_errors import acts, reads
 from tasks.gateways.aws_session import AwsSessions
+from tasks.gateways.copacetic import Copacetic
+from tasks.gateways.github import GitHubGateway
 
 CASE_TAG = "remediation-runbooks:case"
 """The tag that says which case something was made for."""
@@ -82,14 +85,24 @@ class Place:
         return self.sessions.client(service, self.account, self.region, step.acting_role)
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """Whom some kinds of steps need besides AWS."""
+
+    github: GitHubGateway | None = None
+    """None where no token is set."""
+    copacetic: Copacetic = field(default_factory=Copacetic)
+
+
 StepT = TypeVar("StepT", bound=Step)
 
 
 class AwsAction(ABC, Generic[StepT]):
     """An action whose steps are looked at place by place; `act` goes by what `look` has just seen."""
 
-    def __init__(self, sessions: AwsSessions) -> None:
+    def __init__(self, sessions: AwsSessions, elsewhere: Elsewhere | None = None) -> None:
         self._sessions = sessions
+        self._elsewhere = elsewhere or Elsewhere()
         self._seen: dict[str, tuple[StepT, Look]] = {}
 
     @reads()

@@ -13,9 +13,16 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from runbooks.steps.function_update import PublishVersion, UpdateFunctionConfiguration, UpdateFunctionImage
+from runbooks.function_package import LARGEST_UPLOAD_BYTES
+from runbooks.steps.function_update import (
+    PublishVersion,
+    UpdateFunctionCode,
+    UpdateFunctionConfiguration,
+    UpdateFunctionImage,
+)
 from tasks.gateways.actions.base import AwsAction, Look, Place, gone
 from tasks.gateways.aws_errors import code_of
+from tasks.gateways.function_code import read_code, version_with
 from tasks.gateways.functions import (
     LATEST,
     NOT_THERE,
@@ -27,7 +34,7 @@ from tasks.gateways.functions import (
     read_versions,
 )
 
-UpdateT = TypeVar("UpdateT", UpdateFunctionConfiguration, UpdateFunctionImage)
+UpdateT = TypeVar("UpdateT", UpdateFunctionConfiguration, UpdateFunctionImage, UpdateFunctionCode)
 
 
 class _UpdateAction(AwsAction[UpdateT]):
@@ -53,7 +60,7 @@ class _UpdateAction(AwsAction[UpdateT]):
             return Look(status="as-left", found=found)
         if is_busy(raw) and step.undoes:
             return Look(status="in-progress", found=found, detail=f"{step.function} is being changed")
-        if live != step.expects or (raw["LastModified"] != step.last_modified and not step.undoes):
+        if live != step.expects or (step.last_modified not in (None, raw["LastModified"]) and not step.undoes):
             detail = f"{LATEST} of {step.function} was changed since the plan was made, at {raw['LastModified']}"
             return Look(status="drifted", found=found, detail=detail)
         return Look(status="as-expected", found=found, result=result)
@@ -100,6 +107,43 @@ class UpdateFunctionImageAction(_UpdateAction[UpdateFunctionImage]):
             FunctionName=step.function, ImageUri=step.leaves, RevisionId=look.result["revision"]
         )
         return {}
+
+
+class UpdateFunctionCodeAction(_UpdateAction[UpdateFunctionCode]):
+    """Sets the code: that of the package, or of the published version that has what is put back."""
+
+    def _look_at(self, client: Any, step: UpdateFunctionCode) -> Look:
+        look = super()._look_at(client, step)
+        if look.status != "as-expected" or not step.undoes:
+            return look
+        kept = version_with(read_versions(client, step.function) or (), step.leaves.code_sha256)
+        if kept is None:
+            detail = f"no version of {step.function} has the code that it had"
+            return Look(status="drifted", found=look.found, detail=detail)
+        if kept["CodeSize"] > LARGEST_UPLOAD_BYTES:
+            detail = f"version {kept['Version']} of {step.function} has the code that it had, too large to hand over"
+            return Look(status="drifted", found=look.found, detail=detail)
+        return look.model_copy(update={"result": {**look.result, "version": kept["Version"]}})
+
+    def _read(self, client: Any, step: UpdateFunctionCode) -> tuple[Members, Any] | None:
+        raw = read_configuration(client, step.function)
+        return None if raw is None else (raw, content_of(raw))
+
+    def _act(self, place: Place, step: UpdateFunctionCode, operation: str, look: Look) -> dict[str, Any]:
+        place.acting("lambda", step).update_function_code(
+            FunctionName=step.function,
+            RevisionId=look.result["revision"],
+            Publish=False,
+            **self._code(place, step, look),
+        )
+        return {}
+
+    def _code(self, place: Place, step: UpdateFunctionCode, look: Look) -> dict[str, Any]:
+        package, code = step.package, step.leaves.code_sha256
+        if step.undoes:
+            return {"ZipFile": read_code(place.reading("lambda"), step.function, look.result["version"], code)}
+        version = {"S3ObjectVersion": package.version} if package.version else {}
+        return {"S3Bucket": package.bucket, "S3Key": package.key, **version}
 
 
 class PublishVersionAction(AwsAction[PublishVersion]):

@@ -6,13 +6,14 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from runbooks.steps.image_building import RebuildImage, TestImage
+from runbooks.steps.function_building import RebuildPackage
+from runbooks.steps.image_building import ImageBuild, RebuildImage, TestImage
 from tasks.gateways.actions.base import AwsAction, Look, Place, gone
 from tasks.gateways.codebuild import OPERATION_VARIABLE, read_builds
 from tasks.gateways.ecr import read_images
 
 Members = Mapping[str, Any]
-BuildT = TypeVar("BuildT", RebuildImage, TestImage)
+BuildT = TypeVar("BuildT", RebuildImage, TestImage, RebuildPackage)
 
 
 class _BuildAction(AwsAction[BuildT]):
@@ -58,8 +59,13 @@ class _BuildAction(AwsAction[BuildT]):
             environmentVariablesOverride=[
                 {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in variables.items()
             ],
+            **self._artifacts(step),
         )
         return {"build": answer["build"]["id"]}
+
+    def _artifacts(self, step: BuildT) -> dict[str, Any]:
+        """Where this build is to leave its artifact, as members of StartBuild; empty: as its project says."""
+        return {}
 
     @abstractmethod
     def _pushed(self, place: Place, steps: Sequence[BuildT]) -> dict[str, str]:
@@ -78,32 +84,13 @@ class RebuildImageAction(_BuildAction[RebuildImage]):
     """Its result has the digest that stands under the tag when the build has succeeded."""
 
     def _pushed(self, place: Place, steps: Sequence[RebuildImage]) -> dict[str, str]:
-        tags: dict[str, list[str]] = {}
-        for step in steps:
-            tags.setdefault(step.repository, []).append(step.tag)
-        client = place.reading("ecr")
-        digests = {
-            (repository, tag): raw["imageDigest"]
-            for repository, wanted in tags.items()
-            for raw in read_images(client, place.account, repository, [{"imageTag": tag} for tag in wanted])
-            for tag in raw.get("imageTags") or ()
-        }
-        found = {step.key: digests.get((step.repository, step.tag)) for step in steps}
-        return {key: digest for key, digest in found.items() if digest is not None}
+        return pushed_by(place, steps)
 
     def _before(self, step: RebuildImage, pushed: str | None) -> Look:
-        found = {"build": None, "digest": pushed}
-        if pushed is None:
-            return Look(status="as-expected", found=found)
-        detail = f"{step.repository} has an image with tag {step.tag} already: {pushed}"
-        return Look(status="drifted", found=found, detail=detail)
+        return before_the_push(step, pushed)
 
     def _after(self, step: RebuildImage, build: str, pushed: str | None) -> Look:
-        found = {"build": build, "digest": pushed}
-        if pushed is None:
-            detail = f"build {build} succeeded, and {step.repository} has no image with tag {step.tag}"
-            return Look(status="failed", found=found, result={"build": build}, detail=detail)
-        return Look(status="as-left", found=found, result=found)
+        return after_the_push(step, f"build {build}", {"build": build}, pushed)
 
 
 class TestImageAction(_BuildAction[TestImage]):
@@ -119,6 +106,40 @@ class TestImageAction(_BuildAction[TestImage]):
 
     def _after(self, step: TestImage, build: str, pushed: str | None) -> Look:
         return Look(status="as-left", found={"build": build}, result={"build": build})
+
+
+def pushed_by(place: Place, steps: Sequence[ImageBuild]) -> dict[str, str]:
+    """Step key -> the digest that stands under its tag, if any does."""
+    tags: dict[str, list[str]] = {}
+    for step in steps:
+        tags.setdefault(step.repository, []).append(step.tag)
+    client = place.reading("ecr")
+    digests = {
+        (repository, tag): raw["imageDigest"]
+        for repository, wanted in tags.items()
+        for raw in read_images(client, place.account, repository, [{"imageTag": tag} for tag in wanted])
+        for tag in raw.get("imageTags") or ()
+    }
+    found = {step.key: digests.get((step.repository, step.tag)) for step in steps}
+    return {key: digest for key, digest in found.items() if digest is not None}
+
+
+def before_the_push(step: ImageBuild, pushed: str | None) -> Look:
+    """The look when nothing of ours was started that pushes under the tag."""
+    found = {"build": None, "digest": pushed}
+    if pushed is None:
+        return Look(status="as-expected", found=found)
+    detail = f"{step.repository} has an image with tag {step.tag} already: {pushed}"
+    return Look(status="drifted", found=found, detail=detail)
+
+
+def after_the_push(step: ImageBuild, who: str, result: Mapping[str, str], pushed: str | None) -> Look:
+    """The look when who was to push under the tag has succeeded."""
+    found = {**result, "digest": pushed}
+    if pushed is None:
+        detail = f"{who} succeeded, and {step.repository} has no image with tag {step.tag}"
+        return Look(status="failed", found=found, result=dict(result), detail=detail)
+    return Look(status="as-left", found=found, result=found)
 
 
 def _why(build: Members) -> str:

@@ -7,24 +7,27 @@ nowhere else: the service itself looks afterwards as if nothing had been tried.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from itertools import groupby
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from runbooks.steps.containment import OPERATION_TAG
 from runbooks.steps.image_deployment import DeployService, RegisterTaskDefinition
 from tasks.gateways import ecs
 from tasks.gateways.actions.base import CASE_TAG, AwsAction, Look, Place, gone
-from tasks.gateways.bulk import HUNDRED, portions
+from tasks.gateways.actions.deployed_services import (
+    BY_THE_PLAN,
+    DeployedService,
+    named,
+    read_deployed,
+    short,
+    unless_raised,
+    untouched,
+)
 
 Members = Mapping[str, Any]
 
-_BY_THE_PLAN = "@operation"
-_MAKES_A_REVISION = "register-task-definition"
 _UNDER_WAY = ("PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
 _GOES_BACK = ("STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
-_ALARM_TYPES = ("MetricAlarm", "CompositeAlarm")
-"""DescribeAlarms gives metric alarms alone to whom does not say."""
 
 
 class RegisterTaskDefinitionAction(AwsAction[RegisterTaskDefinition]):
@@ -59,14 +62,9 @@ class DeployServiceAction(AwsAction[DeployService]):
 
     def _look(self, place: Place, steps: Sequence[DeployService], operations: Mapping[str, str]) -> dict[str, Look]:
         client = place.reading("ecs")
-        looks: dict[str, Look] = {}
-        for cluster, here in groupby(sorted(steps, key=_cluster_of), key=_cluster_of):
-            alike = list(here)
-            services = ecs.read_services(client, cluster, [step.service for step in alike])
-            for step in alike:
-                service = services.get(step.service)
-                looks[step.key] = _look_at(place, step, service, operations) if service else gone(_name(step))
-        return _unless_raised(place, steps, looks)
+        read = read_deployed(place, steps, operations, "ECS")
+        looks = {key: each if isinstance(each, Look) else _look_at(client, each) for key, each in read.items()}
+        return unless_raised(place, steps, looks, {step.key: _alarms_of(step) for step in steps})
 
     def _act(self, place: Place, step: DeployService, operation: str, look: Look) -> dict[str, Any]:
         configured = {"deploymentConfiguration": step.configuration} if step.configuration else {}
@@ -77,22 +75,6 @@ class DeployServiceAction(AwsAction[DeployService]):
         return {"task_definition": wanted, "deployment": answer["service"].get("currentServiceDeployment")}
 
 
-class _Service(NamedTuple):
-    """A service as it was found, with what the step wants of it."""
-
-    step: DeployService
-    raw: Members
-    live: str
-    """The task definition that it wants to run."""
-    wanted: str
-    """The one that the step brings."""
-    found: dict[str, Any]
-
-    def look(self, status: Any, detail: str = "", **result: Any) -> Look:
-        made = {"task_definition": self.wanted} | {name: value for name, value in result.items() if value}
-        return Look(status=status, found=self.found, detail=detail, result=made)
-
-
 def _look_at_revision(client: Any, step: RegisterTaskDefinition, operation: str) -> Look:
     ours = ecs.find_revision(client, step.family, step.source, operation)
     if ours is not None:
@@ -100,67 +82,48 @@ def _look_at_revision(client: Any, step: RegisterTaskDefinition, operation: str)
         images = {one["name"]: one["image"] for one in ours["containerDefinitions"]}
         if all(images.get(name) == step.image for name in step.containers):
             return Look(status="as-left", found={"revision": arn}, result={"task_definition": arn})
-        return Look(status="drifted", found={"revision": arn}, detail=f"{_short(arn)} does not have {step.image}")
+        return Look(status="drifted", found={"revision": arn}, detail=f"{short(arn)} does not have {step.image}")
     source = ecs.read_definition(client, step.source)
     if source is None:
-        return gone(_short(step.source))
+        return gone(short(step.source))
     missing = set(step.containers) - {one["name"] for one in source["containerDefinitions"]}
     if missing:
-        detail = f"{_short(step.source)} has no container {', '.join(sorted(missing))}"
+        detail = f"{short(step.source)} has no container {', '.join(sorted(missing))}"
         return Look(status="drifted", found={"revision": None}, detail=detail)
     return Look(status="as-expected", found={"revision": None})
 
 
-def _look_at(place: Place, step: DeployService, raw: Members, operations: Mapping[str, str]) -> Look:
-    client, live = place.reading("ecs"), ecs.live_definition(raw)
-    found = {
-        "task_definition": live,
-        "configuration": dict(raw.get("deploymentConfiguration") or {}),
-        "desired": raw.get("desiredCount"),
-        "running": raw.get("runningCount"),
-    }
-    controller = ecs.controller_of(raw)
-    if controller != "ECS":
-        who = "CodeDeploy" if controller == "CODE_DEPLOY" else "an external controller"
-        return Look(status="drifted", found=found, detail=f"{_name(step)} is deployed by {who}, and not by ECS itself")
-    wanted = _revision(client, step, step.leaves, operations)
-    if wanted is None:
-        detail = f"{step.family} has no revision that this plan has made for {_name(step)}"
-        return Look(status="drifted", found=found, detail=detail)
-    service = _Service(step, raw, live, wanted, found)
-    history = ecs.read_history(client, raw["clusterArn"], step.service)
-    expected = _revision(client, step, step.expects, operations)
+def _look_at(client: Any, service: DeployedService[DeployService]) -> Look:
+    step = service.step
+    history = ecs.read_history(client, service.raw["clusterArn"], step.service)
     if history and history[0].status in _UNDER_WAY:
-        return _under_way(client, service, history[0], expected)
+        return _under_way(client, service, history[0])
     # Of a revision that this plan has made every deployment is this plan's; of any other only the newest may be.
-    ours = next((one for one in _candidates(step, history) if one.task_definition == wanted), None)
+    candidates = history if step.leaves == BY_THE_PLAN else history[:1]
+    ours = next((one for one in candidates if one.task_definition == service.wanted), None)
     if ours is not None:
         return _ended(client, service, ours)
-    return _untouched(client, service, expected)
+    return _not_deployed(client, service)
 
 
-def _candidates(step: DeployService, history: Sequence[ecs.Brief]) -> Sequence[ecs.Brief]:
-    return history if step.leaves == _BY_THE_PLAN else history[:1]
-
-
-def _under_way(client: Any, service: _Service, newest: ecs.Brief, expected: str | None) -> Look:
+def _under_way(client: Any, service: DeployedService[DeployService], newest: ecs.Brief) -> Look:
     step = service.step
     raw = ecs.read_deployment(client, newest.arn)
     if newest.task_definition == service.wanted:
         words = _back_words(raw) if newest.status in _GOES_BACK else _progress(raw)
         return service.look("in-progress", words, deployment=newest.arn, stage=raw.get("lifecycleStage"))
-    detail = f"another deployment of {_name(step)} is under way, of {_short(newest.task_definition)}: {_progress(raw)}"
+    detail = f"another deployment of {named(step)} is under way, of {short(newest.task_definition)}: {_progress(raw)}"
     if not step.undoes:
         return service.look("drifted", detail)
-    if newest.task_definition == expected and newest.status not in _GOES_BACK:
+    if newest.task_definition == service.expected and newest.status not in _GOES_BACK:
         # What is to be undone is not waited for: a new deployment takes its place.
         return service.look("as-expected")
     return service.look("in-progress", detail)
 
 
-def _ended(client: Any, service: _Service, ours: ecs.Brief) -> Look:
+def _ended(client: Any, service: DeployedService[DeployService], ours: ecs.Brief) -> Look:
     """What became of the deployment that the step has started."""
-    name, live = _name(service.step), _short(service.live)
+    name, live = named(service.step), short(service.live)
     if ours.status == "SUCCESSFUL":
         if service.live == service.wanted:
             return service.look("as-left", deployment=ours.arn)
@@ -174,72 +137,22 @@ def _ended(client: Any, service: _Service, ours: ecs.Brief) -> Look:
     return service.look("failed", words, deployment=ours.arn, went_back_to=service.live, alarms=raised)
 
 
-def _untouched(client: Any, service: _Service, expected: str | None) -> Look:
+def _not_deployed(client: Any, service: DeployedService[DeployService]) -> Look:
     """The look at a service of which ECS tells no deployment of what is wanted, or tells none any more."""
-    step, rollout = service.step, ecs.primary(service.raw)
-    if service.live == service.wanted:
-        state = rollout.get("rolloutState", "COMPLETED")
-        status = {"COMPLETED": "as-left", "FAILED": "failed"}.get(state, "in-progress")
-        return service.look(status, "" if status == "as-left" else str(rollout.get("rolloutStateReason", state)))
-    if service.live != expected and not (step.undoes and expected is None and _is_ours(client, service.live)):
-        detail = f"{_name(step)} has {_short(service.live)}, and the plan found {_short(step.expects)}"
-        return service.look("drifted", detail)
-    if not step.undoes and step.replaces and service.found["configuration"] != step.replaces:
-        detail = f"how {_name(step)} is deployed has been changed since the plan was made"
-        return service.look("drifted", detail)
-    return service.look("as-expected")
-
-
-def _unless_raised(place: Place, steps: Sequence[DeployService], looks: Mapping[str, Look]) -> dict[str, Look]:
-    """Without what cannot begin: ECS watches no alarm that is raised already, and then nothing would lead back.
-
-    What puts back is not kept from it: a raised alarm may be the very reason.
-    """
-    watched = {
-        step.key: _alarms_of(step) for step in steps if not step.undoes and looks[step.key].status == "as-expected"
-    }
-    states = _states(place, {name for names in watched.values() for name in names})
-    found = dict(looks)
-    for key, names in watched.items():
-        raised = sorted(name for name in names if states.get(name) == "ALARM")
-        missing = sorted(name for name in names if name not in states)
-        words = [f"alarm {name} is raised before anything has begun" for name in raised]
-        words += [f"alarm {name} does not exist, so that nothing watches" for name in missing]
-        if words:
-            found[key] = looks[key].model_copy(update={"status": "drifted", "detail": "; ".join(words)})
-    return found
-
-
-def _states(place: Place, names: Collection[str]) -> dict[str, str]:
-    """Alarm -> OK, ALARM or INSUFFICIENT_DATA; what does not exist is absent. A call for a hundred."""
-    found: dict[str, str] = {}
-    for portion in portions(sorted(names), HUNDRED):
-        listed = place.reading("cloudwatch").get_paginator("describe_alarms")
-        for page in listed.paginate(AlarmNames=list(portion), AlarmTypes=list(_ALARM_TYPES)):
-            raws = [*(page.get("MetricAlarms") or ()), *(page.get("CompositeAlarms") or ())]
-            found |= {raw["AlarmName"]: raw["StateValue"] for raw in raws}
-    return found
+    rollout = ecs.primary(service.raw)
+    if service.live == service.wanted and (state := rollout.get("rolloutState", "COMPLETED")) != "COMPLETED":
+        status = "failed" if state == "FAILED" else "in-progress"
+        return service.look(status, str(rollout.get("rolloutStateReason", state)))
+    look, step = untouched(client, service), service.step
+    changed = bool(step.replaces) and service.found["configuration"] != step.replaces
+    if look.status == "as-expected" and changed and not step.undoes:
+        return service.look("drifted", f"how {named(step)} is deployed has been changed since the plan was made")
+    return look
 
 
 def _alarms_of(step: DeployService) -> tuple[str, ...]:
     alarms = step.configuration.get("alarms") or {}
     return tuple(alarms.get("alarmNames") or ()) if alarms.get("enable") else ()
-
-
-def _revision(client: Any, step: DeployService, named: str, operations: Mapping[str, str]) -> str | None:
-    """The ARN of a task definition: the one of the plan's own step is found by the operation in its tags."""
-    if named != _BY_THE_PLAN:
-        return named
-    source = step.expects if named == step.leaves else step.leaves
-    operation = operations.get(f"{_MAKES_A_REVISION}:{step.target.account}/{step.target.region}/{source}")
-    found = ecs.find_revision(client, step.family, source, operation) if operation else None
-    return None if found is None else str(found["taskDefinitionArn"])
-
-
-def _is_ours(client: Any, arn: str) -> bool:
-    """Whether an operation of this system made the revision, whatever its plan."""
-    found = ecs.read_definition(client, arn)
-    return found is not None and OPERATION_TAG in ecs.named_tags(found["tags"])
 
 
 def _progress(raw: Members) -> str:
@@ -272,16 +185,3 @@ def _why(raw: Members) -> str:
 
 def _raised_in(raw: Members) -> list[str]:
     return sorted((raw.get("alarms") or {}).get("triggeredAlarmNames") or ())
-
-
-def _cluster_of(step: DeployService) -> str:
-    return step.cluster
-
-
-def _name(step: DeployService) -> str:
-    return f"service {step.service}"
-
-
-def _short(arn: str | None) -> str:
-    """Family and revision, which is how people call it."""
-    return "a task definition that ECS does not tell" if arn is None else arn.rpartition("/")[2]

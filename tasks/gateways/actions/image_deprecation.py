@@ -124,7 +124,9 @@ def _read(place: Place, steps: Sequence[ImageStepT], tags: Collection[tuple[str,
 def _unless_in_use(place: Place, steps: Sequence[ImageStepT], looks: dict[str, Look]) -> dict[str, Look]:
     """The looks, with drift where somebody runs the image that is about to be retired."""
     retiring = [step for step in steps if looks[step.key].status == "as-expected" and _retires(step)]
-    users = in_use(place, {(step.repository, step.digest) for step in retiring})
+    # They are all of one kind.
+    for_good = any(isinstance(step, DeleteImage) for step in retiring)
+    users = in_use(place, {(step.repository, step.digest) for step in retiring}, for_good=for_good)
     for step in retiring:
         if who := users.get((step.repository, step.digest)):
             found = looks[step.key].found | {"users": who}

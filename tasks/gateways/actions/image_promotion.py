@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbooks.container_image import StageTransition
+from runbooks.errors import Refused
+from runbooks.lifecycle_policy import same_policy
+from runbooks.repository_policy import denies_pulls, with_pulls_allowed
 from runbooks.steps.image_promotion import SetRepositoryPolicy, SetStageTransition
 from tasks.gateways.actions.base import AwsAction, Look, Place, gone
 from tasks.gateways.actions.documents import compare_documents
@@ -29,7 +32,7 @@ class SetStageTransitionAction(AwsAction[SetStageTransition]):
             client.enable_stage_transition(**where)
         else:
             client.disable_stage_transition(**where, reason=step.reason)
-        return {"enabled": step.enabled}
+        return _state(step.enabled, step.reason)
 
 
 class SetRepositoryPolicyAction(AwsAction[SetRepositoryPolicy]):
@@ -44,7 +47,7 @@ class SetRepositoryPolicyAction(AwsAction[SetRepositoryPolicy]):
     ) -> dict[str, Look]:
         live = read_repository_policies(place.reading("ecr"), place.account, [step.repository for step in steps])
         return {
-            step.key: compare_documents(live[step.repository], step.expects, step.leaves, "policy")
+            step.key: _look_at_policy(step, live[step.repository])
             if step.repository in live
             else gone(f"repository {step.repository}")
             for step in steps
@@ -62,10 +65,31 @@ class SetRepositoryPolicyAction(AwsAction[SetRepositoryPolicy]):
 def _look_at(step: SetStageTransition, live: StageTransition | None) -> Look:
     if live is None:
         return gone(f"stage {step.stage} of pipeline {step.pipeline}")
-    found = {"enabled": live.enabled, "reason": live.reason}
+    found = _state(live.enabled, live.reason)
     if live.enabled == step.enabled:
-        return Look(status="as-left", found=found, result={"enabled": live.enabled})
+        return Look(status="as-left", found=found, result=found)
     if step.enabled and live.reason != step.reason:
         detail = f"the way into {step.stage} is closed for another reason than ours: {live.reason}"
         return Look(status="drifted", found=found, detail=detail)
     return Look(status="as-expected", found=found)
+
+
+def _state(enabled: bool, reason: str | None) -> dict[str, Any]:
+    """With the reason why it is closed, by which it is known who did it, and may open it."""
+    return {"enabled": enabled, "reason": None if enabled else reason}
+
+
+def _look_at_policy(step: SetRepositoryPolicy, live: str | None) -> Look:
+    """Our own statement is taken away with whomever it leaves out by now: a deployment lets its roles pull."""
+    look = compare_documents(live, step.expects, step.leaves, "policy")
+    if look.status != "drifted" or not step.undoes or not _differ_in_ours_alone(live, step.expects):
+        return look
+    return Look(status="as-expected", found=look.found)
+
+
+def _differ_in_ours_alone(live: str | None, expected: str | None) -> bool:
+    try:
+        ours = denies_pulls(live) and denies_pulls(expected)
+        return ours and same_policy(with_pulls_allowed(live), with_pulls_allowed(expected))
+    except Refused:
+        return False

@@ -9,11 +9,12 @@ from tasks.gateways.actions.base import Place
 from tasks.gateways.image_use import ImageUse, who_runs
 
 
-def in_use(place: Place, images: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def in_use(place: Place, images: Collection[tuple[str, str]], *, for_good: bool = False) -> dict[tuple[str, str], str]:
     """Those of the images that somebody runs, or of which that cannot be ruled out, with who it is.
 
     Args:
         images: repository and digest of each.
+        for_good: whether they would be gone for ever: then whoever holds them, and was not seen to be called, counts.
 
     Raises:
         Outside: AWS did not say who runs them.
@@ -22,17 +23,19 @@ def in_use(place: Place, images: Collection[tuple[str, str]]) -> dict[tuple[str,
         return {}
     arns = {_arn(place, *image): image for image in sorted(images)}
     found = who_runs(place.sessions, place.account, place.region, [*arns])
-    said = {arns[arn]: "; ".join(_users(use)) for arn, use in found.items()}
+    said = {arns[arn]: "; ".join(_users(use, for_good=for_good)) for arn, use in found.items()}
     return {image: words for image, words in said.items() if words}
 
 
-def _users(use: ImageUse) -> Iterator[str]:
+def _users(use: ImageUse, *, for_good: bool) -> Iterator[str]:
     for service in use.services:
         yield f"service {service.name} of {service.cluster.rpartition('/')[2]} in {service.account} ({service.running})"
     for function in use.functions:
         yield f"function {function.name}:{function.alias or function.version} in {function.account}"
     for other in use.others:
-        yield f"{other.kind.replace('-', ' ')} {other.arn} ({other.count})"
+        yield f"{other.kind.replace('-', ' ')} {other.arn}" + (f" ({other.count})" if other.count else "")
+    for function in use.dormant if for_good else ():
+        yield f"function {function.name}:{function.version} in {function.account}, which nobody was seen to call"
     if not use.listed:
         yield "Inspector does not list it, so that nobody tells who else runs it"
 

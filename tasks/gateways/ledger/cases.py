@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, case, func, literal, or_, select
@@ -67,6 +67,15 @@ class Cases(Journal):
         with self._database.reading() as connection:
             return tuple(_read_unanswered(row, now) for row in connection.execute(query))
 
+    def begun_within(self, runbook: str, span: timedelta) -> frozenset[tuple[str, str]]:
+        """Account and region of the cases of this runbook on which a response was started so lately, and has begun."""
+        theirs = responses.join(cases, cases.c.last_response_id == responses.c.id)
+        lately = (responses.c.runbook == runbook, responses.c.started_at > self._now() - span)
+        begun = (responses.c.purpose == "respond", responses.c.status != "new")
+        query = select(cases.c.account, cases.c.region).select_from(theirs).where(*lately, *begun).distinct()
+        with self._database.reading() as connection:
+            return frozenset((row.account, row.region) for row in connection.execute(query))
+
     def over(self, runbooks: Iterable[str]) -> tuple[CaseRow, ...]:
         """The open, idle cases of these runbooks none of whose findings is active, by what came after the last look.
 
@@ -78,6 +87,15 @@ class Cases(Journal):
         looked = select(responses.c.started_at).where(responses.c.id == cases.c.last_response_id).scalar_subquery()
         idle = (cases.c.runbook.in_([*runbooks]), cases.c.status == "open", cases.c.response_id.is_(None))
         return self._cases(_ALL.where(*idle, ~active, seen > looked))
+
+    def idle_since(self) -> dict[tuple[str, str], datetime]:
+        """Account and region of open cases that nobody acts on any more -> when the stillest one was last heard of."""
+        idle = (cases.c.status == "open", cases.c.response_id.is_(None), cases.c.last_response_id.is_not(None))
+        oldest = func.min(cases.c.updated_at).label("oldest")
+        query = select(cases.c.account, cases.c.region, oldest).where(*idle)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.group_by(cases.c.account, cases.c.region))
+            return {(row.account, row.region): row.oldest for row in rows}
 
     def unanswered_findings(self, case_id: str) -> tuple[str, ...]:
         """The ARNs of the case's active findings that no response has answered, in the order they were seen."""

@@ -11,7 +11,7 @@ from deployments.sandbox.furnish_service import ServiceOptions, add_alarm, furni
 from runbooks.chain import Entry
 from runbooks.history import ResponseHistory
 from runbooks.plan import Phase, Plan
-from runbooks.records import AnswerGiven, CandidateExamined, Decision, PlanMade
+from runbooks.records import AnswerGiven, CandidateExamined, Decision, Outcome, PhaseEnded, PlanMade
 from tests.attacks.played.attack import Moment, Played, PlayedAttack
 from tests.attacks.tampering import edited, rewrite, saying, without
 from tests.runbooks.signatures import SIGNER
@@ -129,6 +129,15 @@ def _somebody_elses(played: Played) -> str:
         played.world.moment.advance(60)
         played.world.cloud.clock.catch_up()
         return pushed.digest
+
+
+def said_to_have_passed(played: Played) -> None:
+    """The test goes on, and the ledger says already how it ended."""
+    plan = plan_of(played, Phase.TEST)
+    (step,) = plan.steps
+    of_the_test = {"operation": plan.operation(step), "action": step.kind, "subject": step.key, "digest": plan.digest}
+    outcome = Outcome.model_validate({**of_the_test, "status": "done"})
+    played.ledger.append(played.stream, outcome, PhaseEnded(phase=Phase.TEST, result="done", digest=plan.digest))
 
 
 def digest_in_the_plan(played: Played) -> None:
@@ -251,6 +260,7 @@ ATTACKS = (
         examination_deleted,
         f"{ENDED}: not fixed",
     ),
+    PlayedAttack("a test said to have passed", "bad-test", testing, said_to_have_passed, f"{ENDED}: person"),
     PlayedAttack(
         "an approved plan that names another image",
         "image",

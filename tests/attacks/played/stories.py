@@ -21,7 +21,8 @@ STORIES: dict[str, Story] = {
     "image": _IMAGE,
     "image-denied": UNBROKEN["image-denied"],
     "bad-build": Story(ImageSubject(image={"build": "keeps_packages"}), _IMAGE.runbook),
+    "bad-test": Story(ImageSubject(image={"test": "fails"}), _IMAGE.runbook),
     "hostile-names": Story(ImageSubject(vulnerability=HOSTILE), _IMAGE.runbook),
 }
-"""`bad-build`: the build succeeds, and its image has the vulnerability still. `hostile-names`: whoever made the image
-has named a package in it, and Inspector repeats the name."""
+"""`bad-build`: the build succeeds, and its image has the vulnerability still. `bad-test`: the new image does not pass.
+`hostile-names`: whoever made the image has named a package in it, and Inspector repeats the name."""

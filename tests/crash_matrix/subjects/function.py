@@ -1,4 +1,4 @@
-"""A Lambda function: its URL, its concurrency, its $LATEST, the versions of that, and the alias that serves one."""
+"""A Lambda function: its URL, its concurrency, its $LATEST with the builds of it, its versions and its alias."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from deployments.sandbox.cloud import Cloud
 from deployments.sandbox.furnish_function import furnish_function
 from deployments.sandbox.furnish_function_options import FunctionOptions
 from deployments.sandbox.world import World
+from tasks.gateways.codebuild import OPERATION_VARIABLE
 from tests.tasks.gateways.aws_world import ACCOUNT, REGION
 
 
@@ -25,11 +26,17 @@ class FunctionSubject:
             "lambda:UpdateFunctionUrlConfig",
             "lambda:PutFunctionConcurrency",
             "lambda:DeleteFunctionConcurrency",
+            "lambda:UpdateFunctionCode",
             "lambda:UpdateFunctionConfiguration",
             "lambda:UpdateAlias",
         }
     )
-    may_be_repeated = frozenset({"lambda:PublishVersion"})  # of what is published already it makes none
+    may_be_repeated = frozenset(
+        {
+            "codebuild:StartBuild",  # under a token
+            "lambda:PublishVersion",  # of what is published already it makes none
+        }
+    )
 
     def furnish(self, cloud: Cloud) -> dict[str, Any]:
         given = {"account": ACCOUNT, "region": REGION, "known_exploited": True, **self.options}
@@ -44,6 +51,8 @@ class FunctionSubject:
     def made(self, cloud: Cloud) -> Iterator[str]:
         """Two versions of one content would be one too many."""
         here = cloud.world(ACCOUNT, REGION)
+        for build in here.builds.values():
+            yield f"build of {build.project} by {build.environment.get(OPERATION_VARIABLE)}"
         for name in here.functions:
             yield from (f"version {each.version} of {name}" for each in _versions(here, name))
 
@@ -61,6 +70,7 @@ def _of(world: World, name: str) -> dict[str, Any]:
     return {
         "url": latest.url_config.config.get("AuthType") if latest.url_config else None,
         "concurrency": latest.reserved_concurrency,
+        "code": latest.code_sha_256,
         "layers": [str(layer) for layer in latest.layers],
         "runtime": latest.run_time,
         "aliases": {

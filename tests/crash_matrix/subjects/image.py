@@ -1,4 +1,4 @@
-"""A container image: its repository, its pipeline, the builds that follow it, and the service that runs it."""
+"""A container image: its repository, its pipeline, the builds that follow it, and the services that run it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class ImageSubject:
 
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Of the furnished service, which an alarm watches."""
+    more_services: tuple[dict[str, Any], ...] = ()
+    """Of those that run it too."""
     image: dict[str, Any] = field(default_factory=dict[str, Any])
     """Of the furnished image, its builds and its pipeline."""
     vulnerability: Vulnerability = OPENSSL
@@ -56,8 +58,9 @@ class ImageSubject:
         image = {**place, "repository": REPOSITORY, "known_exploited": True, **self.image}
         finding = image_finding(self.vulnerability, ACCOUNT, REGION, REPOSITORY, ("1.4.2", "production"))
         built = furnish_image(cloud, ImageOptions.model_validate(image), finding)
-        service = {"image": built["image"], "canary_minutes": 1, "bake_minutes": 1}
-        furnish_service(cloud, ServiceOptions.model_validate({**place, **service, **self.options}))
+        service = {**place, "image": built["image"], "canary_minutes": 1, "bake_minutes": 1}
+        for options in (self.options, *self.more_services):
+            furnish_service(cloud, ServiceOptions.model_validate({**service, **options}))
         return built
 
     def values(self, cloud: Cloud) -> list[Any]:
@@ -90,6 +93,8 @@ class ImageSubject:
         for name, service in here.ecs.services.items():
             for deployment in service.deployments:
                 yield f"deployment of {deployment.target.task_definition} to {name}"
+        for deployed in here.code_deployments.values():
+            yield f"code-deployment to {deployed.service.name} by {deployed.description}"
 
     def left_open(self, cloud: Cloud) -> Iterator[str]:
         """Nothing of an image is only passed through."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -15,8 +16,9 @@ from runbooks.records import GateJudged
 from tasks.gateways.ledger import Ledger
 from tests.deployments.cli.conftest import Ran, Run
 from tests.tasks.gateways.aws_world import AwsWorld
-from tests.tasks.scanned import BAD_SBOM, GOOD_SBOM, REGION, Registry, a_registry
+from tests.tasks.scanned import BAD_SBOM, GOOD_SBOM, REGION, Registry, a_registry, attestation, platform
 
+GATE_PAGE = Path(__file__).parents[3] / "docs" / "gate.md"
 OWN_ACCOUNT = "123456789012"
 """The one that the credentials of the tests belong to."""
 SEED = b"a checkpoint key of thirty-two b"
@@ -75,7 +77,7 @@ def test_a_good_a_bad_an_unscanned_and_an_unknown_image_each_have_their_exit_cod
     assert good.out.splitlines()[1] == "PASSED: nothing in it is refused (gate default, version 1)"
     assert bad.out.splitlines()[1] == "REFUSED: 1 vulnerability in 1 package (gate default, version 1)"
     assert unscanned.out.splitlines()[1] == (
-        "CANNOT TELL: after 0 s: its initial scan is still to come (PENDING_INITIAL_SCAN) (gate default, version 1)"
+        "CANNOT TELL: its initial scan is still to come (PENDING_INITIAL_SCAN) (gate default, version 1)"
     )
     assert unknown.out == ""
     assert unknown.err.startswith("error: no-such-image: ECR has no image ")
@@ -86,8 +88,8 @@ def test_the_table_tells_a_developer_what_to_do(run: Run, registry: Registry) ->
     lines = run("gate", registry.bad).out.splitlines()
 
     assert lines[3].split("  ")[0] == "PACKAGE"
-    assert lines[4].split()[:5] == ["openssl", "3.0.2-0ubuntu1.10", "0:3.0.2-0ubuntu1.17", "CRITICAL", "CVE-2024-5535"]
-    assert lines[-1] == "  openssl: build on a newer base image, or install openssl 0:3.0.2-0ubuntu1.17 in the build"
+    assert lines[4].split()[:5] == ["openssl", "3.0.2-0ubuntu1.10", "3.0.2-0ubuntu1.17", "CRITICAL", "CVE-2024-5535"]
+    assert lines[-1] == "  openssl: build on a newer base image, or install openssl 3.0.2-0ubuntu1.17 in the build"
 
 
 @pytest.mark.parametrize("name", ["image", "image_arn", "digest"])
@@ -156,6 +158,33 @@ def test_a_digest_alone_needs_a_region(run: Run, registry: Registry, monkeypatch
     assert (ran.code, ran.err.split(": ")[:3]) == (2, ["error", "invalid-setting", "AWS_DEFAULT_REGION"])
 
 
+def test_an_index_is_judged_by_its_platforms_and_the_table_says_which(run: Run, registry: Registry) -> None:
+    good = registry.push_good()
+    registry.scan()
+    registry.push_index("both", platform(good), platform(registry.built["digest"], "linux/arm64"), attestation(good))
+    registry.push_index("good", platform(good), attestation(good))
+
+    both, passed = run("gate", f"{registry.uri}:both"), run("gate", f"{registry.uri}:good")
+
+    assert (both.code, passed.code) == (1, 0)
+    assert both.out.splitlines()[1] == "Platforms: linux/amd64, linux/arm64"
+    assert both.out.splitlines()[5].split()[4:6] == ["CVE-2024-5535", "linux/arm64"]
+    assert passed.out.splitlines()[1] == "Platforms: linux/amd64"
+
+
+def test_ones_own_credentials_need_what_the_documentation_says(run: Run, registry: Registry, tmp_path: Path) -> None:
+    (policy,) = re.findall(r'```json\n(\{\n  "Version".*?)```', GATE_PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    registry.push_index("both", platform(registry.built["digest"]))
+    file = tmp_path / "sbom.json"
+    file.write_text(json.dumps(GOOD_SBOM), encoding="utf-8")
+    registry.forget_calls()
+
+    for what in (registry.bad, f"{registry.uri}:both", file):
+        run("gate", what, "--own-credentials")
+
+    assert set(registry.calls()) == set(json.loads(policy)["Statement"][0]["Action"])
+
+
 # --- SBOMs -----------------------------------------------------------------------------------------------------------
 
 
@@ -166,8 +195,28 @@ def test_an_sbom_is_judged_from_a_file_or_from_standard_input(run: Run, registry
     bad, good = run("gate", file), run("gate", "-", stdin=json.dumps(GOOD_SBOM).encode())
 
     assert (bad.code, good.code) == (1, 0)
+    assert bad.err == "No evidence in a ledger: there is none here.\n"
     assert bad.out.startswith("sbom.cdx.json@sha256:")
     assert good.out.startswith("standard input@sha256:")
+
+
+def test_what_inspector_did_not_look_at_is_named_and_nothing_is_stated_about_the_sbom(
+    run: Run, registry: Registry, tmp_path: Path, key: str
+) -> None:
+    file, statement = tmp_path / "sbom.json", tmp_path / "passed.json"
+    unnamed = {"type": "library", "name": "checkout-core", "version": "1.4.2"}
+    file.write_text(json.dumps(GOOD_SBOM | {"components": [*GOOD_SBOM["components"], unnamed]}), encoding="utf-8")
+
+    ran = run("gate", file, "--statement", statement)
+
+    assert (ran.code, statement.exists()) == (3, False)
+    assert ran.out.splitlines()[1:] == [
+        "CANNOT TELL: Inspector did not look at 1 component: checkout-core 1.4.2 (gate default, version 1)",
+        "",
+        "Not looked at",
+        "  1 (no purl provided): checkout-core 1.4.2",
+        "  Give each its package URL, and version, or let it go in the gate's rules: unscanned_components",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -267,33 +316,53 @@ def test_what_has_passed_is_stated_and_the_statement_verified(
     file = tmp_path / "passed.json"
 
     passed = run("gate", registry.good, "--statement", file)
-    verified = run("gate", "--verify", file)
+    digest = digest_of(run, registry.good)
+    verified = run("gate", digest, "--verify", file)
 
     assert (passed.code, verified.code) == (0, 0)
     assert f"Signed statement: {file}" in passed.err.splitlines()
-    digest = digest_of(run, registry.good)
     assert verified.out.splitlines()[0] == f"verified: {registry.good.rpartition(':')[0]}@{digest}"
     for what in (digest, f"{registry.good.rpartition(':')[0]}@{digest}"):
         assert run("gate", what, "--verify", file, "--public-key", key).code == 0
 
 
-def test_a_statement_is_about_one_digest_and_one_key(run: Run, registry: Registry, tmp_path: Path, key: str) -> None:
+def test_a_statement_is_about_one_digest_one_key_and_one_set_of_rules(
+    run: Run, registry: Registry, tmp_path: Path, key: str, lax: Path
+) -> None:
     registry.scan()
     file = tmp_path / "passed.json"
     run("gate", registry.good, "--statement", file)
+    good = digest_of(run, registry.good)
 
-    def verify(*arguments: str) -> tuple[int, str]:
+    def verify(*arguments: str | Path) -> tuple[int, str]:
+        """How it ends, with the code of the error."""
         ran: Ran = run("gate", *arguments, "--verify", file)
-        return ran.code, (ran.out or ran.err).splitlines()[0]
+        return ran.code, "" if ran.code == 0 else ran.err.split(": ")[1]
 
     other = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
-    assert verify(registry.bad)[0] == 1
-    assert verify(registry.bad)[1].startswith("NOT verified: it is about sha256:")
-    assert verify("--public-key", other) == (1, "NOT verified: it is signed with no key that is trusted here")
-    assert verify("--public-key", other, "--public-key", key)[0] == 0
-    assert verify(registry.good)[0] == 2
+    assert verify(good) == (0, "")
+    assert verify() == (2, "usage")
+    assert verify(registry.bad) == (1, "statement-of-another-digest")
+    assert verify(registry.good) == (2, "usage")
+    assert verify(good, "--public-key", other) == (1, "statement-not-trusted")
+    assert verify(good, "--public-key", other, "--public-key", key) == (0, "")
+    assert verify(good, "--runbook", lax) == (1, "statement-of-another-gate")
+    stricter = tmp_path / "default.yaml"
+    stricter.write_text(LAX.replace("name: lax", "name: default"), encoding="utf-8")
+    assert verify(good, "--runbook", stricter) == (1, "statement-of-other-rules")
+    assert verify(good, "--max-age", "0.0000001") == (1, "statement-too-old")
+    assert verify(good, "--max-age", "0") == (2, "usage")
     file.write_text("{}")
-    assert verify()[1].startswith("error: malformed-statement")
+    assert verify(good) == (2, "malformed-statement")
+
+
+def test_a_statement_by_other_rules_than_the_default_is_verified_by_these(
+    run: Run, registry: Registry, tmp_path: Path, key: str, lax: Path
+) -> None:
+    file = tmp_path / "passed.json"
+    assert run("gate", registry.bad, "--runbook", lax, "--statement", file).code == 0
+    assert run("gate", registry.bad, "--runbook", lax, "--verify", file, "--public-key", key).code == 0
+    assert run("gate", registry.bad, "--verify", file, "--public-key", key).code == 1
 
 
 def test_the_statement_of_an_sbom_is_verified_with_its_file(
@@ -324,12 +393,15 @@ def test_a_statement_that_nobody_could_sign_is_said_before_anything_is_waited_fo
 
 
 def test_progress_is_told_on_standard_error(run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.gating.LOOK_EVERY_SECONDS", 0.05)
-    inspector = threading.Timer(0.3, registry.scan)
-    inspector.start()
+    paused: list[float] = []
+
+    def inspector_scans(seconds: float) -> None:
+        paused.append(seconds)
+        registry.scan()
+
+    monkeypatch.setattr("deployments.cli.gate.time", SimpleNamespace(sleep=inspector_scans))
 
     ran = run("gate", registry.good)
 
-    inspector.join()
-    assert ran.code == 0
+    assert (ran.code, paused) == (0, [10.0])
     assert ran.err.splitlines()[0] == "waiting, 0 s of 15 min: its initial scan is still to come (PENDING_INITIAL_SCAN)"

@@ -35,7 +35,7 @@ def test_deliveries_are_listed_newest_first_with_why_they_were_set_aside(
     ran = run("inbox", "list")
 
     assert [line.split("\t") for line in ran.out.splitlines()] == [
-        ["ID", "RECEIVED", "SOURCE", "STATE", "CODE", "REASON"],
+        ["ID", "RECEIVED", "SOURCE", "STATE", "CODE", "WHAT BECAME OF IT"],
         [second, "2026-03-02 08:01:00 UTC", "command", "set-aside", "not-json", "it is not JSON"],
         [first, "2026-03-02 08:00:00 UTC", "webhook", "pending", "", ""],
     ]

@@ -32,7 +32,7 @@ def test_one_delivery_waits_again_and_the_ledger_says_who_asked(run: Run, ledger
     ids = fill(ledger)
     ran = run("inbox", "replay", ids["prophecy"].removeprefix("delivery-"), "--as", "jo")
     assert (ran.code, ran.out.split()) == (0, [ids["prophecy"]])
-    assert ran.err == "Waiting again: 1\nNext: runbooks inbox list; the sweep does the rest\n"
+    assert ran.err == "Waiting again: 1\nNext: runbooks inbox list; the sweep decides about them once more\n"
     assert pending(ledger) == [ids["prophecy"]]
     entry = ledger.last(SYSTEM_STREAM)
     assert entry is not None
@@ -66,6 +66,22 @@ def test_what_was_handled_is_replayed_by_its_id_and_is_no_news(run: Run, ledger:
     assert run("inbox", "replay", ids["ec2_package_event"]).code == 0
     drain(ledger, Catalog.read())
     assert (ledger.cases(), ledger.responses()) == (cases, responses)
+
+
+def test_where_nothing_is_set_aside_like_that_it_says_so(run: Run, ledger: Ledger) -> None:
+    fill(ledger)
+    ran = run("inbox", "replay", "--code", "unknown-knid")
+    said = "Nothing is set aside under that; see runbooks inbox list --state set-aside\n"
+    assert (ran.code, ran.out, ran.err) == (0, "", said)
+
+
+def test_the_list_and_one_delivery_say_what_became_of_it(run: Run, ledger: Ledger) -> None:
+    ids = fill(ledger)
+    (case,) = ledger.cases()
+    told = {line.split("\t")[0]: line.split("\t")[5] for line in run("inbox", "list").out.splitlines()}
+    assert told[ids["ec2_package_event"]] == f"taken into {case.id}"
+    assert run("inbox", "show", ids["ec2_package_event"]).err.endswith(f", handled: taken into {case.id}\n")
+    assert ", set-aside: not-a-finding: inspector-scan: " in run("inbox", "show", ids["scan_event"]).err
 
 
 def test_it_says_what_it_needs(run: Run, ledger: Ledger) -> None:

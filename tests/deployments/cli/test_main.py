@@ -117,7 +117,7 @@ def test_a_misuse_is_bad_input_on_one_line(run: Run, arguments: list[str], told:
     assert (ran.code, ran.out, ran.err) == (2, "", told + "\n")
 
 
-@pytest.mark.parametrize("option", ["--aws-port", "--slack-port", "--jira-port"])
+@pytest.mark.parametrize("option", ["--aws-port", "--slack-port", "--jira-port", "--github-port"])
 @pytest.mark.parametrize("port", ["99999", "65536", "-1"])
 def test_a_port_that_does_not_exist_is_bad_input(run: Run, home: Path, option: str, port: str) -> None:
     ran = run("sandbox", "start", f"{option}={port}")

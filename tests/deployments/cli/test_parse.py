@@ -32,13 +32,20 @@ def test_a_finding_that_no_runbook_covers_is_understood_all_the_same(run: Run) -
     ran = run("parse", EVENTS / "ecr_package_event.json")
 
     assert ran.code == 0
-    assert ran.out.splitlines()[-1] == "  runbook   none covers it"
+    assert ran.out.splitlines()[-1] == "  runbook   none covers it: it is set aside as no-runbook"
+
+
+def test_a_finding_that_is_over_is_told_to_open_nothing(run: Run) -> None:
+    ran = run("parse", EVENTS / "ec2_closed_event.json")
+
+    assert ran.code == 0
+    assert ran.out.splitlines()[-1].endswith("; opens no case, because it is CLOSED")
 
 
 def test_what_is_scanned_no_more_is_something_to_ask_about(run: Run) -> None:
     ran = run("parse", EVENTS / "coverage_event.json")
 
-    said = "scanned no more: i-0a1b2c3d4e5f60718: UNMANAGED_EC2_INSTANCE: Inspector is asked\n"
+    said = "scanned no more: i-0a1b2c3d4e5f60718 (PACKAGE): UNMANAGED_EC2_INSTANCE: Inspector is asked\n"
     assert (ran.code, ran.out, ran.err) == (0, said, "")
 
 
@@ -85,24 +92,37 @@ def test_of_a_list_of_security_hub_inspectors_findings_are_told_and_the_others_n
     ]
 
 
-def test_where_nothing_is_a_finding_the_code_of_what_was_set_aside_is_the_answer(run: Run) -> None:
+def test_where_there_is_nothing_to_act_upon_the_answer_is_no_and_says_why(run: Run) -> None:
     ran = run("parse", EVENTS / "azure_vm_event.json")
 
-    assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith("error: other-cloud: inspector-finding: ")
-    assert ran.err.count("\n") == 1
+    assert (ran.code, ran.err) == (1, "")
+    assert ran.out.startswith("set aside: other-cloud: inspector-finding: ")
+    assert ran.out.count("\n") == 1
 
 
 def test_json_goes_to_standard_output_also_when_nothing_is_a_finding(run: Run) -> None:
     ran = run("parse", EVENTS / "scan_event.json", "--json")
 
-    assert ran.code == 2
+    assert (ran.code, ran.err) == (1, "")
     assert [each["code"] for each in ran.json["set_aside"]] == ["not-a-finding"]
-    assert ran.err.startswith("error: not-a-finding: inspector-scan: ")
 
 
-def test_an_empty_list_has_a_code_of_its_own(run: Run) -> None:
-    assert run("parse", "-", stdin=b'{"findings": []}').err == "error: no-findings: the list of findings is empty\n"
+def test_an_empty_list_is_told_as_such(run: Run) -> None:
+    ran = run("parse", "-", stdin=b'{"findings": []}')
+
+    assert (ran.code, ran.out, ran.err) == (1, "nothing: the list of findings is empty\n", "")
+
+
+def test_of_several_messages_every_part_is_told(run: Run) -> None:
+    names = ("coverage_event", "ecr_scan_event", "azure_vm_event", "ec2_package_event")
+    bodies = [{"MessageId": name, "Body": (EVENTS / f"{name}.json").read_text()} for name in names]
+
+    ran = run("parse", "-", stdin=json.dumps({"Messages": bodies}).encode())
+
+    assert ran.code == 0
+    starts = ("CVE-2026-10001 ", "initial scan complete: ", "scanned no more: ", "set aside: other-cloud: ")
+    told = [line for line in ran.out.splitlines() if not line.startswith("  ")]
+    assert [line.startswith(start) for line, start in zip(told, starts, strict=True)] == [True] * 4
 
 
 def test_what_cannot_be_read_is_bad_input_with_a_stable_code(run: Run, tmp_path: Path) -> None:
@@ -134,4 +154,5 @@ def test_a_runbook_of_ones_own_is_asked_too(run: Run, tmp_path: Path, monkeypatc
     (tmp_path / "mine.yaml").write_text(mine, encoding="utf-8")
     monkeypatch.setenv("RUNBOOKS_LIBRARY", str(tmp_path))
 
-    assert "  runbook   mine" in run("parse", EVENTS / "list_findings.json").out.splitlines()
+    (told,) = [line for line in run("parse", EVENTS / "list_findings.json").out.splitlines() if "mine" in line]
+    assert told == "  runbook   mine; opens no case, because it is SUPPRESSED"

@@ -143,13 +143,14 @@ def addresses(tmp_path: Path) -> Path:
 def test_the_sandbox_prints_the_environment_to_use_it_with(home: Path, addresses: Path) -> None:
     process = runbooks(home, "sandbox", "start", "--addresses", str(addresses))
     assert process.stdout is not None
-    environment = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(9))
+    environment = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(11))
     written = json.loads(addresses.read_text())
 
     try:
         assert environment["AWS_ENDPOINT_URL"] == written["aws"]
         assert environment["RUNBOOKS_SLACK_URL"] == written["slack"]
         assert environment["RUNBOOKS_JIRA_SERVER"] == written["jira"]
+        assert environment["RUNBOOKS_GITHUB_API"] == written["github"]
         event = json.loads((EVENTS / "ec2_package_event.json").read_bytes())
         furnish = urllib.request.Request(f"{written['aws']}/sandbox/furnish", json.dumps({"finding": event}).encode())
         with urllib.request.urlopen(furnish, timeout=30) as answer:

@@ -78,6 +78,7 @@ def test_waiting_ends_with_the_response_and_its_result_is_the_answer(
     (response,) = ledger.responses()
     assert (ran.code, ran.out) == (code, f"{response.id}: {result}: as the evidence says\n")
     assert [line.split("UTC  ")[-1] for line in ran.err.splitlines()[1:]] == [
+        f"taken into {response.cases[0]}",
         f"response to respond started by command:{getpass.getuser()}: 1 case under ec2-high-severity-cve",
         f"ended, {result}: as the evidence says",
     ]
@@ -91,7 +92,7 @@ def test_waiting_says_when_no_response_came_of_it(run: Run, ledger: Ledger) -> N
     sweep.join()
     assert ran.code == 1
     assert (ran.json["state"], ran.json["code"], ran.json["responses"]) == ("set-aside", "no-runbook", [])
-    assert "no-runbook: no runbook covers a PACKAGE_VULNERABILITY" in ran.err
+    assert "no-runbook: inspector-finding: no runbook covers a PACKAGE_VULNERABILITY" in ran.err
 
 
 def test_a_closed_finding_for_which_nothing_is_open_is_nothing_to_do(run: Run, ledger: Ledger) -> None:
@@ -103,4 +104,4 @@ def test_a_closed_finding_for_which_nothing_is_open_is_nothing_to_do(run: Run, l
 
     sweep.join()
     assert ran.code == 0
-    assert "nothing-open: the finding is CLOSED and no case is open" in ran.err
+    assert "nothing-open: inspector-finding: it is CLOSED, and no case is open" in ran.err

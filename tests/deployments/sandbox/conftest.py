@@ -16,7 +16,9 @@ from deployments.sandbox.server import Sandbox
 
 ACCOUNT = "210987654321"
 REGION = "eu-central-1"
-NO_RETRIES = Config(retries={"total_max_attempts": 1}, read_timeout=5, connect_timeout=5)
+PATIENCE_SECONDS = 120
+"""How long an answer may take before a test counts as stuck: no test is about how fast the machine is."""
+NO_RETRIES = Config(retries={"total_max_attempts": 1}, read_timeout=PATIENCE_SECONDS, connect_timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="session")

@@ -87,3 +87,99 @@ def test_an_appspec_that_names_no_task_definition_is_refused(aws):
     with pytest.raises(ClientError, match="DeploymentGroupDoesNotExistException"):
         aws("codedeploy").create_deployment(applicationName="checkout", deploymentGroupName="x", revision=revision)
     assert images(aws) == {OLD: 4}
+
+
+def test_a_group_has_its_last_successful_deployment_and_the_appspec_is_known_by_its_digest(sandbox, aws):
+    first, client = deploy(aws, description="the first"), aws("codedeploy")
+    where = {"applicationName": "checkout", "deploymentGroupName": "checkout"}
+    assert "lastSuccessfulDeployment" not in group_of(aws) or not group_of(aws)["lastSuccessfulDeployment"]
+    sandbox.advance(800)
+    assert group_of(aws)["lastSuccessfulDeployment"]["deploymentId"] == first
+    (same,) = client.batch_get_deployment_groups(applicationName="checkout", deploymentGroupNames=["checkout", "x"])[
+        "deploymentGroupsInfo"
+    ]
+    assert same == group_of(aws)
+    told = info(aws, first)
+    assert told["description"] == "the first"
+    assert set(told["revision"]["appSpecContent"]) == {"sha256"}
+    answer = client.get_application_revision(applicationName="checkout", revision=told["revision"])
+    assert json.loads(answer["revision"]["appSpecContent"]["content"])["version"] == 0.0
+    told["revision"]["appSpecContent"]["sha256"] = "0" * 64
+    with pytest.raises(ClientError, match="RevisionDoesNotExistException"):
+        client.get_application_revision(applicationName="checkout", revision=told["revision"])
+    assert client.list_deployments(**where)["deployments"] == [first]
+
+
+def test_deployments_are_listed_newest_first_by_state_and_time_with_those_that_lead_back(sandbox, aws):
+    client, where = aws("codedeploy"), {"applicationName": "checkout", "deploymentGroupName": "checkout"}
+    first = deploy(aws)
+    sandbox.advance(800)
+    second = deploy(aws)
+    sandbox.advance(200)
+    assert client.list_deployments(**where, includeOnlyStatuses=["InProgress"])["deployments"] == [second]
+    raise_alarm(aws)
+    sandbox.advance(60)
+    back = info(aws, second)["rollbackInfo"]["rollbackDeploymentId"]
+    assert client.list_deployments(**where)["deployments"] == [back, second, first]
+    since = info(aws, second)["createTime"]
+    assert client.list_deployments(**where, createTimeRange={"start": since})["deployments"] == [back, second]
+    shown = client.batch_get_deployments(deploymentIds=[first, back, "d-NONE"])["deploymentsInfo"]
+    assert [(one["deploymentId"], one["status"]) for one in shown] == [(first, "Succeeded"), (back, "Succeeded")]
+    with pytest.raises(ClientError, match="BatchLimitExceededException"):
+        client.batch_get_deployments(deploymentIds=[f"d-{number}" for number in range(26)])
+
+
+def test_what_a_deployment_says_of_alarms_and_rollback_goes_before_what_its_group_says(sandbox, aws):
+    raise_alarm(aws)
+    stopped = deploy(aws)
+    sandbox.advance(60)
+    assert (info(aws, stopped)["status"], images(aws)) == ("Stopped", {OLD: 4})
+    off = {"enabled": False, "alarms": []}
+    through = deploy(aws, overrideAlarmConfiguration=off)
+    sandbox.advance(800)
+    assert (info(aws, through)["status"], images(aws)) == ("Succeeded", {NEW: 4})
+    raise_alarm(aws, state="OK")
+    stays = deploy(aws, autoRollbackConfiguration={"enabled": False, "events": []})
+    sandbox.advance(200)
+    raise_alarm(aws)
+    sandbox.advance(60)
+    assert (info(aws, stays)["status"], images(aws)) == ("Stopped", {NEW: 8})
+    assert [one["status"] for one in service(aws)["taskSets"]] == ["ACTIVE", "PRIMARY"]
+
+
+def test_a_target_tells_the_task_sets_their_traffic_and_the_event_that_goes_on(sandbox, aws):
+    deployment = deploy(aws)
+
+    def target() -> dict[str, Any]:
+        answer = aws("codedeploy").get_deployment_target(deploymentId=deployment, targetId="shop:checkout")
+        return answer["deploymentTarget"]["ecsTarget"]
+
+    with pytest.raises(ClientError, match="DeploymentNotStartedException"):
+        target()
+    sandbox.advance(200)
+    sets = [(one["taskSetLabel"], one["trafficWeight"], one["runningCount"]) for one in target()["taskSetsInfo"]]
+    assert sets == [("Green", 10.0, 4), ("Blue", 90.0, 4)]
+    going_on = [one["lifecycleEventName"] for one in target()["lifecycleEvents"] if one["status"] == "InProgress"]
+    assert going_on == ["AllowTraffic"]
+    assert info(aws, deployment)["instanceTerminationWaitTimeStarted"] is False
+    sandbox.advance(180)
+    assert info(aws, deployment)["instanceTerminationWaitTimeStarted"] is True
+    assert [one["status"] for one in service(aws)["taskSets"]] == ["PRIMARY", "ACTIVE"]
+    with pytest.raises(ClientError, match="DeploymentTargetDoesNotExistException"):
+        aws("codedeploy").get_deployment_target(deploymentId=deployment, targetId="shop:basket")
+
+
+def test_a_service_that_codedeploy_owns_says_what_has_the_traffic_and_where_that_comes_in(sandbox, aws):
+    deploy(aws)
+    sandbox.advance(200)
+    shown = service(aws)
+    assert shown["taskDefinition"].endswith("checkout:1")
+    assert [(one["containerName"], one["containerPort"]) for one in shown["loadBalancers"]] == [("checkout", 8080)]
+    assert "alarms" not in shown["deploymentConfiguration"]
+    sandbox.advance(600)
+    assert service(aws)["taskDefinition"].endswith("checkout:2")
+
+
+def group_of(aws: Any) -> dict[str, Any]:
+    answer = aws("codedeploy").get_deployment_group(applicationName="checkout", deploymentGroupName="checkout")
+    return answer["deploymentGroupInfo"]

@@ -14,12 +14,14 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
 
+from tests.deployments.sandbox.conftest import PATIENCE_SECONDS
+
 REPOSITORY = Path(__file__).parents[3]
 
 
 def ask(url: str, path: str, body: Any = None, method: str | None = None) -> httpx.Response:
     method = method or ("GET" if body is None else "POST")
-    return httpx.request(method, f"{url}/sandbox/{path}", json=body, timeout=5)
+    return httpx.request(method, f"{url}/sandbox/{path}", json=body, timeout=PATIENCE_SECONDS)
 
 
 def control(url: str, path: str, body: Any = None, method: str | None = None) -> Any:
@@ -163,16 +165,16 @@ def test_the_server_says_where_it_is_and_ends_when_told_to(tmp_path):
         assert control(known["aws"], "world") == {"worlds": []}
         for url in (known["slack"], known["jira"]):
             host, port = url.split("/")[2].split(":")
-            socket.create_connection((host, int(port)), timeout=5).close()
+            socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS).close()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=PATIENCE_SECONDS) == 0
 
 
 def test_a_port_that_is_taken_ends_the_server_with_one_clear_line(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = server("--addresses", str(tmp_path / "addresses.json"), "--port", str(port))
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 3
     assert errors == f"sandbox: 127.0.0.1:{port} cannot be used: Address already in use\n"
     assert not (tmp_path / "addresses.json").exists()

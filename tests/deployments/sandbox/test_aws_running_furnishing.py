@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx
 
-from tests.deployments.sandbox.conftest import ACCOUNT, REGION
+from tests.deployments.sandbox.conftest import ACCOUNT, PATIENCE_SECONDS, REGION
 
 
 def furnish(sandbox: Any, what: str, **options: Any) -> httpx.Response:
-    return httpx.post(f"{sandbox.url}/sandbox/furnish/{what}", json={"options": options}, timeout=10)
+    return httpx.post(f"{sandbox.url}/sandbox/furnish/{what}", json={"options": options}, timeout=PATIENCE_SECONDS)
 
 
 def test_a_service_runs_the_furnished_image_and_inspector_counts_its_tasks(sandbox, aws):

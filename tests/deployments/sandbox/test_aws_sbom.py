@@ -52,3 +52,19 @@ def test_a_package_of_another_release_is_another_package_and_one_of_a_language_i
 def test_what_is_no_bill_of_materials_is_refused(sandbox, aws, given):
     with pytest.raises(ClientError, match="ValidationException"):
         aws("inspector-scan").scan_sbom(sbom=given)
+
+
+def test_what_inspector_does_not_look_at_is_skipped_and_what_lies_inside_another_is_not(sandbox, aws):
+    furnished(sandbox)
+    inner = {"type": "library", "name": "openssl", "purl": OPENSSL.format("3.0.2-0ubuntu1.10", "22.04")}
+    outer = {"type": "library", "name": "bash", "purl": "pkg:deb/ubuntu/bash@5.1?distro=22.04", "components": [inner]}
+    given = sbom("pkg:cocoapods/Alamofire@5.4.3", "pkg:golang/github.com/acme/pay/v2?unresolved=true")
+    given["components"].append(outer)
+    answer = aws("inspector-scan").scan_sbom(sbom=given)["sbom"]
+    assert [properties(one) for one in answer["components"]] == [
+        {"info": "Component skipped: no rules found."},
+        {"warning": "Component skipped: unresolved version provided."},
+        {"info": "Component scanned: no vulnerabilities found."},
+    ]
+    assert answer["components"][1]["name"] == "v2"
+    assert answer["vulnerabilities"][0]["affects"] == [{"ref": answer["components"][2]["components"][0]["bom-ref"]}]

@@ -12,6 +12,7 @@ from jira import JIRA, JIRAError
 
 from deployments.sandbox.jira import jira_app
 from deployments.sandbox.jira_site import TOKEN, Site
+from tests.deployments.sandbox.conftest import PATIENCE_SECONDS
 from tests.serving import serving
 
 WIKI = """h2. Why <script>
@@ -54,7 +55,7 @@ def address(site: Site) -> Iterator[str]:
 
 @pytest.fixture
 def client(address: str) -> JIRA:
-    return JIRA(address, basic_auth=LOGIN, max_retries=0, timeout=5)
+    return JIRA(address, basic_auth=LOGIN, max_retries=0, timeout=PATIENCE_SECONDS)
 
 
 def fields(summary: str = "Patch", project: str = "SEC", **more: Any) -> dict[str, Any]:

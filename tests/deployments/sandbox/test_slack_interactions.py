@@ -20,6 +20,7 @@ from starlette.routing import Route
 from deployments.sandbox.slack import slack_app
 from deployments.sandbox.slack_interactions import SIGNING_SECRET, Interactions
 from deployments.sandbox.slack_workspace import TOKEN, Workspace
+from tests.deployments.sandbox.conftest import PATIENCE_SECONDS
 from tests.serving import serving
 
 
@@ -112,11 +113,15 @@ def question(client: WebClient) -> str:
 
 
 def press(address: str, ts: str, action: str = "approve", user: str = "U0ALICE") -> httpx.Response:
-    return httpx.post(address + "/sandbox/press", json={"user": user, "ts": ts, "action_id": action}, timeout=10)
+    return httpx.post(
+        address + "/sandbox/press", json={"user": user, "ts": ts, "action_id": action}, timeout=PATIENCE_SECONDS
+    )
 
 
 def submit(address: str, user: str = "U0ALICE", **values: str) -> dict[str, Any]:
-    return httpx.post(address + "/sandbox/submit", json={"user": user, "values": values}, timeout=10).json()
+    return httpx.post(
+        address + "/sandbox/submit", json={"user": user, "values": values}, timeout=PATIENCE_SECONDS
+    ).json()
 
 
 def test_a_press_arrives_signed_with_who_what_and_where(
@@ -287,7 +292,7 @@ def test_the_pages_forms_do_what_its_buttons_say(
 ) -> None:
     application.opens = MODAL
     place = {"as": "U0BOB", "channel": "C0SECURITY", "ts": question}
-    pressed = httpx.post(address + "/press", data={**place, "action": "approve"}, timeout=10)
+    pressed = httpx.post(address + "/press", data={**place, "action": "approve"}, timeout=PATIENCE_SECONDS)
     assert (pressed.status_code, pressed.headers["location"]) == (
         303,
         f"/?channel=C0SECURITY&as=U0BOB#p{question.replace('.', '')}",
@@ -298,7 +303,9 @@ def test_the_pages_forms_do_what_its_buttons_say(
     httpx.post(address + "/close", data=place)
     assert workspace.views == {}
     application.opens, application.answers = None, [Response(status_code=500)]
-    failed = httpx.post(address + "/press", data={**place, "action": "reject"}, follow_redirects=True, timeout=10)
+    failed = httpx.post(
+        address + "/press", data={**place, "action": "reject"}, follow_redirects=True, timeout=PATIENCE_SECONDS
+    )
     assert "the application answered 500" in failed.text
     assert [(payload["user"]["id"], payload["type"]) for payload, _ in application.got] == [
         ("U0BOB", "block_actions"),

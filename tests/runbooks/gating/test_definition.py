@@ -64,6 +64,16 @@ def test_a_gate_is_read_with_its_defaults_and_its_accepted_risks(tmp_path: Path)
         ("Nothing is parsed.", '" "', ["strict.yaml:12: accepted.0.reason: String should match"]),
         ("[Nothing listens.]", "[]", ["strict.yaml:13: accepted.0.compensating_controls: Tuple should have"]),
         ("cannot_tell: refuse", "cannot_tell: warn", ["strict.yaml:15: cannot_tell: Input should be"]),
+        (
+            "cannot_tell: refuse",
+            "unscanned_components: all",
+            ["strict.yaml:15: unscanned_components: Input should be a valid"],
+        ),
+        (
+            "cannot_tell: refuse",
+            "statement_hours: 0",
+            ["strict.yaml:15: statement_hours: Input should be greater"],
+        ),
         ("wait_minutes: 15", "wait_minutes: 121", ["strict.yaml:16: wait_minutes: Input should be less"]),
         (
             "wait_minutes: 15",
@@ -97,6 +107,7 @@ def test_the_shipped_gate_is_valid_and_refuses_what_cannot_be_told() -> None:
 
     assert gate.refuse.known_exploited
     assert (gate.cannot_tell, gate.accepted, gate.grace_days) == ("refuse", (), {})
+    assert (gate.unscanned_components, gate.statement_hours) == ((), 24)
     assert {"CRITICAL", "HIGH", "UNTRIAGED"} == set(gate.refuse.severities)
 
 

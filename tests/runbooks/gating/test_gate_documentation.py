@@ -6,8 +6,10 @@ import json
 import re
 from pathlib import Path
 
+import yaml
+
 from runbooks.catalog import read_gate
-from runbooks.gating import Gate, Refuse
+from runbooks.gating import Gate, Refuse, statement
 from runbooks.gating.definition import AcceptedRisk
 from tests.runbooks.gating.test_scan_event import an_event
 
@@ -40,3 +42,25 @@ def test_the_event_pattern_matches_what_inspector_sends() -> None:
     assert event["source"] in pattern["source"]
     assert event["detail-type"] in pattern["detail-type"]
     assert event["detail"]["scan-status"] in pattern["detail"]["scan-status"]
+
+
+def test_the_pipelines_are_yaml_and_gate_what_was_pushed_by_its_digest() -> None:
+    actions, codebuild = (
+        yaml.safe_load(block)
+        for heading in ("GitHub Actions", "CodeBuild")
+        for block in re.findall(rf"### {heading}\n\n```yaml\n(.*?)```", TEXT, re.DOTALL)
+    )
+
+    (job,) = actions["jobs"].values()
+    (gate,) = [step["run"] for step in job["steps"] if step.get("name") == "Gate"]
+    assert 'runbooks gate "$REPOSITORY@${{ steps.push.outputs.digest }}" --own-credentials' in gate
+    assert [step["id"] for step in job["steps"] if "id" in step] == ["push"]
+    *_, inspect, gate = codebuild["phases"]["build"]["commands"]
+    assert inspect.startswith("PUSHED=$(docker inspect ")
+    assert gate.startswith('runbooks gate "$PUSHED" ')
+    assert codebuild["reports"]["gate"] == {"files": ["gate.xml"], "file-format": "JUNITXML"}
+
+
+def test_every_way_in_which_a_statement_may_not_hold_is_explained() -> None:
+    source = (Path(statement.__file__)).read_text(encoding="utf-8")
+    assert set(re.findall(r'"(statement-[a-z-]+)"', source)) == set(re.findall(r"`(statement-[a-z-]+)`", TEXT))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from runbooks.gating import Outcome, Refuse, Ruling, Vulnerability
+from runbooks.gating.judgement import Unscanned
 from tests.runbooks.gating.gated import (
     CVE,
     DIGEST,
@@ -189,6 +190,24 @@ def test_what_is_refused_is_refused_although_something_else_cannot_be_told() -> 
     judgement = judged(a_vulnerability(), gate=a_gate(cannot_tell="pass"), unknown=("something",))
 
     assert (judgement.ruling, judgement.lets_pass) == (Ruling.REFUSED, False)
+
+
+def test_what_nobody_looked_at_cannot_be_told_unless_the_runbook_lets_it_go() -> None:
+    lost = tuple(Unscanned(name=name, version="1", why="no purl provided") for name in ("core", "pay", "shop", "ui"))
+
+    judgement = judged(unscanned=lost)
+    assert (judgement.ruling, judgement.unscanned) == (Ruling.CANNOT_TELL, lost)
+    assert judgement.reasons == ("Inspector did not look at 4 components: core 1, pay 1 and 2 more",)
+    some = judged(gate=a_gate(unscanned_components=("?ay", "core")), unscanned=lost)
+    assert some.reasons == ("Inspector did not look at 2 components: shop 1 and ui 1",)
+    every = judged(gate=a_gate(unscanned_components=("*",)), unscanned=lost)
+    assert (every.ruling, every.reasons, every.unscanned) == (Ruling.PASSED, (), lost)
+
+
+def test_only_what_cannot_be_told_may_be_told_later() -> None:
+    assert judged(unknown=("it was not scanned",), not_yet=True).not_yet
+    assert not judged(unknown=("it was not scanned",)).not_yet
+    assert not judged(a_vulnerability(), unknown=("it was not scanned",), not_yet=True).not_yet
 
 
 def test_nothing_passes_because_nobody_could_look_into_cisas_catalogue() -> None:

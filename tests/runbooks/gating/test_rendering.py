@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from runbooks.gating import Judgement
+import pytest
+
+from runbooks.gating import Judgement, Seen, Vulnerability, judge
+from runbooks.gating.judgement import Unscanned
 from runbooks.gating.junit import as_junit
 from runbooks.gating.sarif import as_sarif
+from runbooks.gating.subject import Platform
 from runbooks.gating.table import as_table
 from tests.runbooks.gating.gated import (
     CVE,
     DIGEST,
+    NOW,
     URI,
     a_gate,
+    a_subject,
     a_vulnerability,
     an_accepted_risk,
     judged,
     without_a_fix,
 )
 
+LEVELS = ("none", "note", "warning", "error")
 BLOCKED = "case-0123456789ab is open for it, and holds it back until it is closed"
 
 
@@ -90,6 +98,48 @@ def test_the_table_shows_two_fixes_of_one_package_and_one_remedy_once() -> None:
         "  zlib1g: build on a newer base image, or install zlib1g 1:1.2.13.dfsg-2 in the build",
         "  zlib1g: build on a newer base image, or install zlib1g 2 in the build",
     ]
+
+
+ARM, AMD = "linux/arm64/v8", "linux/amd64"
+
+
+def of_an_index(*vulnerabilities: Vulnerability) -> Judgement:
+    platforms = tuple(Platform(name=name, digest=f"sha256:{name}") for name in (AMD, ARM))
+    return judge(a_gate(), a_subject(platforms=platforms), Seen(vulnerabilities=vulnerabilities), NOW)
+
+
+def test_the_table_says_on_which_platform_and_what_is_alike_on_all_is_one_row() -> None:
+    everywhere = [a_vulnerability(platform=name) for name in (AMD, ARM)]
+    lines = as_table(of_an_index(*everywhere, a_vulnerability(id="CVE-2026-9", platform=ARM))).splitlines()
+
+    assert lines[1:3] == [
+        f"Platforms: {AMD}, {ARM}",
+        "REFUSED: 2 vulnerabilities in 1 package (gate test, version 1)",
+    ]
+    assert lines[4].split()[5:7] == ["VULNERABILITY", "PLATFORM"]
+    assert [line.split()[4:6] for line in lines[5:7]] == [
+        ["CVE-2026-10002", "all"],
+        ["CVE-2026-9", ARM],
+    ]
+    assert lines[7:9] == ["", "How to fix"]
+    assert as_table(of_an_index()).splitlines()[1:] == [
+        f"Platforms: {AMD}, {ARM}",
+        "PASSED: nothing in it is refused (gate test, version 1)",
+    ]
+
+
+def test_the_table_names_what_nobody_looked_at_by_the_reason() -> None:
+    lost = (
+        Unscanned(name="core", version="1.4.2", why="no purl provided"),
+        Unscanned(name="pay", why="unresolved version provided"),
+        *(Unscanned(name=f"part-{number}", why="no purl provided") for number in range(40)),
+    )
+    told = as_table(judged(gate=a_gate(unscanned_components=("*",)), unscanned=lost)).partition("Not looked at\n")[2]
+
+    first, second = told.splitlines()
+    assert first.startswith("  41 (no purl provided): core 1.4.2, part-0, part-1, ")
+    assert first.endswith(" and 22 more")
+    assert second == "  1 (unresolved version provided): pay"
 
 
 def test_nothing_from_outside_reaches_the_terminal_unseen() -> None:
@@ -164,6 +214,65 @@ def test_a_fingerprint_stays_from_build_to_build() -> None:
     assert before != other
 
 
+@pytest.mark.parametrize("kind", ["everything", "index", "nothing", "unscanned", "let-pass"])
+def test_sarif_has_the_members_and_the_words_that_its_schema_requires(kind: str) -> None:
+    judgement = {
+        "everything": everything(),
+        "index": of_an_index(*(a_vulnerability(platform=name) for name in (AMD, ARM))),
+        "nothing": judged(),
+        "unscanned": judged(unscanned=(Unscanned(name="a b", why="no purl provided"),)),
+        "let-pass": judged(gate=a_gate(cannot_tell="pass"), unknown=("it was not scanned",)),
+    }[kind]
+    run = run_of(judgement)
+
+    rules = run["tool"]["driver"]["rules"]
+    assert run["tool"]["driver"]["name"]
+    assert len({rule["id"] for rule in rules}) == len(rules)
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert (result["level"], bool(result["message"]["text"])) in {(level, True) for level in LEVELS}
+        (place,) = (each["physicalLocation"] for each in result["locations"])
+        assert re.fullmatch(r"[\w/@.~+%-]+", place["artifactLocation"]["uri"])
+        assert all(
+            (each["kind"], each["status"]) == ("external", "accepted") for each in result.get("suppressions", ())
+        )
+    for invocation in run["invocations"]:
+        assert isinstance(invocation["executionSuccessful"], bool)
+        assert datetime.fromisoformat(invocation["endTimeUtc"]) == judgement.at
+        for notice in invocation.get("toolExecutionNotifications", ()):
+            assert (notice["level"], bool(notice["message"]["text"])) in {(level, True) for level in LEVELS}
+
+
+def test_sarif_tells_github_what_a_rule_is_about_and_how_to_be_rid_of_it() -> None:
+    for rule in run_of(everything())["tool"]["driver"]["rules"]:
+        assert all(rule[member]["text"] for member in ("shortDescription", "fullDescription", "help"))
+    both = judged(a_vulnerability(), a_vulnerability(package="minizip", fixed_in=None))
+    (rule,) = run_of(both)["tool"]["driver"]["rules"]
+    assert rule["help"]["text"].splitlines() == [
+        "minizip: build on a newer base image, or install a fixed minizip in the build",
+        "zlib1g: build on a newer base image, or install zlib1g 1:1.2.13.dfsg-2 in the build",
+    ]
+
+
+def test_sarif_keeps_the_platforms_of_an_index_apart() -> None:
+    results = run_of(of_an_index(*(a_vulnerability(platform=name) for name in (AMD, ARM))))["results"]
+
+    assert len({each["partialFingerprints"]["packageVulnerability/v1"] for each in results}) == 2
+    assert [each["message"]["text"].partition(" (")[0] for each in results] == [
+        f"{CVE} in zlib1g 1:1.2.13.dfsg-1 on {name}" for name in (AMD, ARM)
+    ]
+
+
+def test_sarif_and_junit_name_everything_that_nobody_looked_at() -> None:
+    lost = tuple(Unscanned(name=f"part-{number}", why="no purl provided") for number in range(40))
+    judgement = judged(unscanned=lost)
+
+    (invocation,) = run_of(judgement)["invocations"]
+    notes = [each["message"]["text"] for each in invocation["toolExecutionNotifications"] if each["level"] == "note"]
+    assert notes == [f"not looked at: part-{number} (no purl provided)" for number in range(40)]
+    assert (suite_of(judgement)[0].findtext("system-out") or "").splitlines() == notes
+
+
 def test_sarif_says_that_the_run_did_not_succeed_where_it_cannot_be_told() -> None:
     (invocation,) = run_of(judged(unknown=("it was not scanned",)))["invocations"]
     assert invocation == {
@@ -193,7 +302,7 @@ def test_junit_has_a_failure_for_what_is_refused_and_skips_what_is_accepted() ->
     judgement = everything()
 
     assert told(judgement) == [
-        ("gate test", "failure"),
+        ("gate test", "failure/system-out"),
         (f"{CVE} in zlib1g 1:1.2.13.dfsg-1", "failure"),
         ("CVE-2026-2 in jinja2 3.1.5", "skipped"),
         ("CVE-2026-3 in zlib1g 1:1.2.13.dfsg-1", "system-out"),
@@ -214,6 +323,12 @@ def test_junit_has_a_test_that_passes_and_an_error_where_it_cannot_be_told() -> 
     assert suite_of(unknown).attrib["errors"] == "1"
     assert told(judged(gate=a_gate(cannot_tell="pass"), unknown=("it was not scanned",))) == [
         ("gate test", "system-out")
+    ]
+
+
+def test_junit_has_a_test_for_each_platform() -> None:
+    assert [name for name, _ in told(of_an_index(*(a_vulnerability(platform=name) for name in (AMD, ARM))))][1:] == [
+        f"{CVE} in zlib1g 1:1.2.13.dfsg-1 on {name}" for name in (AMD, ARM)
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runbooks.errors import BadInput, Outside
-from runbooks.gating.sbom import MAX_COMPONENTS, check_sbom, read_scan
+from runbooks.gating.sbom import MAX_COMPONENTS, Scanned, check_sbom, read_scan
 from tests.runbooks.gating.gated import CVE
 
 OURS = "amazon:inspector:sbom_scanner:"
@@ -58,11 +58,16 @@ def a_finding(**members: Any) -> dict[str, Any]:
     return chosen | members
 
 
-def test_a_vulnerability_is_read_with_its_component() -> None:
-    scanned = read_scan(a_scan(a_finding()))
+def scanned(answer: dict[str, Any], sent: dict[str, Any] | None = None) -> Scanned:
+    """What the answer says about what was sent, which is the same where nothing else is named."""
+    return read_scan(answer, sent or answer)
 
-    (found,) = scanned.vulnerabilities
-    assert (scanned.components, scanned.skipped) == (1, 0)
+
+def test_a_vulnerability_is_read_with_its_component() -> None:
+    read = scanned(a_scan(a_finding()))
+
+    (found,) = read.vulnerabilities
+    assert (read.packages, read.unscanned) == (1, ())
     assert found.model_dump(exclude_defaults=True) == {
         "id": CVE,
         "severity": "HIGH",
@@ -79,8 +84,14 @@ def test_a_vulnerability_is_read_with_its_component() -> None:
     }
 
 
+def test_the_epoch_of_a_fix_is_not_named_where_there_is_none() -> None:
+    for said, shown in (("0:3.1.6", "3.1.6"), ("1:3.1.6", "1:3.1.6"), ("", None)):
+        (found,) = scanned(a_scan(a_finding(properties=[a_property("fixed_version:comp-1", said)]))).vulnerabilities
+        assert (found.fixed_in, found.fix_available) == (shown, shown is not None)
+
+
 def test_the_probability_of_exploitation_is_no_severity() -> None:
-    (found,) = read_scan(a_scan(a_finding(ratings=[EPSS]))).vulnerabilities
+    (found,) = scanned(a_scan(a_finding(ratings=[EPSS]))).vulnerabilities
     assert (found.severity, found.score, found.epss) == ("UNTRIAGED", None, 0.42)
 
 
@@ -96,7 +107,7 @@ def test_the_probability_of_exploitation_is_no_severity() -> None:
 )
 def test_the_highest_rating_that_anybody_gave_counts(words: list[str], severity: str) -> None:
     ratings = [a_rating(word, 1.0) for word in words]
-    assert read_scan(a_scan(a_finding(ratings=ratings))).vulnerabilities[0].severity == severity
+    assert scanned(a_scan(a_finding(ratings=ratings))).vulnerabilities[0].severity == severity
 
 
 def test_every_affected_component_is_a_line_with_its_own_fix_also_one_inside_another() -> None:
@@ -107,7 +118,7 @@ def test_every_affected_component_is_a_line_with_its_own_fix_also_one_inside_ano
         properties=[a_property("fixed_version:comp-2", "3.0.3")],
     )
 
-    found = read_scan(a_scan(finding, components=[outer])).vulnerabilities
+    found = scanned(a_scan(finding, components=[outer])).vulnerabilities
     assert [(each.package, each.installed, each.fixed_in, each.manager, each.path) for each in found] == [
         ("openssl", "1.0", None, "PIP", "/usr/lib/a"),
         ("libssl3", "3.0.2+x", "3.0.3", "OS", None),
@@ -117,24 +128,36 @@ def test_every_affected_component_is_a_line_with_its_own_fix_also_one_inside_ano
 
 def test_cisas_catalogue_and_malice_are_read_from_the_properties() -> None:
     listed = [a_property("cisa_kev_date_added", "2026-02-01T00:00:00Z")]
-    assert read_scan(a_scan(a_finding(properties=listed))).vulnerabilities[0].known_exploited_since == datetime(
+    assert scanned(a_scan(a_finding(properties=listed))).vulnerabilities[0].known_exploited_since == datetime(
         2026, 2, 1, tzinfo=UTC
     )
     day = [a_property("cisa_kev_date_added", "2026-02-01")]
-    assert read_scan(a_scan(a_finding(properties=day))).vulnerabilities[0].known_exploited_since == datetime(
+    assert scanned(a_scan(a_finding(properties=day))).vulnerabilities[0].known_exploited_since == datetime(
         2026, 2, 1, tzinfo=UTC
     )
-    assert read_scan(a_scan(a_finding(properties=[a_property("is_malicious", "true")]))).vulnerabilities[0].malicious
-    assert read_scan(a_scan(a_finding(id="MAL-2026-1"))).vulnerabilities[0].malicious
+    assert scanned(a_scan(a_finding(properties=[a_property("is_malicious", "true")]))).vulnerabilities[0].malicious
+    assert scanned(a_scan(a_finding(id="MAL-2026-1"))).vulnerabilities[0].malicious
 
 
-def test_components_without_rules_are_counted() -> None:
-    skipped = a_component("comp-2", "sed", properties=[a_property("info", "Component skipped: no rules found.")])
-    good = a_component(
-        "comp-1", "bash", properties=[a_property("info", "Component scanned: no vulnerabilities found.")]
+def test_a_package_has_the_name_that_the_sbom_gives_it_and_not_what_is_left_of_it_in_the_answer() -> None:
+    xxhash = a_component("a", "github.com/cespare/xxhash/v2", purl="pkg:golang/github.com/cespare/xxhash/v2@v2.3.0")
+    core = a_component("b", "core", group="@angular", purl="pkg:npm/%40angular/core@1.0")
+    log4j = a_component("c", "log4j-core", group="org.apache", purl="pkg:maven/org.apache/log4j-core@1.0")
+    sent = a_scan(components=[xxhash, core, log4j])
+    answer = a_scan(
+        a_finding(affects=[{"ref": "comp-1"}, {"ref": "comp-2"}, {"ref": "comp-3"}]),
+        components=[
+            xxhash | {"bom-ref": "comp-1", "name": "v2"},
+            core | {"bom-ref": "comp-2"},
+            log4j | {"bom-ref": "comp-3"},
+        ],
     )
-    nameless = a_component("comp-3", "x", properties=[a_property("warning", "Component skipped: no purl provided.")])
-    assert read_scan(a_scan(components=[good, skipped, nameless]))[1:] == (3, 2)
+
+    assert [each.package for each in scanned(answer, sent).vulnerabilities] == [
+        "github.com/cespare/xxhash/v2",
+        "@angular/core",
+        "org.apache:log4j-core",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +173,7 @@ def test_components_without_rules_are_counted() -> None:
 )
 def test_an_answer_that_cannot_be_read_is_no_answer_without_vulnerabilities(answer: object) -> None:
     with pytest.raises(Outside) as refused:
-        read_scan(answer)
+        read_scan(answer, {})
     assert refused.value.code == "unreadable-scan"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runbooks.chain import canonical
 from runbooks.checkpoint import key_id
-from runbooks.errors import BadInput
-from runbooks.gating import Judgement
-from runbooks.gating.statement import make_statement, verify_statement
+from runbooks.errors import BadInput, Refused
+from runbooks.gating import Gate, Judgement
+from runbooks.gating.statement import Demand, Stated, make_statement, verify_statement
 from tests.runbooks.gating.gated import DIGEST, NOW, URI, a_gate, a_vulnerability, an_accepted_risk, judged
 
 
@@ -37,8 +38,25 @@ def key() -> Key:
     return Key()
 
 
+RULES = a_gate(accepted=(an_accepted_risk(),))
+HOUR = timedelta(hours=1)
+
+
 def passed() -> Judgement:
-    return judged(a_vulnerability(), gate=a_gate(accepted=(an_accepted_risk(),)), scanned_at=NOW)
+    return judged(a_vulnerability(), gate=RULES, scanned_at=NOW)
+
+
+def verified(
+    envelope: bytes,
+    *keys: Key,
+    digest: str = DIGEST,
+    rules: Gate = RULES,
+    max_age: timedelta | None = None,
+    age: timedelta = HOUR,
+) -> Stated:
+    """As whoever deploys verifies it, an hour after the judgement."""
+    demand = Demand.of(digest, rules, max_age)
+    return verify_statement(envelope, [key.public_key for key in keys], demand, NOW + age)
 
 
 def payload_of(envelope: bytes) -> dict[str, Any]:
@@ -89,9 +107,7 @@ def test_a_statement_is_verified_with_the_key_that_signed_it_and_with_no_other(k
     judgement = passed()
     envelope = make_statement(judgement, key)
 
-    stated = verify_statement(envelope, key.public_key)
-    assert stated is not None
-    assert stated.model_dump() == {
+    assert verified(envelope, Key(), key).model_dump() == {
         "name": URI,
         "digest": DIGEST.removeprefix("sha256:"),
         "gate": "test",
@@ -101,7 +117,59 @@ def test_a_statement_is_verified_with_the_key_that_signed_it_and_with_no_other(k
         "accepted": 1,
         "key_id": key_id(key.public_key),
     }
-    assert verify_statement(envelope, Key().public_key) is None
+    for keys in ((Key(),), ()):
+        assert why_not(envelope, *keys) == "statement-not-trusted"
+
+
+def why_not(envelope: bytes, *keys: Key, **demanded: Any) -> str:
+    with pytest.raises(Refused) as refused:
+        verified(envelope, *keys, **demanded)
+    return refused.value.code
+
+
+def test_a_statement_holds_for_its_digest_alone(key: Key) -> None:
+    envelope = make_statement(passed(), key)
+    assert why_not(envelope, key, digest=f"sha256:{'00' * 32}") == "statement-of-another-digest"
+    assert why_not(envelope, key, digest=DIGEST.removeprefix("sha256:")) == "statement-of-another-digest"
+
+
+def test_a_statement_holds_for_the_rules_that_were_passed_and_no_others(key: Key) -> None:
+    envelope = make_statement(passed(), key)
+    another = RULES.model_copy(update={"name": "lax"})
+    assert why_not(envelope, key, rules=another) == "statement-of-another-gate"
+    # Of the same name and the same version: what counts is what they say.
+    assert why_not(envelope, key, rules=a_gate()) == "statement-of-other-rules"
+    assert why_not(envelope, key, rules=RULES.model_copy(update={"version": 2})) == "statement-of-other-rules"
+
+
+@pytest.mark.parametrize(
+    ("demanded", "code"),
+    [
+        ({"age": timedelta(hours=24)}, None),
+        ({"age": timedelta(hours=24, seconds=1)}, "statement-too-old"),
+        ({"age": HOUR, "max_age": HOUR}, None),
+        ({"age": HOUR + timedelta(seconds=1), "max_age": HOUR}, "statement-too-old"),
+        ({"age": timedelta(days=9), "max_age": timedelta(days=10)}, None),
+        ({"age": timedelta(minutes=-5)}, None),
+        ({"age": timedelta(minutes=-6)}, "statement-from-the-future"),
+        ({"age": timedelta(days=-400), "max_age": timedelta(days=365)}, "statement-from-the-future"),
+    ],
+)
+def test_a_statement_holds_for_as_long_as_the_rules_or_the_demand_say(
+    key: Key, demanded: dict[str, Any], code: str | None
+) -> None:
+    envelope = make_statement(passed(), key)
+    if code is None:
+        assert verified(envelope, key, **demanded).at == NOW
+    else:
+        assert why_not(envelope, key, **demanded) == code
+
+
+def test_the_rules_say_how_old_a_statement_may_be(key: Key) -> None:
+    rules = a_gate(statement_hours=2)
+    envelope = make_statement(judged(gate=rules), key)
+    assert verified(envelope, key, rules=rules, age=2 * HOUR).gate_digest == rules.digest
+    assert why_not(envelope, key, rules=rules, age=3 * HOUR) == "statement-too-old"
 
 
 def test_a_changed_statement_is_signed_by_nobody(key: Key) -> None:
@@ -110,7 +178,7 @@ def test_a_changed_statement_is_signed_by_nobody(key: Key) -> None:
     forged["subject"][0]["digest"]["sha256"] = "00" * 32
     envelope["payload"] = base64.b64encode(canonical(forged)).decode()
 
-    assert verify_statement(json.dumps(envelope).encode(), key.public_key) is None
+    assert why_not(json.dumps(envelope).encode(), key, digest=f"sha256:{'00' * 32}") == "statement-not-trusted"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +209,7 @@ def test_nothing_is_stated_of_what_has_not_passed(judgement: Judgement, key: Key
 def test_what_this_key_signed_about_something_else_is_no_passed_gate(change: dict[str, Any], key: Key) -> None:
     payload = payload_of(make_statement(passed(), key)) | change
     with pytest.raises(BadInput) as refused:
-        verify_statement(signed_by(key, payload), key.public_key)
+        verified(signed_by(key, payload), key)
     assert refused.value.code == "malformed-statement"
 
 
@@ -150,7 +218,7 @@ def test_what_does_not_say_passed_is_no_passed_gate(member: str, value: object, 
     payload = payload_of(make_statement(passed(), key))
     payload["predicate"][member] = value
     with pytest.raises(BadInput):
-        verify_statement(signed_by(key, payload), key.public_key)
+        verified(signed_by(key, payload), key)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +227,11 @@ def test_what_does_not_say_passed_is_no_passed_gate(member: str, value: object, 
 )
 def test_what_is_no_envelope_is_bad_input(content: bytes, key: Key) -> None:
     with pytest.raises(BadInput) as refused:
-        verify_statement(content, key.public_key)
+        verified(content, key)
     assert refused.value.code == "malformed-statement"
 
 
 def test_an_envelope_of_another_type_is_bad_input_though_it_is_signed(key: Key) -> None:
     envelope = signed_by(key, payload_of(make_statement(passed(), key)), "application/json")
     with pytest.raises(BadInput):
-        verify_statement(envelope, key.public_key)
+        verified(envelope, key)

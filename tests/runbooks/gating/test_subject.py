@@ -6,7 +6,7 @@ import pytest
 
 from runbooks.errors import BadInput
 from runbooks.gating import ImageName, Subject, gate_stream
-from runbooks.gating.subject import is_digest
+from runbooks.gating.subject import Platform, image_of, is_digest
 from tests.runbooks.gating.gated import ACCOUNT, ARN, DIGEST, REGION, REPOSITORY, URI, a_subject
 
 
@@ -84,6 +84,22 @@ def test_evidence_is_in_the_stream_of_the_digest() -> None:
     with pytest.raises(BadInput, match="not known") as refused:
         gate_stream(a_subject(digest=None))
     assert refused.value.code == "no-digest"
+
+
+def test_the_stream_of_an_image_leads_back_to_it_and_another_leads_nowhere() -> None:
+    assert image_of(gate_stream(a_subject())) == ImageName.parse(ARN)
+    for other in (gate_stream(Subject(kind="sbom", name="sbom.json", digest=DIGEST)), f"case/{ARN}", "gate/"):
+        with pytest.raises(BadInput) as refused:
+            image_of(other)
+        assert refused.value.code == "not-an-image"
+
+
+def test_an_index_is_as_many_digests_as_it_has_platforms_and_its_own() -> None:
+    other = f"sha256:{'6f' * 32}"
+    platforms = (Platform(name="linux/amd64", digest=other), Platform(name="linux/arm64", digest=other))
+    assert a_subject(platforms=platforms).digests == (DIGEST, other)
+    assert a_subject().digests == (DIGEST,)
+    assert a_subject(digest=None).digests == ()
 
 
 def test_a_subject_is_shown_with_digest_and_tags() -> None:

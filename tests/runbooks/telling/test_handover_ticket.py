@@ -15,7 +15,7 @@ from runbooks.facts import CaseFacts
 from runbooks.finding import Finding
 from runbooks.instance import Exploitation
 from runbooks.other_resource import OtherFacts
-from runbooks.telling.handover_ticket import NOBODY, handover_ticket
+from runbooks.telling.handover_ticket import NOBODY, handover_ticket, over_comment
 from runbooks.telling.messages import what_happens_next
 from runbooks.telling.tickets import Ticket
 from runbooks.telling.triage_text import triage_markdown
@@ -135,3 +135,38 @@ def test_triage_of_what_inspector_has_no_more_is_over() -> None:
     each = an_assessment(a_weakness())
     gone = assess(each.facts.model_copy(update={"findings": ()}), CATALOG.named(CODE))
     assert (gone.triage.code, gone.triage.decision) == ("finding-gone", "nothing-to-do")
+
+
+def test_many_cases_are_a_table_and_the_most_urgent_of_them_are_told_in_full() -> None:
+    def weak(number: int, severity: str) -> Assessment:
+        finding = a_weakness(findingArn=f"arn:{number}", severity=severity)
+        place = f"arn:aws:lambda:eu-west-1:210987654321:function:receipts-{number}:$LATEST"
+        return an_assessment(finding.model_copy(update={"resource": finding.resource.model_copy(update={"id": place})}))
+
+    every = [weak(number, "HIGH") for number in range(59)] + [weak(59, "CRITICAL")]
+    ticket = told(*every)
+    lines = ticket.description.splitlines()
+    table = [line for line in lines if line.startswith("| ")]
+    assert ticket.summary == "CRITICAL CWE-798 - Hardcoded credentials on 60 functions (210987654321, eu-west-1)"
+    assert len(table) == 40
+    assert "receipts-59" in table[0]
+    assert "... and 20 more cases" in lines
+    assert len([line for line in lines if line.startswith("* Case ")]) == 10
+    assert [line for line in lines if line.startswith("h3. ")][1:3] == ["h3. Cases", "h3. receipts-59"]
+
+
+def test_of_one_case_the_worst_findings_are_told_and_the_others_counted() -> None:
+    findings = [a_weakness(findingArn=f"arn:{number}", severity="LOW") for number in range(30)]
+    lines = told(an_assessment(a_weakness(), *findings)).description.splitlines()
+    told_of = [line for line in lines if line.startswith("* Finding ")]
+    assert (len(told_of), "... and 11 more findings" in lines) == (20, True)
+    assert told_of[0] == f"* Finding {{{{{a_weakness().arn}}}}}"
+
+
+def test_what_has_ended_is_said_with_its_reason_and_nobody_counts_it_as_fixed() -> None:
+    keys = {CaseKey.of(a_weakness(), CODE): "Inspector reports it no more (1 closed): {color:red}"}
+    comment = over_comment(keys)
+    first, second = comment.splitlines()
+    assert first == "1 case of this ticket ended, and none of them is counted as fixed:"
+    assert second.startswith("* {{arn:aws:lambda:eu-west-1:210987654321:function:receipts:$LATEST}}: Inspector reports")
+    assert "{color" not in second.replace("\\{", "")

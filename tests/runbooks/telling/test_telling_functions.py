@@ -54,6 +54,7 @@ def test_of_a_function_that_is_gone_only_the_findings_tell() -> None:
     ("changes", "words"),
     [
         ({"deploy": {"alarms": ("{service}-errors",)}}, "stands for nothing"),
+        ({"rebuild": {"package_project": "{repository}-build"}}, "stands for nothing"),
         ({"deploy": {"bake_minutes": 120}}, "must end before remediate.timeout_minutes"),
         ({"waves": ("10%", "100%")}, "functions have none"),
     ],

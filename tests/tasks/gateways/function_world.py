@@ -9,11 +9,14 @@ from deployments.sandbox.furnish_function import furnish_function
 from deployments.sandbox.furnish_function_options import FunctionOptions
 from deployments.sandbox.furnish_image import ImageOptions, furnish_image
 from runbooks.function import FunctionContent
+from runbooks.function_package import FunctionPackage
 from runbooks.steps import (
     PublishVersion,
+    RebuildPackage,
     SetFunctionUrlAuth,
     SetReservedConcurrency,
     ShiftAlias,
+    UpdateFunctionCode,
     UpdateFunctionConfiguration,
     UpdateFunctionImage,
 )
@@ -23,6 +26,8 @@ from tests.tasks.gateways.aws_world import ACCOUNT, CASE, REGION, AwsWorld, a_ta
 NAME, ALARM = "order-export", "order-export-errors"
 WORDS = "what customers call"
 IMAGE_FUNCTION = "checkout-worker"
+PROJECT = "order-export-build"
+ZIP = "packages/order-export-remediated-0.zip"
 
 
 def furnish(aws: AwsWorld, **options: Any) -> dict[str, Any]:
@@ -31,6 +36,11 @@ def furnish(aws: AwsWorld, **options: Any) -> dict[str, Any]:
     built = furnish_function(aws.sandbox.cloud, chosen)
     aws.sandbox.cloud.record.clear()
     return built
+
+
+def furnish_own_code(aws: AwsWorld, **options: Any) -> dict[str, Any]:
+    """The world around a function whose own code has the vulnerable package, with the project that builds it."""
+    return furnish(aws, in_layer=False, project=PROJECT, **options)
 
 
 def furnish_image_function(aws: AwsWorld, **options: Any) -> dict[str, Any]:
@@ -159,6 +169,46 @@ def an_image_update(aws: AwsWorld, built: dict[str, Any], image: str) -> UpdateF
         function=IMAGE_FUNCTION,
         expects=f"{built['repository_uri']}@{built['digest']}",
         leaves=image,
+        last_modified=raw["LastModified"],
+    )
+
+
+def a_package_build(aws: AwsWorld, built: dict[str, Any], **values: Any) -> RebuildPackage:
+    bucket = built["artifacts"]
+    made = RebuildPackage.model_validate(
+        {
+            "target": a_target(f"{bucket}/{ZIP}", "object"),
+            "cases": (CASE,),
+            "project": PROJECT,
+            "function": NAME,
+            "bucket": bucket,
+            "object_key": ZIP,
+            "replaces": latest(aws)["CodeSha256"],
+            "variables": {"PACKAGES": "pyyaml=5.4"},
+        }
+        | values
+    )
+    aws.sandbox.cloud.record.clear()
+    return made
+
+
+def a_package(aws: AwsWorld, built: dict[str, Any]) -> FunctionPackage:
+    """What the build has made."""
+    step = a_package_build(aws, built)
+    assert carry_out(aws, step) == "as-left"
+    (look,) = aws.look(step)
+    aws.sandbox.cloud.record.clear()
+    return FunctionPackage.model_validate(look.result)
+
+
+def a_code_update(aws: AwsWorld, package: FunctionPackage) -> UpdateFunctionCode:
+    raw = latest(aws)
+    aws.sandbox.cloud.record.clear()
+    return UpdateFunctionCode(
+        **_of_function(),
+        package=package,
+        expects=content_of(raw),
+        leaves=content_of(raw).model_copy(update={"code_sha256": package.code_sha256}),
         last_modified=raw["LastModified"],
     )
 

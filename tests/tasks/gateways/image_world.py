@@ -50,6 +50,19 @@ def run_it(aws: AwsWorld, image: str, tasks: int = 2) -> dict[str, Any]:
     return built
 
 
+def a_dormant_version(aws: AwsWorld, image: str, name: str = "exporter") -> None:
+    """A published version of a function that is made from the image, which nobody calls; $LATEST has another one."""
+    client = aws.client("lambda")
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    role = aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    client.create_function(FunctionName=name, Role=role, PackageType="Image", Code={"ImageUri": image})
+    aws.sandbox.advance(60)
+    client.publish_version(FunctionName=name)
+    client.update_function_code(FunctionName=name, ImageUri="public.example/other:1")
+    aws.sandbox.advance(60)
+    aws.sandbox.cloud.record.clear()
+
+
 def images(aws: AwsWorld, repository: str = REPOSITORY) -> dict[str, tuple[str, list[str]]]:
     """Digest -> status and tags, of everything in the repository."""
     with aws.sandbox.cloud.lock:

@@ -9,7 +9,7 @@ from typing import Any
 from deployments.sandbox.container_images import RunningImage
 from deployments.sandbox.furnish_image import ImageOptions, furnish_image
 from deployments.sandbox.furnish_service import ServiceOptions, furnish_service
-from runbooks.steps import DeployService, RegisterTaskDefinition
+from runbooks.steps import DeployByCodeDeploy, DeployService, RegisterTaskDefinition
 from runbooks.steps.base import Role
 from tests.tasks.gateways.aws_world import ACCOUNT, CASE, REGION, AwsWorld, a_target
 
@@ -17,6 +17,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 ELSEWHERE = "345678901234"
 LONG_ENOUGH = 1200
+EVENTS_ROLE = f"arn:aws:iam::{ACCOUNT}:role/events"
 
 
 def an_image(aws: AwsWorld, **options: Any) -> dict[str, Any]:
@@ -75,6 +76,46 @@ def a_cluster_elsewhere(aws: AwsWorld, digest: str, arn: str, running: int = 2) 
         aws.sandbox.cloud.world(ACCOUNT, REGION).running_images.setdefault(digest, []).append(use)
 
 
+def a_definition(aws: AwsWorld, image: str, family: str = "report") -> str:
+    """A task definition that no service has; its ARN."""
+    container = {"name": "report", "image": image, "memory": 512}
+    made = aws.client("ecs", Role.PATCH).register_task_definition(family=family, containerDefinitions=[container])
+    return made["taskDefinition"]["taskDefinitionArn"]
+
+
+def a_rule(aws: AwsWorld, name: str, cluster: str, definition: str, bus: str = "default", **target: Any) -> None:
+    """A rule of EventBridge that has ECS run a task."""
+    client = aws.client("events", Role.PATCH)
+    client.put_rule(Name=name, EventBusName=bus, EventPattern='{"source": ["shop"]}')
+    task = {"TaskDefinitionArn": definition, "TaskCount": 1}
+    target = {"Id": "task", "Arn": cluster, "RoleArn": EVENTS_ROLE, "EcsParameters": task} | target
+    client.put_targets(Rule=name, EventBusName=bus, Targets=[target])
+
+
+def a_schedule(aws: AwsWorld, name: str, cluster: str, definition: str) -> None:
+    """A schedule of EventBridge that has ECS run a task."""
+    a_schedule_of(aws, name, {"Arn": cluster, "EcsParameters": {"TaskDefinitionArn": definition}})
+
+
+def a_schedule_of(aws: AwsWorld, name: str, target: dict[str, Any]) -> None:
+    """A schedule of EventBridge with this target."""
+    target = {"RoleArn": EVENTS_ROLE} | target
+    aws.client("scheduler", Role.PATCH).create_schedule(
+        Name=name, ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"}, Target=target
+    )
+
+
+def a_job(aws: AwsWorld, image: str, name: str = "report") -> str:
+    """An active job definition of Batch; its ARN."""
+    resources = [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "512"}]
+    made = aws.client("batch", Role.PATCH).register_job_definition(
+        jobDefinitionName=name,
+        type="container",
+        containerProperties={"image": image, "command": ["report"], "resourceRequirements": resources},
+    )
+    return made["jobDefinitionArn"]
+
+
 def raise_alarm(aws: AwsWorld, name: str = "checkout-5xx", state: str = "ALARM") -> None:
     aws.client("cloudwatch", Role.PATCH).set_alarm_state(AlarmName=name, StateValue=state, StateReason="a person")
 
@@ -112,6 +153,25 @@ def a_deployment(aws: AwsWorld, shop: dict[str, Any], **values: Any) -> DeploySe
         "replaces": configuration,
     }
     return DeployService.model_validate(given | values)
+
+
+def a_code_deployment(shop: dict[str, Any], **values: Any) -> DeployByCodeDeploy:
+    """As its deployment group says, with its alarm watched."""
+    given: dict[str, Any] = {
+        "target": a_target(f"shop/{shop['service']}", "service"),
+        "cases": (CASE,),
+        "cluster": "shop",
+        "service": shop["service"],
+        "family": shop["service"],
+        "expects": shop["task_definition_arn"],
+        "leaves": "@operation",
+        "application": shop["application"],
+        "group": shop["deployment_group"],
+        "configuration": "CodeDeployDefault.ECSCanary10Percent5Minutes",
+        "alarms": (shop["alarm"],),
+        "properties": {"LoadBalancerInfo": {"ContainerName": shop["service"], "ContainerPort": 8080}},
+    }
+    return DeployByCodeDeploy.model_validate(given | values)
 
 
 def running(aws: AwsWorld, service: str = "checkout") -> dict[str, int]:

@@ -16,6 +16,8 @@ from tests.tasks.gateways.running_images import (
     ELSEWHERE,
     LONG_ENOUGH,
     a_cluster_elsewhere,
+    a_rule,
+    a_schedule,
     a_service,
     an_image,
     configuration_of,
@@ -62,6 +64,7 @@ def test_a_service_is_told_with_all_that_its_deployment_needs(aws: AwsWorld):
             alarms=("checkout-5xx",),
             rolls_back=True,
             configuration=configuration_of(aws),
+            execution_role=f"arn:aws:iam::{ACCOUNT}:role/checkout-execution",
             tags={"environment": "production"},
         ),
     )
@@ -81,18 +84,23 @@ def test_nobody_runs_what_nobody_runs_and_all_images_are_asked_about_at_once(aws
     assert not new.running
     assert unknown == ImageUse(listed=False)
     assert sorted(aws.calls()) == [
+        "batch:DescribeJobDefinitions",
         "ecr:DescribeImages",
         "ecs:DescribeServiceRevisions",
         "ecs:DescribeServices",
+        "ecs:DescribeTaskDefinition",
         "ecs:DescribeTasks",
         "ecs:ListClusters",
         "ecs:ListServices",
         "ecs:ListTasks",
+        "events:ListEventBuses",
+        "events:ListRuleNamesByTarget",
         "inspector2:GetClustersForImage",
         "inspector2:GetClustersForImage",
         "inspector2:GetClustersForImage",
         "inspector2:ListCoverage",
         "lambda:ListFunctions",
+        "scheduler:ListSchedules",
     ]
     assert {one["RoleArn"].rpartition("-")[2] for one in aws.parameters("AssumeRole")} <= {"read"}
 
@@ -214,10 +222,9 @@ def a_function(aws: AwsWorld, image: str, name: str = "exporter") -> Any:
     client = aws.client("lambda", Role.PATCH)
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     aws.client("iam", Role.PATCH).create_role(RoleName=f"checkout-{name}", AssumeRolePolicyDocument=trust)
-    client.create_function(
-        FunctionName=name, Role=f"{ROLE}-{name}", PackageType="Image", Code={"ImageUri": image}, Publish=True
-    )
+    client.create_function(FunctionName=name, Role=f"{ROLE}-{name}", PackageType="Image", Code={"ImageUri": image})
     aws.sandbox.advance(60)
+    client.publish_version(FunctionName=name)
     return client
 
 
@@ -248,17 +255,73 @@ def test_functions_are_told_by_the_aliases_that_serve_them(aws: AwsWorld):
     assert use.running
 
 
-def test_a_version_without_an_alias_counts_for_somebody_may_call_it_by_its_number(aws: AwsWorld):
+def test_a_version_that_nobody_is_seen_to_call_is_dormant_and_runs_nothing(aws: AwsWorld):
     built = an_image(aws)
     patched = push(aws, built, "1.4.3")
     a_function(aws, built["image"])
     a_function(aws, f"{built['repository_uri']}@{patched}", "importer")
+    client = aws.client("lambda", Role.PATCH)
+    client.update_function_code(FunctionName="exporter", ImageUri=f"{built['repository_uri']}@{patched}")
+    aws.sandbox.advance(60)
     old, new = users(aws, built["image_arn"], arn_of(built, patched))
-    assert [(one.name, one.alias, one.version) for one in old.functions] == [
-        ("exporter", None, "$LATEST"),
-        ("exporter", None, "1"),
+    assert (old.functions, old.running) == ((), False)
+    assert [(one.name, one.version, one.dormant) for one in old.dormant] == [("exporter", "1", True)]
+    assert [(one.name, one.version) for one in new.functions] == [("exporter", "$LATEST"), ("importer", "$LATEST")]
+    assert [(one.name, one.version) for one in new.dormant] == [("importer", "1")]
+
+
+def by_an_event_source(aws: AwsWorld, client: Any) -> None:
+    queue = aws.client("sqs", Role.PATCH).create_queue(QueueName="orders")["QueueUrl"].rpartition("/")[2]
+    client.create_event_source_mapping(
+        FunctionName=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:exporter:1",
+        EventSourceArn=f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}",
+    )
+
+
+def by_a_permission_of_its_own(aws: AwsWorld, client: Any) -> None:
+    client.add_permission(
+        FunctionName="exporter",
+        Qualifier="1",
+        StatementId="events",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+    )
+
+
+def by_provisioned_concurrency(aws: AwsWorld, client: Any) -> None:
+    client.put_provisioned_concurrency_config(FunctionName="exporter", Qualifier="1", ProvisionedConcurrentExecutions=2)
+
+
+@pytest.mark.parametrize("called", [by_an_event_source, by_a_permission_of_its_own, by_provisioned_concurrency])
+def test_a_version_that_somebody_is_seen_to_call_by_its_number_runs_the_image(aws: AwsWorld, called: Any):
+    built = an_image(aws)
+    client = a_function(aws, built["image"])
+    called(aws, client)
+    (use,) = users(aws, built["image_arn"])
+    assert [(one.version, one.dormant) for one in use.functions] == [("$LATEST", False), ("1", False)]
+    assert use.dormant == ()
+
+
+def test_a_permission_of_the_function_is_none_of_its_versions(aws: AwsWorld):
+    built = an_image(aws)
+    client = a_function(aws, built["image"])
+    client.add_permission(
+        FunctionName="exporter", StatementId="s3", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com"
+    )
+    (use,) = users(aws, built["image_arn"])
+    assert [one.version for one in use.dormant] == ["1"]
+
+
+def test_functions_of_other_images_are_not_asked_about(aws: AwsWorld):
+    built = an_image(aws)
+    patched = push(aws, built, "1.4.3")
+    a_function(aws, f"{built['repository_uri']}@{patched}")
+    aws.sandbox.cloud.record.clear()
+    users(aws, built["image_arn"])
+    assert [call for call in aws.calls() if call.startswith("lambda:")] == [
+        "lambda:ListFunctions",
+        "lambda:GetFunction",
     ]
-    assert {one.name for one in new.functions} == {"importer"}
 
 
 def test_clusters_of_kubernetes_are_what_inspector_says(aws: AwsWorld):
@@ -369,18 +432,28 @@ def test_an_index_that_ecr_does_not_hand_out_is_not_nothing(aws: AwsWorld):
 
 
 READS = [
+    "batch:DescribeJobDefinitions",
     "ecr:BatchGetImage",
     "ecr:DescribeImages",
     "ecs:DescribeServices",
+    "ecs:DescribeTaskDefinition",
     "ecs:DescribeTasks",
     "ecs:ListClusters",
     "ecs:ListServices",
     "ecs:ListTasks",
+    "events:ListEventBuses",
+    "events:ListRuleNamesByTarget",
+    "events:ListTargetsByRule",
     "inspector2:GetClustersForImage",
     "inspector2:ListCoverage",
     "lambda:GetFunction",
+    "lambda:GetPolicy",
     "lambda:ListAliases",
+    "lambda:ListEventSourceMappings",
     "lambda:ListFunctions",
+    "lambda:ListProvisionedConcurrencyConfigs",
+    "scheduler:GetSchedule",
+    "scheduler:ListSchedules",
 ]
 
 
@@ -388,8 +461,10 @@ READS = [
 def test_what_cannot_be_read_is_never_nobody(aws: AwsWorld, read: str):
     built = an_image(aws)
     push_index(aws, built, "multi", built["digest"])
-    a_service(aws, built["image"])
+    shop = a_service(aws, built["image"])
     a_function(aws, built["image"])
+    a_rule(aws, "nightly", shop["cluster_arn"], shop["task_definition_arn"])
+    a_schedule(aws, "weekly", shop["cluster_arn"], shop["task_definition_arn"])
     aws.sessions = refusing(operation=read, code="InternalFailure")
     with pytest.raises(Outside) as unknown:
         users(aws, built["image_arn"])

@@ -72,7 +72,7 @@ def test_the_wait_is_bounded_and_what_was_not_scanned_does_not_pass(registry: Re
 
     judgement = judged(registry, registry.good, minutes=0.4)
 
-    assert (judgement.ruling, judgement.lets_pass) == (Ruling.CANNOT_TELL, False)
+    assert (judgement.ruling, judgement.lets_pass, judgement.not_yet) == (Ruling.CANNOT_TELL, False, True)
     assert judgement.reasons == ("after 24 s: its initial scan is still to come (PENDING_INITIAL_SCAN)",)
     assert registry.paused == [10.0, 10.0, 4.0]
 
@@ -94,7 +94,7 @@ def test_an_image_that_was_never_scanned_for_its_repository_is_not_waited_for(re
 
     judgement = judged(registry, registry.bad, minutes=15)
 
-    assert judgement.ruling is Ruling.CANNOT_TELL
+    assert (judgement.ruling, judgement.not_yet) == (Ruling.CANNOT_TELL, False)
     assert judgement.reasons[0].endswith("(INACTIVE, SCAN_FREQUENCY_MANUAL)")
     assert registry.paused == []
 
@@ -106,18 +106,6 @@ def test_an_expired_scan_is_no_clean_bill_though_every_finding_is_closed(registr
 
     assert judgement.ruling is Ruling.CANNOT_TELL
     assert judgement.reasons[0].endswith("(INACTIVE, SCAN_ELIGIBILITY_EXPIRED)")
-
-
-def test_a_list_of_images_is_not_what_inspector_scans(registry: Registry) -> None:
-    registry.push_index("every-platform")
-
-    judgement = judged(registry, f"{registry.uri}:every-platform", minutes=15)
-
-    assert judgement.ruling is Ruling.CANNOT_TELL
-    assert judgement.reasons == (
-        "it is a list of images of several platforms, and Inspector scans those: gate the digest of each",
-    )
-    assert registry.paused == []
 
 
 @pytest.mark.parametrize("end", [":nope", f"@sha256:{'00' * 32}"])
@@ -143,7 +131,7 @@ def test_nothing_passes_where_the_details_of_a_finding_cannot_be_read(registry: 
 
     judgement = judged(registry, registry.bad, a_gate(refuse=Refuse(severities=())))
 
-    assert judgement.ruling is Ruling.CANNOT_TELL
+    assert (judgement.ruling, judgement.not_yet) == (Ruling.CANNOT_TELL, True)
     name = registry.built["vulnerability_id"]
     assert judgement.reasons == (f"whether {name} is in CISA's catalogue could not be looked up",)
 

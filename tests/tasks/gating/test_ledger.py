@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deployments.sandbox.faults import FaultKind
 from runbooks.case import CaseKey
 from runbooks.errors import BadInput, LedgerError, Unsafe
 from runbooks.finding import Finding, Resource
@@ -16,7 +17,7 @@ from tasks.gateways.ledger import Ledger
 from tests.runbooks.gating.gated import a_gate
 from tests.tasks.gateways.ledger.samples import MORNING
 from tests.tasks.gating.judging import judged, records
-from tests.tasks.scanned import ACCOUNT, REGION, REPOSITORY, Registry
+from tests.tasks.scanned import ACCOUNT, REGION, REPOSITORY, Registry, platform
 from tests.tasks.sweep_house import SweepHouse, sweep_house
 
 
@@ -62,6 +63,46 @@ def test_a_case_of_another_digest_blocks_nothing(registry: Registry, house: Swee
     assert judged(registry, registry.good, have=house).ruling is Ruling.PASSED
 
 
+def test_an_open_case_of_a_platform_refuses_its_index_and_one_of_the_index_does_so_too(
+    registry: Registry, house: SweepHouse
+) -> None:
+    good, other = registry.push_good(), f"sha256:{'00' * 32}"
+    registry.scan()
+    indexes = [registry.push_index(tag, platform(good), platform(other, tag)) for tag in ("arm64", "s390x")]
+    arn = ImageName.parse(registry.bad).arn
+    of_platform = a_case(house, arn(good))
+
+    def blocked() -> list[str | None]:
+        return [judged(registry, f"{registry.uri}@{index}", have=house).blocked_by for index in indexes]
+
+    assert blocked() == [of_platform, of_platform]
+    house.ledger.close_case(of_platform, "response-1", "fixed")
+    assert blocked() == [None, None]
+    of_index = a_case(house, arn(indexes[1]))
+    assert blocked() == [None, of_index]
+
+
+def test_a_case_of_another_platform_blocks_no_plain_digest(registry: Registry, house: SweepHouse) -> None:
+    good = registry.push_good()
+    registry.scan()
+    index = registry.push_index("both", platform(good), platform(registry.built["digest"], "linux/arm64"))
+    a_case(house, registry.built["image_arn"])
+
+    assert judged(registry, f"{registry.uri}@{good}", have=house).ruling is Ruling.PASSED
+    assert judged(registry, f"{registry.uri}@{index}", have=house).blocked_by is not None
+
+
+def test_an_open_case_holds_back_also_when_inspector_does_not_answer_and_the_rules_pass_what_cannot_be_told(
+    registry: Registry, house: SweepHouse
+) -> None:
+    case = a_case(house, registry.built["image_arn"])
+    registry.fault("inspector2:ListCoverage", FaultKind.THROTTLE, times=5)
+
+    judgement = judged(registry, registry.bad, a_gate(cannot_tell="pass"), have=house)
+
+    assert (judgement.ruling, judgement.lets_pass, judgement.blocked_by) == (Ruling.REFUSED, False, case)
+
+
 def test_an_open_case_refuses_what_was_not_scanned_either(registry: Registry, house: SweepHouse) -> None:
     digest = judged(registry, registry.good).subject.digest
     assert digest is not None
@@ -82,6 +123,8 @@ def test_a_ledger_that_cannot_be_read_lets_nothing_pass(registry: Registry, hous
     judgement = judged(registry, registry.good, have=house)
 
     assert (judgement.ruling, judgement.reasons) == (Ruling.CANNOT_TELL, ("ledger: the database is away",))
+    refused = judged(registry, registry.bad, a_gate(cannot_tell="pass"), have=house)
+    assert (refused.ruling, refused.lets_pass) == (Ruling.REFUSED, False)
 
 
 # --- evidence --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import pytest
 
@@ -39,37 +40,69 @@ def test_an_sbom_is_judged_by_what_inspector_knows_of_its_components(known: Regi
         "name": "sbom.json",
         "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
         "tags": (),
+        "platforms": (),
     }
     assert judgement.ruling is Ruling.REFUSED
     assert [(each.vulnerability.package, each.vulnerability.fixed_in) for each in judgement.of(Outcome.REFUSED)] == [
-        ("openssl", "0:3.0.2-0ubuntu1.17")
+        ("openssl", "3.0.2-0ubuntu1.17")
     ]
     assert of_sbom(known, GOOD_SBOM).ruling is Ruling.PASSED
 
 
-def test_an_sbom_of_which_nothing_can_be_known_does_not_pass(known: Registry) -> None:
-    nameless = an_sbom(("openssl", "3.0.2-0ubuntu1.10"))
-    del nameless["components"][0]["purl"]
-    for sbom in (an_sbom(), nameless):
+def test_an_sbom_that_lists_no_package_does_not_pass(known: Registry) -> None:
+    for sbom in (an_sbom(), an_sbom() | {"components": [{"type": "file", "name": "/etc/hosts"}]}):
         judgement = of_sbom(known, sbom)
-        assert judgement.ruling is Ruling.CANNOT_TELL
-        assert judgement.reasons == ("it lists nothing that Inspector has rules for",)
+        assert (judgement.ruling, judgement.reasons) == (Ruling.CANNOT_TELL, ("it lists no package",))
 
 
-def test_what_is_skipped_of_an_sbom_is_said(known: Registry) -> None:
-    partly = an_sbom(("bash", "5.1-6ubuntu1"), ("openssl", "3.0.2-0ubuntu1.10"))
-    del partly["components"][1]["purl"]
-    judgement = of_sbom(known, partly)
-    assert (judgement.ruling, judgement.warnings) == (
-        Ruling.PASSED,
-        ("Inspector has no rules for 1 of 2 components",),
+def partly_looked_at() -> dict[str, Any]:
+    """One package without a package URL, one of a type without rules, one without a version."""
+    sbom = an_sbom(("bash", "5.1-6ubuntu1"), ("openssl", "3.0.2-0ubuntu1.10"))
+    del sbom["components"][1]["purl"]
+    sbom["components"] += [
+        {"type": "library", "name": "Alamofire", "version": "5.4.3", "purl": "pkg:cocoapods/Alamofire@5.4.3"},
+        {"type": "library", "name": "github.com/acme/pay", "purl": "pkg:golang/github.com/acme/pay?unresolved=true"},
+        {"type": "file", "name": "/etc/hosts"},
+        {"type": "operating-system", "name": "ubuntu", "version": "22.04"},
+    ]
+    return sbom
+
+
+def test_what_nobody_looked_at_is_named_and_keeps_the_sbom_from_passing(known: Registry) -> None:
+    judgement = of_sbom(known, partly_looked_at())
+
+    assert (judgement.ruling, judgement.lets_pass, judgement.not_yet) == (Ruling.CANNOT_TELL, False, False)
+    assert [(str(each), each.why) for each in judgement.unscanned] == [
+        ("Alamofire 5.4.3", "Inspector has no rules for it, of type cocoapods"),
+        ("github.com/acme/pay", "unresolved version provided"),
+        ("openssl 3.0.2-0ubuntu1.10", "no purl provided"),
+    ]
+    assert judgement.reasons == (
+        "Inspector did not look at 3 components: Alamofire 5.4.3, github.com/acme/pay and openssl 3.0.2-0ubuntu1.10",
     )
+
+
+def test_the_runbook_may_let_go_what_nobody_looked_at_and_it_is_named_all_the_same(known: Registry) -> None:
+    some = of_sbom(known, partly_looked_at(), a_gate(unscanned_components=("Alamo*", "openssl")))
+    every = of_sbom(known, partly_looked_at(), a_gate(unscanned_components=("*",)))
+
+    assert some.reasons == ("Inspector did not look at 1 component: github.com/acme/pay",)
+    assert (every.ruling, every.reasons, len(every.unscanned)) == (Ruling.PASSED, (), 3)
+
+
+def test_what_is_vulnerable_inside_another_component_is_found(known: Registry) -> None:
+    (openssl, bash) = BAD_SBOM["components"]
+    nested = BAD_SBOM | {"components": [bash | {"components": [openssl]}]}
+
+    judgement = of_sbom(known, nested)
+
+    assert (judgement.ruling, judgement.unscanned) == (Ruling.REFUSED, ())
 
 
 def test_an_sbom_that_is_not_scanned_cannot_be_told(known: Registry) -> None:
     known.fault("inspector-scan:ScanSbom", FaultKind.THROTTLE, times=5)
     judgement = of_sbom(known, GOOD_SBOM)
-    assert judgement.ruling is Ruling.CANNOT_TELL
+    assert (judgement.ruling, judgement.not_yet) == (Ruling.CANNOT_TELL, True)
     assert judgement.reasons[0].startswith("throttled: ")
 
 

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks import gating
+from runbooks.catalog import gate_file, read_gate
+from runbooks.gating import ImageName
+from runbooks.records import GateJudged, GateWaiting
+from tasks import gate_evidence
 from tasks.gateways.ledger import Ledger
 from tasks.intake import drain
-from tests.tasks.gating.judging import records
+from tasks.sweeping import gating
+from tasks.sweeping.swept import Swept
+from tests.tasks.gating.judging import judged, records
 from tests.tasks.scanned import ACCOUNT, REGION, REPOSITORY, Registry
-from tests.tasks.sweep_house import SweepHouse
+from tests.tasks.sweep_house import SweepHouse, sweep_house
 
 
-def scan_event(registry: Registry, number: int = 1, **detail: Any) -> bytes:
-    """Inspector's event that the initial scan of the bad image is complete."""
-    arn, _, digest = registry.built["image_arn"].rpartition("/")
+def scan_event(registry: Registry, number: int = 1, image: str = "", **detail: Any) -> bytes:
+    """Inspector's event that the initial scan is complete, of the bad image where no other is named."""
+    arn, _, digest = (image or registry.built["image_arn"]).rpartition("/")
     event = {
         "version": "0",
         "id": f"00000000-0000-4000-8000-{number:012}",
@@ -125,3 +133,185 @@ def test_the_sweep_judges_what_was_scanned(registry: Registry, house: SweepHouse
 
     assert swept.deliveries == 1
     assert len(records(house, f"gate/{ACCOUNT}/{REGION}/{REPOSITORY}@{registry.built['digest']}")) == 1
+
+
+# --- word that comes before Inspector shows the scan ------------------------------------------------------------------
+
+
+@pytest.fixture
+def early(registry: Registry) -> str:
+    """Inspector's name of the image that it is still to scan."""
+    digest = judged(registry, registry.good).subject.digest
+    assert digest is not None
+    registry.forget_calls()
+    return ImageName.parse(registry.good).arn(digest)
+
+
+def stream_of(arn: str) -> str:
+    name = ImageName.parse(arn)
+    return f"gate/{name.account}/{name.region}/{name.repository}@{name.digest}"
+
+
+def told(house: SweepHouse, arn: str) -> list[GateJudged | GateWaiting]:
+    found = [entry.record() for entry in house.ledger.entries(stream_of(arn))]
+    assert all(isinstance(each, GateJudged | GateWaiting) for each in found)
+    return found  # type: ignore[return-value]
+
+
+def kinds(house: SweepHouse, arn: str) -> list[str]:
+    return [each.kind for each in told(house, arn)]
+
+
+def test_word_that_comes_before_inspector_shows_the_scan_is_waited_with(
+    registry: Registry, house: SweepHouse, early: str
+) -> None:
+    assert drained(house, scan_event(registry, image=early)) == [("handled", None)]
+
+    (waiting,) = told(house, early)
+    assert isinstance(waiting, GateWaiting)
+    assert waiting.model_dump(exclude={"kind", "delivery"}) == {
+        "since": house.now(),
+        "reason": "its initial scan is still to come (PENDING_INITIAL_SCAN)",
+        "look_again_at": house.now() + timedelta(seconds=15),
+    }
+
+
+def test_it_is_judged_again_when_its_time_has_come_and_then_no_more(
+    registry: Registry, house: SweepHouse, early: str
+) -> None:
+    drained(house, scan_event(registry, image=early))
+    registry.scan()
+    registry.forget_calls()
+    house.clock.pass_by(seconds=14)
+    assert house.sweep().looked_again == []
+    assert registry.calls() == []
+
+    house.clock.pass_by(seconds=1)
+    swept = house.sweep()
+
+    assert (swept.looked_again, swept.troubles) == ([str(ImageName.parse(early))], [])
+    waiting, record = told(house, early)
+    assert isinstance(waiting, GateWaiting)
+    assert isinstance(record, GateJudged)
+    assert (record.ruling, record.by) == ("passed", f"delivery:{waiting.delivery}")
+    assert house.signer.verifies(stream_of(early), record)
+    registry.forget_calls()
+    house.clock.pass_by(minutes=60)
+    assert house.sweep().looked_again == []
+    assert registry.calls() == []
+
+
+def test_the_pauses_grow_and_when_the_waiting_is_over_it_stays_that_nobody_can_tell(
+    registry: Registry, house: SweepHouse, early: str
+) -> None:
+    began = house.now()
+    drained(house, scan_event(registry, image=early))
+    for seconds in (15, 30, 60, 120, 240, 480, 900):
+        waiting = told(house, early)[-1]
+        assert isinstance(waiting, GateWaiting)
+        assert waiting.look_again_at == began + timedelta(seconds=seconds)
+        house.clock.now = waiting.look_again_at
+        house.sweep()
+
+    last = told(house, early)[-1]
+    assert isinstance(last, GateJudged)
+    assert (last.ruling, last.reasons) == (
+        "cannot-tell",
+        ("after 15 min: its initial scan is still to come (PENDING_INITIAL_SCAN)",),
+    )
+
+
+def test_word_that_is_sent_again_makes_no_second_record_whatever_came_of_the_first(
+    registry: Registry, house: SweepHouse, early: str
+) -> None:
+    drained(house, scan_event(registry, 1, early), scan_event(registry, 2, early))
+    assert drained(house, scan_event(registry, 3, early)) == [("handled", None)]
+    assert kinds(house, early) == ["gate-waiting"]
+
+    house.clock.pass_by(minutes=15)
+    house.sweep()
+    drained(house, scan_event(registry, 4, early))
+    assert kinds(house, early) == ["gate-waiting", "gate-judged"]
+
+    registry.scan()
+    drained(house, scan_event(registry, 5, early), scan_event(registry, 6, early))
+    assert [each.ruling for each in told(house, early) if isinstance(each, GateJudged)] == ["cannot-tell", "passed"]
+
+
+def test_what_will_never_be_told_is_judged_once_and_not_waited_with(registry: Registry, house: SweepHouse) -> None:
+    registry.ecr().put_registry_scanning_configuration(scanType="ENHANCED", rules=[])
+
+    drained(house, scan_event(registry), scan_event(registry, 2))
+
+    (record,) = told(house, registry.built["image_arn"])
+    assert isinstance(record, GateJudged)
+    assert record.ruling == "cannot-tell"
+    assert record.reasons[0].endswith("(INACTIVE, SCAN_FREQUENCY_MANUAL)")
+
+
+def test_what_somebody_asks_by_command_meanwhile_does_not_end_the_waiting(
+    registry: Registry, house: SweepHouse, early: str
+) -> None:
+    too_early = judged(registry, registry.good, read_gate(gate_file("default")), have=house)
+    gate_evidence.record(house, too_early, "command:jane")
+    drained(house, scan_event(registry, image=early))
+    gate_evidence.record(house, too_early, "command:jane")
+    assert kinds(house, early) == ["gate-judged", "gate-waiting", "gate-judged", "gate-waiting"]
+
+    registry.scan()
+    house.clock.pass_by(seconds=15)
+    house.sweep()
+
+    assert kinds(house, early)[4:] == ["gate-judged"]
+    last = told(house, early)[-1]
+    assert isinstance(last, GateJudged)
+    assert (last.ruling, last.by.partition(":")[0]) == ("passed", "delivery")
+
+
+def test_an_image_that_is_deleted_while_it_is_waited_for_is_not_waited_for_any_more(
+    registry: Registry, house: SweepHouse, early: str
+) -> None:
+    drained(house, scan_event(registry, image=early))
+    name = ImageName.parse(early)
+    registry.ecr().batch_delete_image(
+        registryId=name.account, repositoryName=name.repository, imageIds=[{"imageDigest": name.digest}]
+    )
+    house.clock.pass_by(seconds=15)
+
+    swept = house.sweep()
+
+    last = told(house, early)[-1]
+    assert (last.kind, swept.troubles) == ("gate-judged", [])
+    assert isinstance(last, GateJudged)
+    assert (last.ruling, last.reasons[0].partition(":")[0]) == ("cannot-tell", "no-such-image")
+
+
+def test_two_sweeps_at_the_same_moment_leave_one_judgement(registry: Registry, house: SweepHouse, early: str) -> None:
+    drained(house, scan_event(registry, image=early))
+    registry.scan()
+    house.clock.pass_by(seconds=15)
+
+    (entry,) = house.ledger.newest("gate/", "gate-waiting")
+    theirs = judged(registry, registry.good, have=house)
+
+    class Slower(SweepHouse):
+        """While it looks, another sweep has judged."""
+
+        def now(self) -> datetime:
+            if kinds(house, early) == ["gate-waiting"]:
+                gate_evidence.append_judged(house, entry.stream, entry, theirs, "delivery:theirs")
+            return super().now()
+
+    slower, swept = Slower(house.settings, house.clock), Swept()
+    vars(slower)["ledger"] = house.ledger
+
+    asyncio.run(gating.judge_again(slower, house.now(), swept))
+
+    assert (swept.looked_again, swept.troubles) == ([], [])
+    assert kinds(house, early) == ["gate-waiting", "gate-judged"]
+
+
+def test_nobody_waits_without_a_key_to_sign_what_comes_of_it(registry: Registry, tmp_path: Path, early: str) -> None:
+    with sweep_house(tmp_path / "keyless", signing_key=None) as keyless:
+        assert [state for state, _ in drained(keyless, scan_event(registry, image=early))] == ["set-aside"]
+        assert list(keyless.ledger.streams("gate/")) == []

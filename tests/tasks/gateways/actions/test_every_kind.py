@@ -196,4 +196,5 @@ def unused_reads(step: Step) -> set[str]:
 
 @pytest.mark.parametrize("kind", STEP_KINDS)
 def test_an_act_names_an_action_in_its_permissions(kind: type[Step]):
-    assert set(kind.calls) <= set(kind.permissions)
+    # GitHub's are permitted by its token.
+    assert {call for call in kind.calls if not call.startswith("github:")} <= set(kind.permissions)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode
+from typing import Any
+
 import pytest
 
+from deployments.sandbox import functions
 from deployments.sandbox.faults import FaultKind
+from deployments.sandbox.package_builds import code_with
 from runbooks.errors import AnswerLost, Outside, Refused
-from tests.tasks.gateways.aws_world import AwsWorld, operation, statuses
+from runbooks.function_package import LARGEST_UPLOAD_BYTES, FunctionPackage
+from tests.tasks.gateways.aws_world import ACCOUNT, REGION, AwsWorld, operation, statuses
 from tests.tasks.gateways.function_world import (
     IMAGE_FUNCTION,
     NAME,
+    PROJECT,
+    ZIP,
+    a_code_update,
+    a_package,
     a_publication,
     a_stop,
     an_auth,
@@ -19,6 +30,7 @@ from tests.tasks.gateways.function_world import (
     carry_out,
     furnish,
     furnish_image_function,
+    furnish_own_code,
     latest,
 )
 
@@ -141,6 +153,137 @@ def test_an_image_is_exchanged_by_its_digest(aws: AwsWorld):
     assert carry_out(aws, step) == "as-left"
     code = aws.client("lambda").get_function(FunctionName=IMAGE_FUNCTION)["Code"]
     assert code["ResolvedImageUri"] == image
+
+
+def test_the_code_of_a_build_is_put_in_by_the_very_version_that_was_built(aws: AwsWorld):
+    built = furnish_own_code(aws)
+    package = a_package(aws, built)
+    aws.client("s3").put_object(Bucket=package.bucket, Key=package.key, Body=b"exchanged meanwhile")
+    step = a_code_update(aws, package)
+    assert carry_out(aws, step) == "as-left"
+    (given,) = aws.parameters("UpdateFunctionCode")
+    assert {name: value for name, value in given.items() if name != "RevisionId"} == {
+        "FunctionName": NAME,
+        "S3Bucket": package.bucket,
+        "S3Key": package.key,
+        "S3ObjectVersion": package.version,
+        "Publish": False,
+    }
+    assert latest(aws)["CodeSha256"] == package.code_sha256
+
+
+def test_what_was_exchanged_in_a_bucket_without_versions_is_found_out_and_not_taken_for_the_builds(aws: AwsWorld):
+    built = furnish_own_code(aws, versioned=False)
+    package = a_package(aws, built)
+    aws.client("s3").put_object(Bucket=package.bucket, Key=package.key, Body=b"exchanged meanwhile")
+    step = a_code_update(aws, package)
+    assert carry_out(aws, step) == "drifted"
+    assert versions(aws) == ["$LATEST", "1"]
+
+
+def test_a_code_update_whose_answer_was_lost_is_found_again_and_not_sent_again(aws: AwsWorld):
+    step = a_code_update(aws, a_package(aws, furnish_own_code(aws)))
+    aws.look(step)
+    aws.fault("lambda:UpdateFunctionCode", FaultKind.TIMEOUT_AFTER_EFFECT)
+    with pytest.raises(AnswerLost):
+        aws.act(step)
+    aws.forget_everything()
+    assert statuses(aws.look(step)) == ["in-progress"]
+    aws.sandbox.advance(5)
+    assert statuses(aws.look(step)) == ["as-left"]
+    assert len(aws.parameters("UpdateFunctionCode")) == 1
+
+
+def test_a_layer_is_exchanged_after_the_code_that_the_same_plan_has_put_in(aws: AwsWorld):
+    built = furnish(aws, project=PROJECT)
+    content = code_with({"pyyaml": "5.4"})
+    stored = aws.client("s3").put_object(Bucket=built["artifacts"], Key=ZIP, Body=content)
+    sha = b64encode(hashlib.sha256(content).digest()).decode()
+    package = FunctionPackage(bucket=built["artifacts"], key=ZIP, version=stored["VersionId"], code_sha256=sha)
+    code, found = a_code_update(aws, package), latest(aws)["LastModified"]
+    assert carry_out(aws, code) == "as-left"
+    with_layer = code.leaves.model_copy(update={"layers": (built["patched_layer_version_arn"],)})
+    after = {"expects": code.leaves, "leaves": with_layer}
+    assert carry_out(aws, an_update(aws, built, **after, last_modified=found)) == "drifted"
+    step = an_update(aws, built, **after, last_modified=None)
+    assert carry_out(aws, step) == "as-left"
+    raw = latest(aws)
+    assert (raw["CodeSha256"], layers(aws)) == (sha, [built["patched_layer_version_arn"]])
+    for undo in (step.undo, code.undo):
+        assert undo is not None
+        assert carry_out(aws, undo) == "as-left"
+    assert (latest(aws)["CodeSha256"], layers(aws)) == (code.expects.code_sha256, [built["layer_version_arn"]])
+
+
+def test_the_code_that_was_there_is_put_back_to_the_last_byte_from_the_version_that_kept_it(aws: AwsWorld):
+    built = furnish_own_code(aws)
+    step = a_code_update(aws, a_package(aws, built))
+    before = latest(aws)
+    carry_out(aws, step)
+    undo = step.undo
+    assert undo is not None
+    assert carry_out(aws, undo) == "as-left"
+    after = latest(aws)
+    assert {name for name in before if before[name] != after[name]} <= {
+        "LastModified",
+        "RevisionId",
+        "ResponseMetadata",
+    }
+    *_, given = aws.parameters("UpdateFunctionCode")
+    assert sorted(given) == ["FunctionName", "Publish", "RevisionId", "ZipFile"]
+
+
+def test_code_that_no_version_keeps_is_not_said_to_be_put_back(aws: AwsWorld):
+    step = a_code_update(aws, a_package(aws, furnish_own_code(aws)))
+    carry_out(aws, step)
+    client = aws.client("lambda")
+    client.delete_alias(FunctionName=NAME, Name="live")
+    client.delete_function(FunctionName=NAME, Qualifier="1")
+    undo = step.undo
+    assert undo is not None
+    (look,) = aws.look(undo)
+    assert (look.status, look.detail) == ("drifted", f"no version of {NAME} has the code that it had")
+
+
+def kept(aws: AwsWorld) -> Any:
+    """Version 1, as the far end has it."""
+    world = aws.sandbox.cloud.world(ACCOUNT, REGION)
+    return functions.backend(world).get_function(NAME, "1")
+
+
+def test_code_that_is_too_large_to_be_handed_over_is_left_to_a_person(aws: AwsWorld):
+    step = a_code_update(aws, a_package(aws, furnish_own_code(aws)))
+    carry_out(aws, step)
+    kept(aws).code_size = LARGEST_UPLOAD_BYTES + 1
+    undo = step.undo
+    assert undo is not None
+    (look,) = aws.look(undo)
+    detail = f"version 1 of {NAME} has the code that it had, too large to hand over"
+    assert (look.status, look.detail) == ("drifted", detail)
+
+
+def test_code_that_is_not_what_lambda_says_is_not_put_back(aws: AwsWorld):
+    package = a_package(aws, furnish_own_code(aws))
+    step = a_code_update(aws, package)
+    carry_out(aws, step)
+    kept(aws).code_bytes = b"another"
+    undo = step.undo
+    assert undo is not None
+    assert statuses(aws.look(undo)) == ["as-expected"]
+    with pytest.raises(Outside, match="is not what Lambda says that it is"):
+        aws.act(undo)
+    assert latest(aws)["CodeSha256"] == package.code_sha256
+
+
+def test_nothing_that_is_written_down_says_where_the_code_can_be_had(aws: AwsWorld, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    step = a_code_update(aws, a_package(aws, furnish_own_code(aws)))
+    carry_out(aws, step)
+    undo = step.undo
+    assert undo is not None
+    looks = aws.look(undo)
+    made = aws.act(undo)
+    assert "Signature" not in f"{looks} {made} {caplog.text}"
 
 
 def test_a_reservation_that_somebody_else_has_changed_is_left_alone(aws: AwsWorld):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from deployments.sandbox.faults import FaultKind
@@ -12,6 +14,7 @@ from tests.tasks.gateways.aws_world import ACCOUNT, AwsWorld, statuses
 from tests.tasks.gateways.image_world import (
     REPOSITORY,
     a_deletion,
+    a_dormant_version,
     a_mutability,
     a_tag_removal,
     an_archiving,
@@ -21,6 +24,7 @@ from tests.tasks.gateways.image_world import (
     run_it,
     undo_of,
 )
+from tests.tasks.gateways.running_images import a_definition, a_job, a_rule, a_service
 
 
 def done(aws: AwsWorld, step: Step) -> None:
@@ -211,6 +215,40 @@ def test_images_of_many_steps_are_read_in_one_call_and_so_is_who_runs_them(aws: 
     assert statuses(looks) == ["as-expected", "as-expected"]
     # Inspector names the clusters of one image at a time.
     assert sorted(aws.calls()) == sorted([*one, "inspector2:GetClustersForImage"])
+
+
+@pytest.mark.parametrize("make", [a_tag_removal, an_archiving])
+def test_a_version_that_nobody_calls_keeps_its_image_from_neither_untagging_nor_the_archive(aws: AwsWorld, make: type):
+    built = furnish(aws)
+    a_dormant_version(aws, built["image"])
+    assert statuses(aws.look(make(built["digest"]))) == ["as-expected"]
+
+
+def test_a_version_that_nobody_calls_keeps_its_image_from_being_deleted(aws: AwsWorld):
+    built = furnish(aws)
+    a_dormant_version(aws, built["image"])
+    (look,) = aws.look(a_deletion(built["digest"]))
+    assert look.status == "drifted"
+    assert look.detail == (f"the image is in use: function exporter:1 in {ACCOUNT}, which nobody was seen to call")
+    assert set(images(aws)) == {built["digest"]}
+
+
+def a_later_start(aws: AwsWorld, built: dict[str, Any]) -> str:
+    a_rule(aws, "nightly", a_service(aws, "public.example/other:1")["cluster_arn"], a_definition(aws, built["image"]))
+    return "event rule arn:aws:events:eu-west-1:210987654321:rule/nightly"
+
+
+def a_later_job(aws: AwsWorld, built: dict[str, Any]) -> str:
+    return f"job definition {a_job(aws, built['image'])} (1)"
+
+
+@pytest.mark.parametrize("make", [a_tag_removal, an_archiving, a_deletion])
+@pytest.mark.parametrize("later", [a_later_start, a_later_job])
+def test_an_image_that_is_only_started_later_is_left_as_it_is(aws: AwsWorld, later: Any, make: type):
+    built = furnish(aws)
+    who = later(aws, built)
+    (look,) = aws.look(make(built["digest"]))
+    assert (look.status, look.detail) == ("drifted", f"the image is in use: {who}")
 
 
 # --- the rule for tags -----------------------------------------------------------------------------------------------

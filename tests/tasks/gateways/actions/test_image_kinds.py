@@ -10,8 +10,11 @@ import pytest
 from runbooks.steps import (
     STEP_KINDS,
     DeleteImage,
+    DeployByCodeDeploy,
     DeployService,
+    PatchImage,
     PutLifecyclePolicy,
+    RebuildByWorkflow,
     RebuildImage,
     RegisterTaskDefinition,
     SetImageArchived,
@@ -20,6 +23,7 @@ from runbooks.steps import (
     SetStageTransition,
     SetTagMutability,
     Step,
+    TestByWorkflow,
     TestImage,
 )
 from tests.tasks.gateways.actions.test_every_kind import OF_IMAGES
@@ -47,10 +51,17 @@ WHERE_SOMEBODY_RUNS_ONE = {
     "ecs:DescribeTasks",
     "ecs:ListServices",
     "ecs:ListTasks",
+    "events:ListEventBuses",
+    "events:ListRuleNamesByTarget",
+    "events:ListTargetsByRule",
     "lambda:GetFunction",
+    "lambda:GetPolicy",
     "lambda:ListAliases",
+    "lambda:ListEventSourceMappings",
+    "lambda:ListProvisionedConcurrencyConfigs",
+    "scheduler:GetSchedule",
 }
-"""Reads that depend on what there is: no cluster, no function and no index in this world."""
+"""Reads that depend on what there is: no cluster, no function, no schedule and no index in this world."""
 
 
 def carry_out(aws: AwsWorld, step: Step) -> None:
@@ -67,6 +78,8 @@ def carry_out(aws: AwsWorld, step: Step) -> None:
     raise AssertionError(f"{step.key} does not end")
 
 
+NOT_BY_AWS = {RebuildByWorkflow, TestByWorkflow, PatchImage}
+"""Tried with whoever carries them out: in test_workflow_dispatch.py and test_image_patching.py."""
 MAKES: dict[type[Step], Callable[[dict[str, Any]], Step]] = {
     SetStageTransition: lambda built: a_closing(),
     SetRepositoryPolicy: lambda built: a_denial(),
@@ -81,8 +94,8 @@ MAKES: dict[type[Step], Callable[[dict[str, Any]], Step]] = {
 
 
 def test_every_kind_about_images_is_tried_here_or_with_the_deployments():
-    about_images = {kind for kind in STEP_KINDS if kind.__module__.startswith(OF_IMAGES)}
-    assert set(MAKES) == about_images - {RegisterTaskDefinition, DeployService}
+    about_images = {kind for kind in STEP_KINDS if kind.__module__.startswith(OF_IMAGES)} - NOT_BY_AWS
+    assert set(MAKES) == about_images - {RegisterTaskDefinition, DeployService, DeployByCodeDeploy}
 
 
 @pytest.mark.parametrize("kind", MAKES)

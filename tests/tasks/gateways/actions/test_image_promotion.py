@@ -6,10 +6,12 @@ import pytest
 
 from deployments.sandbox.faults import FaultKind
 from runbooks.errors import AnswerLost
+from runbooks.repository_policy import with_pulls_denied, with_pulls_for
 from runbooks.steps.base import Role
 from tests.tasks.gateways.aws_world import AwsWorld, statuses
 from tests.tasks.gateways.image_world import DENIES, REASON, REPOSITORY, a_closing, a_denial, furnish, undo_of
 
+PULLER = "arn:aws:iam::210987654321:role/checkout-execution"
 PULLS_FROM_ELSEWHERE = (
     '{ "Statement": [{"Sid": "Pull", "Effect": "Allow", "Action": "ecr:BatchGetImage",\n'
     '"Principal": {"AWS": "arn:aws:iam::111122223333:root"}}], "Version": "2012-10-17" }'
@@ -35,9 +37,10 @@ def test_a_stage_is_closed_with_a_reason_that_codepipeline_takes_and_opened_agai
     step = a_closing()
     (look,) = aws.look(step)
     assert (look.status, look.found) == ("as-expected", {"enabled": True, "reason": None})
-    assert aws.act(step) == {"enabled": False}
+    assert aws.act(step) == {"enabled": False, "reason": REASON}
     (look,) = aws.look(step)
     assert (look.status, look.found) == ("as-left", {"enabled": False, "reason": REASON})
+    assert look.result == look.found
     assert transition(aws)["disabledReason"] == REASON
     undo = undo_of(step)
     assert statuses(aws.look(undo)) == ["as-expected"]
@@ -140,6 +143,32 @@ def test_a_policy_that_was_changed_since_the_plan_stays_as_it_is(aws: AwsWorld):
     (look,) = aws.look(a_denial(expects=None))
     assert (look.status, look.detail) == ("drifted", "the policy is another one since the plan was made")
     assert policy(aws) == PULLS_FROM_ELSEWHERE
+
+
+@pytest.mark.parametrize("former", [None, PULLS_FROM_ELSEWHERE])
+def test_our_denial_is_taken_away_with_whomever_a_deployment_has_it_leave_out(aws: AwsWorld, former: str | None):
+    furnish(aws)
+    step = a_denial(expects=former, leaves=with_pulls_denied(former))
+    give_policy(aws, with_pulls_for(with_pulls_denied(former), (PULLER,)))
+    undo = undo_of(step)
+    assert statuses(aws.look(undo)) == ["as-expected"]
+    aws.act(undo)
+    assert statuses(aws.look(undo)) == ["as-left"]
+    if former is not None:
+        assert policy(aws) == former
+
+
+def test_what_somebody_else_has_put_beside_our_denial_is_not_replaced_by_what_there_was_before(aws: AwsWorld):
+    furnish(aws)
+    step = a_denial(leaves=with_pulls_denied(None))
+    give_policy(aws, with_pulls_denied(PULLS_FROM_ELSEWHERE))
+    assert statuses(aws.look(undo_of(step))) == ["drifted"]
+
+
+def test_only_a_step_that_puts_back_takes_another_denial_for_ours(aws: AwsWorld):
+    furnish(aws)
+    give_policy(aws, with_pulls_for(with_pulls_denied(None), (PULLER,)))
+    assert statuses(aws.look(a_denial(leaves=with_pulls_denied(None)))) == ["drifted"]
 
 
 def test_a_policy_of_a_repository_that_is_gone_is_drift(aws: AwsWorld):

@@ -7,11 +7,14 @@ import pytest
 
 from deployments.sandbox.faults import FaultKind
 from runbooks.errors import AnswerLost
+from runbooks.lifecycle_policy import mark_of
 from runbooks.steps.base import Role
-from tests.tasks.gateways.aws_world import ACCOUNT, AwsWorld, statuses
+from tasks.gateways.actions.lifecycle import NEW_ENOUGH
+from tests.tasks.gateways.aws_world import ACCOUNT, AwsWorld, operation, statuses
 from tests.tasks.gateways.image_world import (
     EXPIRES_ALL_BUT_ONE,
     REPOSITORY,
+    a_dormant_version,
     a_lifecycle,
     another_image,
     furnish,
@@ -20,6 +23,9 @@ from tests.tasks.gateways.image_world import (
     undo_of,
 )
 
+ARCHIVES_ALL_BUT_ONE = EXPIRES_ALL_BUT_ONE.replace(
+    '{"type":"expire"}', '{"type":"transition","targetStorageClass":"archive"}'
+)
 FORMER = json.dumps(
     {
         "rules": [
@@ -156,8 +162,73 @@ def test_the_preview_of_another_policy_is_waited_for_and_not_taken_for_this_ones
     assert statuses(aws.look(step)) == ["in-progress"]
     aws.sandbox.advance(5)
     (look,) = aws.look(step)
-    assert (look.status, look.result) == ("as-expected", {})
+    assert (look.status, look.result.get("previewed")) == ("as-expected", None)
     assert aws.act(step) == {"previewed": False}
+
+
+def test_a_preview_of_the_same_policy_that_somebody_asked_for_before_says_nothing_of_what_was_pushed_since(
+    aws: AwsWorld,
+):
+    built = furnish(aws)
+    start_preview(aws, EXPIRES_ALL_BUT_ONE)
+    aws.sandbox.advance(5)
+    run_it(aws, built["image"])
+    another_image(aws, "1.4.3")  # it pushes the one that runs out of the count
+    step = a_lifecycle()
+    (look,) = aws.look(step)
+    assert (look.status, look.result.get("previewed")) == ("as-expected", None)
+    assert aws.act(step) == {"previewed": False}
+    aws.sandbox.advance(5)
+    (look,) = aws.look(step)
+    assert (look.status, look.found["takes"]) == ("drifted", [built["digest"]])
+    assert policy(aws) is None
+
+
+def test_a_preview_of_its_own_that_has_grown_old_is_asked_for_again(aws: AwsWorld):
+    built = furnish(aws)
+    step = a_lifecycle()
+    aws.look(step)
+    aws.act(step)
+    aws.sandbox.advance(5)
+    (look,) = aws.look(step)
+    assert look.result == {"previewed": True}
+    another_image(aws, "1.4.3")
+    aws.sandbox.advance(NEW_ENOUGH.total_seconds())
+    aws.forget_everything()
+    (look,) = aws.look(step)
+    assert (look.status, look.result.get("previewed")) == ("as-expected", None)
+    assert aws.act(step) == {"previewed": False}
+    aws.sandbox.advance(5)
+    (look,) = aws.look(step)
+    assert look.found["takes"] == [built["digest"]]
+
+
+def test_what_is_previewed_is_the_policy_itself_but_for_the_mark(aws: AwsWorld):
+    furnish(aws)
+    step = a_lifecycle()
+    put(aws, step)
+    (sent,) = aws.parameters("StartLifecyclePolicyPreview")
+    mark = mark_of(sent["lifecyclePolicyText"], EXPIRES_ALL_BUT_ONE)
+    assert mark is not None
+    assert mark.startswith(f"{operation(step)}/")
+    assert policy(aws) == EXPIRES_ALL_BUT_ONE
+
+
+@pytest.mark.parametrize(("text", "spared"), [(EXPIRES_ALL_BUT_ONE, False), (ARCHIVES_ALL_BUT_ONE, True)])
+def test_a_version_that_nobody_calls_keeps_its_image_from_expiring_and_not_from_the_archive(
+    aws: AwsWorld, text: str, spared: bool
+):
+    built = furnish(aws)
+    a_dormant_version(aws, built["image"])
+    another_image(aws, "1.4.3")
+    step = a_lifecycle(leaves=text)
+    aws.look(step)
+    aws.act(step)
+    aws.sandbox.advance(5)
+    (look,) = aws.look(step)
+    assert look.found["takes"] == [built["digest"]]
+    assert look.status == ("as-expected" if spared else "drifted")
+    assert ("function exporter:1" in look.detail) is not spared
 
 
 def test_a_policy_that_was_changed_since_the_plan_stays_as_it_is(aws: AwsWorld):

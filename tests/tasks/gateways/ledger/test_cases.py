@@ -8,9 +8,19 @@ from datetime import timedelta
 import pytest
 
 from runbooks.case import case_stream
-from runbooks.records import CaseClosed, CaseOpened, FindingSeen
+from runbooks.records import CaseClosed, CaseOpened, FindingSeen, ResponseEnded
 from tasks.gateways.ledger import CaseRow, Ledger, Taken
-from tests.tasks.gateways.ledger.samples import MORNING, Clock, a_finding, a_key, contents, kinds, open_case
+from tests.tasks.gateways.ledger.samples import (
+    MORNING,
+    RUNBOOK,
+    Clock,
+    a_finding,
+    a_key,
+    contents,
+    kinds,
+    open_case,
+    start,
+)
 
 HOUR = timedelta(hours=1)
 
@@ -190,3 +200,28 @@ def test_many_findings_at_once_open_one_case(ledger: Ledger) -> None:
     assert sorted(one.opened for one in taken) == [False] * 8 + [True]
     assert sorted(one.news for one in taken) == [False] * 6 + [True] * 3
     assert kinds(ledger, case_stream(a_key().id)) == ["case-opened"] + ["finding-seen"] * 3
+
+
+def test_where_cases_are_open_and_nobody_acts_on_them_any_more(ledger: Ledger, clock: Clock) -> None:
+    first = clock.now
+    response = start(ledger, "i-0a")
+    open_case(ledger, "i-0b")
+    assert ledger.idle_since() == {}, "one is acted upon, and the other was never"
+    clock.pass_by(hours=1)
+    ledger.end_response(response, ResponseEnded(result="rejected", reason="not now"), {})
+    other = start(ledger, "i-0c")
+    ledger.end_response(other, ResponseEnded(result="rejected", reason="not now"), {})
+    assert ledger.idle_since() == {("111122223333", "eu-west-1"): first}
+    ledger.close_case(a_key("i-0a").id, response, "fixed")
+    assert ledger.idle_since() == {("111122223333", "eu-west-1"): clock.now}
+
+
+def test_where_a_response_has_begun_lately(ledger: Ledger, clock: Clock) -> None:
+    response = start(ledger)
+    place = ("111122223333", "eu-west-1")
+    assert ledger.begun_within(RUNBOOK, HOUR) == frozenset(), "others may join it"
+    ledger.take_over(response, ledger.next_attempt(response), "run", (), 30)
+    assert ledger.begun_within(RUNBOOK, HOUR) == {place}
+    assert ledger.begun_within("another", HOUR) == frozenset()
+    clock.pass_by(hours=1)
+    assert ledger.begun_within(RUNBOOK, HOUR) == frozenset()

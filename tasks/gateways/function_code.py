@@ -1,0 +1,48 @@
+"""The code of a Lambda function, as Lambda gives it out again: of a published version, to be put back into $LATEST."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Sequence
+from http.client import HTTPException
+from typing import Any
+from urllib.request import urlopen
+
+from runbooks.errors import Outside
+from tasks.gateways.functions import LATEST, Members
+
+_SECONDS = 20
+
+
+def version_with(versions: Sequence[Members], code_sha256: str) -> Members | None:
+    """The newest published version with this very code; None where there is none."""
+    published = [raw for raw in versions if raw["Version"] != LATEST and raw["CodeSha256"] == code_sha256]
+    return max(published, key=lambda raw: int(raw["Version"]), default=None)
+
+
+def read_code(client: Any, function: str, version: str, code_sha256: str) -> bytes:
+    """The zip of a version. It goes through this process's memory, and nowhere else.
+
+    Raises:
+        Outside: it could not be read, or is another one.
+    """
+    answer = client.get_function(FunctionName=function, Qualifier=version)
+    what = f"the code of version {version} of {function}"
+    content = _fetched(answer["Code"]["Location"], what)
+    if b64encode(hashlib.sha256(content).digest()).decode() != code_sha256:
+        raise Outside(f"{what} is not what Lambda says that it is")
+    return content
+
+
+def _fetched(location: str, what: str) -> bytes:
+    """What is at an address that Lambda has signed, for ten minutes (Lambda API reference, GetFunction).
+
+    The address is as good as the code, so that nothing may say it: httpx would log it.
+    """
+    try:
+        with urlopen(location, timeout=_SECONDS) as answer:  # noqa: S310 - it is Lambda that names it
+            content: bytes = answer.read()
+    except (OSError, HTTPException) as error:
+        raise Outside(f"{what} cannot be read: {type(error).__name__}", code="unreachable") from None
+    return content
