@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from runbooks.evidence import FunctionEvidence
 from runbooks.finding import FindingStatus
 from runbooks.function import LATEST
+from runbooks.timestamps import moment
 from runbooks.verdict import NotYet, Verdict, VerdictKind
 
 __all__ = ["FunctionEvidence", "judge_function"]
@@ -85,7 +86,7 @@ def _of_latest(evidence: FunctionEvidence, *, final: bool) -> _Answer:
         words = f"Inspector scanned {LATEST} since it was changed, and still reports the finding"
         return (VerdictKind.NOT_FIXED if again else None), (words,)
     return VerdictKind.FIXED, (
-        f"Inspector scanned {LATEST} at {scanned:%H:%M:%S} UTC, after its last change, and reports it no more",
+        f"Inspector scanned {LATEST} at {moment(scanned)}, after its last change, and reports it no more",
     )
 
 

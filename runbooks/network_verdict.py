@@ -6,6 +6,7 @@ from datetime import datetime
 
 from runbooks.evidence import NetworkEvidence
 from runbooks.finding import FindingStatus
+from runbooks.timestamps import moment
 from runbooks.verdict import PASSING, NotYet, Verdict, VerdictKind
 
 EXPECTED = "EXPECTED"
@@ -58,7 +59,7 @@ def _by_inspector(each: NetworkEvidence, since: datetime) -> _Answer:
     if FindingStatus.ACTIVE in each.findings.values():
         return None, f"Inspector still reports the way into {each.resource}, and none is seen there"
     return VerdictKind.FIXED, (
-        f"Inspector evaluated the network of {each.resource} at {looked:%H:%M:%S} UTC, after the change, and reports "
+        f"Inspector evaluated the network of {each.resource} at {moment(looked)}, after the change, and reports "
         "the way in no more"
     )
 

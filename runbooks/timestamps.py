@@ -91,3 +91,9 @@ def _built(found: re.Match[str], hour: int, micros: int) -> datetime:
 def _shown(value: object) -> str:
     shown = repr(value) if isinstance(value, (str, int, float, bool)) else f"a {type(value).__name__}"
     return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+def moment(at: datetime) -> str:
+    """A time as `2026-03-02 09:15:31 UTC`."""
+    utc = at if at.tzinfo is None else at.astimezone(UTC)
+    return f"{utc:%Y-%m-%d %H:%M:%S} UTC"

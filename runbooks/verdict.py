@@ -11,6 +11,7 @@ from runbooks.evidence import ABSENT, AnyEvidence, Coverage, Evidence, ImageEvid
 from runbooks.finding import FindingStatus
 from runbooks.model import Model
 from runbooks.packages import Scheme, is_fixed, scheme_for
+from runbooks.timestamps import moment
 
 __all__ = [
     "ABSENT",
@@ -119,7 +120,7 @@ def _agreement(each: Evidence, fixed_in: Mapping[str, str | None]) -> tuple[Verd
     if active:
         return None, (*words, f"Inspector still reports the finding on {each.resource}, against the installed version")
     scanned = each.coverage.last_scanned_at if each.coverage else None
-    seen = f"Inspector scanned {each.resource} at {scanned:%H:%M:%S} UTC, after the change, and reports it no more"
+    seen = f"Inspector scanned {each.resource} at {moment(scanned)}, after the change, and reports it no more"
     return VerdictKind.FIXED, (*words, seen)
 
 

@@ -36,7 +36,7 @@ from runbooks.plan import Plan
 from runbooks.planning.release import stays_for
 from runbooks.records import Admitted, Intent, Outcome, Record, SetAsideRecord, Waiting
 from runbooks.steps import AnyStep
-from runbooks.telling.words import moment
+from runbooks.timestamps import moment
 from runbooks.windows import closed_until
 from tasks.authority import Trust, authorise, has_begun
 from tasks.gateways.actions.base import Action, Look

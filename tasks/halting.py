@@ -16,7 +16,7 @@ from runbooks.model import Model
 from runbooks.records import Halted, Resumed
 from runbooks.steps.base import operation_id
 from runbooks.telling.messages import note
-from runbooks.telling.words import moment
+from runbooks.timestamps import moment
 from tasks.gateways.aws_session import is_closing
 from tasks.services import Services
 

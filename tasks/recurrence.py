@@ -15,7 +15,7 @@ from runbooks.catalog import Catalog
 from runbooks.errors import BadInput
 from runbooks.finding import Finding
 from runbooks.records import CaseClosed, CaseOpened, CaseSuccessors, FindingSeen, Recurred
-from runbooks.telling.words import moment
+from runbooks.timestamps import moment
 from tasks.gateways.ledger import CaseRow, Ledger
 
 Place = tuple[str, str, str]

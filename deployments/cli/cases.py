@@ -11,7 +11,7 @@ from deployments.cli.case_lookup import find_case
 from deployments.cli.halt import warn_if_halted
 from deployments.cli.opening import opened
 from deployments.cli.output import Json, data, lines, rows
-from runbooks.telling.words import moment
+from runbooks.timestamps import moment
 
 if TYPE_CHECKING:
     from deployments.cli.case_story import CaseStory, PlanStory, ResponseStory

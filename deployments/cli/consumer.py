@@ -11,7 +11,7 @@ from deployments.cli.opening import opened
 from deployments.cli.output import say
 from deployments.cli.serving import ends_when_told
 from runbooks.errors import Outside, RunbooksError
-from runbooks.telling.words import moment
+from runbooks.timestamps import moment
 
 if TYPE_CHECKING:
     from tasks.gateways.queue import Queue

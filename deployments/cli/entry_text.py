@@ -45,7 +45,8 @@ from runbooks.records import (
 from runbooks.telling.progress import STATUSES
 from runbooks.telling.triage_text import decision_in_words
 from runbooks.telling.wave_words import steered_words, wave_ended_words
-from runbooks.telling.words import ANSWERS, CHANNELS, by_whom, counted, moment
+from runbooks.telling.words import ANSWERS, CHANNELS, by_whom, counted
+from runbooks.timestamps import moment
 
 
 class EntryText:

@@ -99,7 +99,8 @@ def verify_file(file: Path, keys: Sequence[str], what: str, rules: Gate, max_age
         Refused: it does not hold; the code says in what.
     """
     from runbooks.gating.statement import MAX_BYTES, Demand, verify_statement
-    from runbooks.telling.words import duration, moment
+    from runbooks.telling.words import duration
+    from runbooks.timestamps import moment
     from tasks.anchors import own_public_key
 
     try:

@@ -15,7 +15,7 @@ from deployments.cli.identity import As, started_by
 from deployments.cli.opening import opened
 from deployments.cli.output import Json, data, lines, rows, say
 from runbooks.errors import BadInput, InvalidSetting, NotFound, Outside
-from runbooks.telling.words import moment
+from runbooks.timestamps import moment
 
 if TYPE_CHECKING:
     from runbooks.records import Reconciled

@@ -25,6 +25,7 @@ from runbooks.records import (
     Waiting,
 )
 from runbooks.telling.words import sentence
+from runbooks.timestamps import moment
 from runbooks.verdict import VerdictKind
 
 MARKS = {"done": "[green]done[/]", "already-done": "[green]so already[/]", "in-progress": "[yellow]running[/]"}
@@ -63,7 +64,7 @@ class Story:
             case PlanMade(plan=plan, digest=digest):
                 yield from self._plan(plan, digest)
             case ApprovalAsked() as asked:
-                yield f"[bold yellow]A person is asked[/], until {asked.expires_at:%H:%M} UTC:"
+                yield f"[bold yellow]A person is asked[/], until {moment(asked.expires_at)}:"
                 yield f"  {self._form(asked.flow_run)}"
             case Decision(approver=str()) as decision:
                 said = f": {decision.comment}" if decision.comment else ""

@@ -18,7 +18,8 @@ from runbooks.telling.image_causes import image_causes, image_lessons
 from runbooks.telling.incident import Material
 from runbooks.telling.network_causes import network_causes, network_lessons
 from runbooks.telling.timeline import aware
-from runbooks.telling.words import duration, moment
+from runbooks.telling.words import duration
+from runbooks.timestamps import moment
 from runbooks.triage import Assessment
 
 SOON = timedelta(days=1)

@@ -10,7 +10,8 @@ from xml.sax.saxutils import escape
 from runbooks.telling.escaping import fitted, plain
 from runbooks.telling.incident import PostMortem, Span, SpanKind
 from runbooks.telling.timeline import aware
-from runbooks.telling.words import duration, moment
+from runbooks.telling.words import duration
+from runbooks.timestamps import moment
 
 WIDTH, LABELS, RIGHT = 760, 190, 90
 _ROW, _BAR, _TOP, _BOTTOM = 28, 16, 34, 30

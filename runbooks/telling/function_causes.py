@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from runbooks.finding import Finding
 from runbooks.function import FunctionFacts, short_layer
 from runbooks.function_users import of_latest, openings, users_in_words
-from runbooks.telling.words import listed, moment
+from runbooks.telling.words import listed
+from runbooks.timestamps import moment
 from runbooks.triage import Assessment
 
 

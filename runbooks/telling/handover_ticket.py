@@ -12,7 +12,8 @@ from runbooks.telling.escaping import fitted, lines_within, wiki, wiki_code, wik
 from runbooks.telling.layout import bullets, wiki_section
 from runbooks.telling.messages import alert_summary, most_urgent_first
 from runbooks.telling.tickets import Ticket, cases_table, jira_label, labels_of, ticket
-from runbooks.telling.words import counted, listed, moment, score
+from runbooks.telling.words import counted, listed, score
+from runbooks.timestamps import moment
 from runbooks.triage import Assessment
 from runbooks.triage.signals import active
 

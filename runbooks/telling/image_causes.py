@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from runbooks.container_image import BaseImage, ContainerImage, ImageFacts, short_digest
 from runbooks.finding import Finding, VulnerablePackage
 from runbooks.image_users import users_in_words
-from runbooks.telling.words import listed, moment
+from runbooks.telling.words import listed
+from runbooks.timestamps import moment
 from runbooks.triage import Assessment, PackageState
 
 

@@ -36,13 +36,13 @@ from runbooks.telling.words import (
     counted,
     duration,
     listed,
-    moment,
     score,
     sentence,
     vulnerability_names,
     whereabouts,
     worst,
 )
+from runbooks.timestamps import moment
 from runbooks.verdict import Verdict
 
 _MARKS = {"fixed": "✅", "not fixed": "❌", "unverifiable": "❔", "nothing-to-do": "✅", "released": "✅"}

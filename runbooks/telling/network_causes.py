@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from runbooks.finding import Finding
 from runbooks.group_rules import ports_in_words
 from runbooks.network import NetworkFacts, offending, opening_of
-from runbooks.telling.words import listed, moment
+from runbooks.telling.words import listed
+from runbooks.timestamps import moment
 from runbooks.triage import Assessment
 
 _NAMED = 5

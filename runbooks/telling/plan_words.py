@@ -9,7 +9,8 @@ from datetime import datetime
 from runbooks.plan import Extent, Phase, Plan
 from runbooks.steps import AnyStep, LaunchReplacement, PatchPackages, RegisterTaskDefinition
 from runbooks.steps.containment import short_arn
-from runbooks.telling.words import counted, listed, moment
+from runbooks.telling.words import counted, listed
+from runbooks.timestamps import moment
 from runbooks.windows import next_opening
 
 

@@ -8,7 +8,8 @@ from runbooks.telling.chart import data_address, timeline_svg
 from runbooks.telling.escaping import code, markdown, markdown_link
 from runbooks.telling.incident import Answer, Moment, PostMortem, Vulnerability
 from runbooks.telling.layout import blocks, bullets, section, table
-from runbooks.telling.words import duration, moment, sentence
+from runbooks.telling.words import duration, sentence
+from runbooks.timestamps import moment
 
 
 def post_mortem_markdown(pm: PostMortem) -> str:

@@ -10,7 +10,8 @@ from runbooks.records import Decision, Outcome
 from runbooks.steps import AnyStep, CreateSnapshots
 from runbooks.telling.incident import Answer, Change, Material
 from runbooks.telling.progress import STATUSES, WENT_WRONG
-from runbooks.telling.words import ANSWERS, CHANNELS, case_name, doing, moment
+from runbooks.telling.words import ANSWERS, CHANNELS, case_name, doing
+from runbooks.timestamps import moment
 from runbooks.verdict import VerdictKind
 
 

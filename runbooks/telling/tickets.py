@@ -24,13 +24,13 @@ from runbooks.telling.words import (
     by_whom,
     counted,
     listed,
-    moment,
     score,
     sentence,
     vulnerability_names,
     whereabouts,
     worst,
 )
+from runbooks.timestamps import moment
 from runbooks.verdict import Verdict
 
 SUMMARY_LIMIT = 255

@@ -40,7 +40,8 @@ from runbooks.telling.plan_text import plan_title
 from runbooks.telling.progress import STATUSES, WENT_WRONG
 from runbooks.telling.triage_text import decision_in_words
 from runbooks.telling.wave_words import steered_words, wave_ended_words
-from runbooks.telling.words import ANSWERS, by_whom, case_name, counted, doing, listed, moment, sentence
+from runbooks.telling.words import ANSWERS, by_whom, case_name, counted, doing, listed, sentence
+from runbooks.timestamps import moment
 
 _ACTIONS = {
     "post-message": "Slack message",

@@ -9,7 +9,8 @@ from runbooks.container_image import short_digest
 from runbooks.evidence import Coverage, Evidence, FunctionEvidence, ImageEvidence, NetworkEvidence, SuccessorEvidence
 from runbooks.telling.escaping import code, markdown
 from runbooks.telling.layout import blocks, bullets, table
-from runbooks.telling.words import case_name, moment, sentence
+from runbooks.telling.words import case_name, sentence
+from runbooks.timestamps import moment
 from runbooks.verdict import Verdict, VerdictKind
 
 _ORDER = (VerdictKind.NOT_FIXED, VerdictKind.UNVERIFIABLE, VerdictKind.FIXED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from runbooks.case import CaseKey
 from runbooks.counting import counted
@@ -52,12 +52,6 @@ CHANNELS: dict[str, str] = {
     "runbook": "the runbook, which has authorised it beforehand",
     "sweep": "the clock",
 }
-
-
-def moment(at: datetime) -> str:
-    """A time as `2026-03-02 09:15:31 UTC`."""
-    utc = at if at.tzinfo is None else at.astimezone(UTC)
-    return f"{utc:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def day(at: datetime) -> str:

@@ -19,7 +19,7 @@ from runbooks.plan import Phase, Plan
 from runbooks.records import PlanMade, Reminded
 from runbooks.telling.messages import Message, note
 from runbooks.telling.plan_text import plan_title
-from runbooks.telling.words import moment
+from runbooks.timestamps import moment
 from tasks.gateways.ledger import ApprovalRow
 from tasks.gateways.slack import SlackGateway
 from tasks.journal import Journal

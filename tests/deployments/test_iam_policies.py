@@ -21,6 +21,7 @@ ANCHORS = ("anchors.py",)
 GATEWAYS = Path(__file__).parents[2] / "tasks" / "gateways"
 SERVICES = {
     "autoscaling": "autoscaling",
+    "batch": "batch",
     "cloudwatch": "cloudwatch",
     "codebuild": "codebuild",
     "codedeploy": "codedeploy",
@@ -29,9 +30,11 @@ SERVICES = {
     "ecr": "ecr",
     "ecs": "ecs",
     "elbv2": "elasticloadbalancing",
+    "events": "events",
     "inspector2": "inspector2",
     "lambda": "lambda",
     "s3": "s3",
+    "scheduler": "scheduler",
     "ssm": "ssm",
 }
 READING = re.compile(r"(describe|list|get|batch_get)_\w+")

@@ -17,8 +17,6 @@ from runbooks.catalog import Catalog
 from runbooks.definition import Runbook
 from runbooks.facts import CaseFacts
 from runbooks.finding import Finding, Resource, VulnerablePackage
-from runbooks.group_rules import GroupRule
-from runbooks.history import Dated, ResponseHistory, fold
 from runbooks.instance import (
     AutoScalingMembership,
     Endpoint,
@@ -35,56 +33,22 @@ from runbooks.instance import (
     TargetRegistration,
     Volume,
 )
-from runbooks.plan import Phase, Plan
+from runbooks.plan import Plan
 from runbooks.planning.containment import plan_containment
 from runbooks.planning.release import plan_release
 from runbooks.planning.remediation import plan_remediation
 from runbooks.planning.verification import plan_verification
 from runbooks.records import (
-    ApprovalAsked,
-    CaseOpened,
-    CaseTriaged,
-    CaseVerdict,
     Decision,
-    FindingSeen,
     Intent,
     Outcome,
-    PhaseEnded,
-    PlanMade,
-    Record,
-    ResponseEnded,
-    ResponseStarted,
-    RunStarted,
-    Waiting,
 )
 from runbooks.steps import (
     AnyStep,
-    AttachToAutoScaling,
-    CollectInventory,
-    CreateLaunchTemplateVersion,
-    CreateSnapshots,
-    DeregisterTarget,
-    DetachFromAutoScaling,
-    EnsureClosedGroup,
-    EnsureOpenGroup,
-    EnsureQuarantineGroup,
-    LaunchReplacement,
-    PatchPackages,
-    RefreshInstances,
-    RegisterTarget,
-    ReplaceGroupRules,
-    SetDeleteOnTermination,
-    SetInstanceAttribute,
-    StartInstance,
-    StopInstance,
-    SwapSecurityGroups,
     Target,
-    WriteOverrideList,
 )
 from runbooks.triage import Assessment, assess
 from runbooks.verdict import Coverage, Evidence, Verdict, VerdictKind
-from tests.runbooks.function_steps import every_function_step
-from tests.runbooks.image_steps import every_image_step
 
 ACCOUNT, REGION = "210987654321", "eu-west-1"
 INSTANCE_ID = "i-0a1b2c3d4e5f60718"
@@ -355,107 +319,6 @@ def a_release_plan(contained: Plan, outcomes: Mapping[str, Outcome] | None = Non
     return plan_release(a_runbook(), (contained,), operations, contained.cases, response=RESPONSE, **settings)
 
 
-def every_step() -> tuple[AnyStep, ...]:
-    """One step of each kind there is."""
-    case = (CASE,)
-    instance = a_target()
-    return (
-        EnsureQuarantineGroup(
-            target=a_target("security-group", f"{VPC}/quarantine"),
-            cases=case,
-            vpc=VPC,
-            name="quarantine",
-            egress=(a_rule(443, "pl-0s3"),),
-        ),
-        EnsureOpenGroup(
-            target=a_target("security-group", f"{VPC}/quarantine-open"), cases=case, vpc=VPC, name="quarantine-open"
-        ),
-        DetachFromAutoScaling(target=instance, cases=case, group="checkout", decrement=False, room_to_return=True),
-        AttachToAutoScaling(target=instance, cases=case, group="checkout", undoes=True),
-        DeregisterTarget(target=instance, cases=case, target_group=a_target_registration().target_group, port=443),
-        RegisterTarget(
-            target=instance, cases=case, target_group=a_target_registration().target_group, port=443, undoes=True
-        ),
-        SetInstanceAttribute(
-            target=instance, cases=case, attribute="disableApiTermination", expects=False, leaves=True
-        ),
-        SetDeleteOnTermination(target=instance, cases=case, expects={"/dev/sda1": True}, leaves={"/dev/sda1": False}),
-        CreateSnapshots(target=instance, cases=case, volumes=("vol-0000000000000000a",)),
-        SwapSecurityGroups(
-            target=a_target("network-interface", "eni-0000000000000000a"),
-            cases=case,
-            vpc=VPC,
-            expects=("sg-0web", "sg-0base"),
-            leaves=("@quarantine",),
-        ),
-        StopInstance(target=instance, cases=case),
-        StartInstance(target=instance, cases=case, undoes=True),
-        WriteOverrideList(
-            target=a_target("object", "patches/override-lists/0.yaml"),
-            cases=case,
-            bucket="patches",
-            object_key="override-lists/0.yaml",
-            content="patches:\n- id: libssl3.amd64\n",
-        ),
-        PatchPackages(
-            target=instance,
-            cases=case,
-            instances=(INSTANCE_ID,),
-            case_of={INSTANCE_ID: CASE},
-            packages=("libssl3",),
-            document="AWS-RunPatchBaseline",
-            override_list="s3://patches/override-lists/0.yaml",
-            reboot="RebootIfNeeded",
-            snapshot_id="00000000-0000-4000-8000-000000000001",
-            delivery_timeout_seconds=600,
-        ),
-        CollectInventory(target=a_target("association", ASSOCIATION), cases=case, association=ASSOCIATION),
-        CreateLaunchTemplateVersion(
-            target=a_target("launch-template", "lt-0feedc0de"), cases=case, source_version="7", image="ami-0patched"
-        ),
-        RefreshInstances(
-            target=a_target("auto-scaling-group", "checkout"),
-            cases=case,
-            launch_template="lt-0feedc0de",
-            version="@operation",
-            previous_version="7",
-            image="ami-0patched",
-            minimum_healthy_percentage=90,
-            checkpoints=(20, 100),
-            checkpoint_delay_seconds=300,
-        ),
-        LaunchReplacement(
-            target=instance,
-            cases=case,
-            image="ami-0patched",
-            instance_type="m7i.large",
-            subnet=SUBNET,
-            groups=("sg-0web",),
-            profile=f"arn:aws:iam::{ACCOUNT}:instance-profile/checkout",
-            tags={"Name": "checkout-7"},
-        ),
-        EnsureClosedGroup(
-            target=a_target("security-group", f"{VPC}/closed"),
-            cases=case,
-            vpc=VPC,
-            name="closed",
-            source="sg-0web",
-            ingress=(GroupRule(protocol="tcp", from_port=443, to_port=443, peer="0.0.0.0/0"),),
-            egress=(GroupRule(protocol="-1", peer="0.0.0.0/0", egress=True),),
-        ),
-        ReplaceGroupRules(
-            target=a_target("security-group", "sg-0web"),
-            cases=case,
-            name="web",
-            carriers=("eni-0000000000000000a",),
-            removes=(GroupRule(id="sgr-0ssh", protocol="tcp", from_port=22, to_port=22, peer="0.0.0.0/0"),),
-            adds=(GroupRule(protocol="tcp", from_port=22, to_port=22, peer="10.0.0.0/8"),),
-        ),
-        *every_image_step(a_target, case),
-        *every_function_step(a_target, case),
-    )
-
-
 def a_target(kind: str = "instance", identifier: str = INSTANCE_ID) -> Target:
     return Target(account=ACCOUNT, region=REGION, type=kind, id=identifier)
 
@@ -517,86 +380,6 @@ def evidence(**changes: Any) -> Evidence:
 def a_verdict(kind: VerdictKind = VerdictKind.FIXED, *reasons: str, case: str = CASE) -> Verdict:
     default = f"libssl3 3.0.2-0ubuntu1.99 on {INSTANCE_ID} is at or after the fix 3.0.2-0ubuntu1.99"
     return Verdict(case=case, kind=kind, reasons=reasons or (default,), evidence=(evidence(),))
-
-
-# --- whole histories -------------------------------------------------------------------------------------------------
-
-
-def dated(minutes: float, record: Record) -> Dated:
-    """A record, so many minutes into the default story."""
-    return Dated(at=after(minutes), record=record)
-
-
-def a_history(*entries: Dated) -> ResponseHistory:
-    return fold(entries)
-
-
-def case_entries(assessment: Assessment | None = None, verdict: Verdict | None = None) -> tuple[Dated, ...]:
-    """The entries of the default story's case: received at once, triaged after two minutes, judged after 41."""
-    given = assessment or an_assessment()
-    seen = [dated(0.1, FindingSeen(finding=each, source="webhook")) for each in given.facts.findings]
-    return (
-        dated(0, CaseOpened(key=a_case_key(given.facts.findings[0].resource.id))),
-        *seen,
-        dated(2, CaseTriaged(response=RESPONSE, assessment=given)),
-        *((dated(41, CaseVerdict(response=RESPONSE, remediation=None, verdict=verdict)),) if verdict else ()),
-    )
-
-
-def carried_out(plan: Plan, minutes: float, each_takes: float = 0.1) -> tuple[Dated, ...]:
-    """Intent and outcome of every step, one after another."""
-    entries: list[Dated] = []
-    for number, step in enumerate(plan.steps):
-        began = minutes + 2 * number * each_takes
-        entries += dated(began, an_intent(plan, step)), dated(began + each_takes, an_outcome(plan, step))
-    return tuple(entries)
-
-
-def asked_and_answered(
-    plan: Plan, minutes: float, waited: float, decision: Decision | None = None
-) -> tuple[Dated, ...]:
-    expires = after(minutes + plan.approval.expires_minutes)
-    question = ApprovalAsked(digest=plan.digest, attempt=1, expires_at=expires, flow_run="run-1")
-    return dated(minutes, question), dated(minutes + waited, decision or a_decision(plan))
-
-
-def a_whole_response(
-    *, released: bool = True, decision: Decision | None = None, ended: ResponseEnded | None = None
-) -> tuple[Dated, ...]:
-    """The default story's response, from start to end, fixed after 41 minutes.
-
-    Contained from minute 10 (asked at 3), patched from 20 (asked at 15), verified until 41, then released.
-    """
-    contain, remediate, verify = a_contain_plan(), a_remediate_plan(), a_verify_plan()
-    release = a_release_plan(contain)
-    fixed = ResponseEnded(result="fixed", reason="every case is proven fixed", contained=not released)
-    tail = (
-        dated(42, _made(release)),
-        *carried_out(release, 43),
-        dated(45, PhaseEnded(phase=Phase.RELEASE, result="done", digest=release.digest)),
-    )
-    return (
-        dated(1, ResponseStarted(response=RESPONSE, runbook=RUNBOOK, cases=(CASE,), started_by="intake")),
-        dated(1.1, RunStarted(attempt=1, epoch=1, flow_run="run-1")),
-        dated(2.5, _made(contain)),
-        *asked_and_answered(contain, 3, 7, decision),
-        *carried_out(contain, 10.5),
-        dated(14, PhaseEnded(phase=Phase.CONTAIN, result="done", digest=contain.digest)),
-        dated(14.5, _made(remediate)),
-        *asked_and_answered(remediate, 15, 5),
-        *carried_out(remediate, 20.5, each_takes=2),
-        dated(30, PhaseEnded(phase=Phase.REMEDIATE, result="done", digest=remediate.digest)),
-        dated(30.5, _made(verify)),
-        *carried_out(verify, 31),
-        dated(32, Waiting(phase="verify", reason="Inspector has not looked again yet", look_again_at=after(33))),
-        dated(41, PhaseEnded(phase=Phase.VERIFY, result="done", digest=verify.digest)),
-        *(tail if released else ()),
-        dated(46, ended or fixed),
-    )
-
-
-def _made(plan: Plan) -> PlanMade:
-    return PlanMade(digest=plan.digest, plan=plan)
 
 
 def _numbered(number: int) -> CaseFacts:

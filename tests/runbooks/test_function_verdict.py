@@ -36,7 +36,7 @@ def test_it_is_fixed_when_latest_was_scanned_and_the_alias_serves_just_that() ->
     assert isinstance(answer, Verdict)
     assert (answer.case, answer.kind) == (FUNCTION_CASE, FIXED)
     assert answer.reasons == (
-        "Inspector scanned $LATEST at 09:46:00 UTC, after its last change, and reports it no more",
+        "Inspector scanned $LATEST at 2026-03-02 09:46:00 UTC, after its last change, and reports it no more",
         "alias live serves version 2: the same code, layers and runtime as were scanned",
     )
     assert "live: 2" in verdicts_markdown([answer], {FUNCTION_CASE: a_function_key()})

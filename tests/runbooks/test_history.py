@@ -31,16 +31,14 @@ from tests.runbooks.builders import (
     OutcomeStatus,
     a_contain_plan,
     a_decision,
-    a_history,
     a_release_plan,
     a_remediate_plan,
     a_verify_plan,
-    a_whole_response,
     after,
     an_intent,
     an_outcome,
-    dated,
 )
+from tests.runbooks.histories import a_history, a_whole_response, dated
 
 CONTAIN = a_contain_plan()
 AGAIN = a_contain_plan(revision=2, previous=CONTAIN.digest)

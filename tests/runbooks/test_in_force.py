@@ -14,16 +14,8 @@ from runbooks.planning.images.promotion import closing_reason
 from runbooks.records import PhaseEnded, PlanMade, Record
 from runbooks.repository_policy import with_pulls_denied
 from runbooks.steps import AnyStep, SetRepositoryPolicy, SetStageTransition
-from tests.runbooks.builders import (
-    a_decision,
-    a_history,
-    a_plan_of,
-    a_target,
-    after,
-    an_intent,
-    an_outcome,
-    dated,
-)
+from tests.runbooks.builders import a_decision, a_plan_of, a_target, after, an_intent, an_outcome
+from tests.runbooks.histories import a_history, dated
 
 ONE, TWO, THREE = "case-1", "case-2", "case-3"
 REASON = closing_reason("shop/checkout", "resp-1")

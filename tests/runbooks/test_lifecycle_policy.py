@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runbooks.lifecycle_policy import checked_lifecycle_policy, same_policy
+from runbooks.lifecycle_policy import checked_lifecycle_policy, mark_of, same_policy, with_mark
 
 SELECTION = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 14}
 RULE: dict[str, Any] = {"rulePriority": 1, "selection": SELECTION, "action": {"type": "expire"}}
@@ -64,3 +64,16 @@ def test_policies_are_compared_by_what_they_say() -> None:
     assert not same_policy(policy(RULE), None)
     assert not same_policy(policy(RULE), policy(RULE | {"rulePriority": 2}))
     assert not same_policy("text", policy(RULE))
+
+
+@pytest.mark.parametrize("rule", [RULE, RULE | {"description": "untagged go"}, RULE | {"description": "go (14 days)"}])
+def test_a_mark_is_found_again_and_changes_nothing_but_a_description(rule: dict[str, Any]) -> None:
+    text, last = policy(rule, RULE | {"rulePriority": 2}), {"rules": [{"description": "untagged go (another)"}]}
+    marked = with_mark(text, "rb-1/1760000000")
+    assert mark_of(marked, text) == "rb-1/1760000000"
+    assert checked_lifecycle_policy(marked) == marked
+    first, *rest = json.loads(marked)["rules"]
+    assert [first | {"description": ""}, *rest] == [rule | {"description": ""}, RULE | {"rulePriority": 2}]
+    for other in (text, policy(RULE | {"rulePriority": 7}), "no JSON", "[]", '{"rules": []}', json.dumps(last)):
+        assert mark_of(other, text) is None
+    assert mark_of(marked, policy(rule)) is None

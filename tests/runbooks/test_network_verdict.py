@@ -39,7 +39,7 @@ def test_closed_by_us_and_by_inspector_is_fixed(status: str) -> None:
         VerdictKind.FIXED,
         (
             f"nothing leads from the internet to tcp/22 of {INSTANCE_ID} now",
-            f"Inspector evaluated the network of {INSTANCE_ID} at 21:16:00 UTC, {AND_NO_MORE}",
+            f"Inspector evaluated the network of {INSTANCE_ID} at 2026-03-02 21:16:00 UTC, {AND_NO_MORE}",
         ),
     )
 

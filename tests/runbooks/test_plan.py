@@ -25,8 +25,8 @@ from tests.runbooks.builders import (
     a_target,
     a_verify_plan,
     assessments,
-    every_step,
 )
+from tests.runbooks.every_step import every_step
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 STEPS = st.lists(st.sampled_from(every_step()), unique_by=lambda step: step.key).map(tuple)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from runbooks.container_image import ImageFunction
 from runbooks.errors import Refused
 from runbooks.plan import Phase, Plan
 from runbooks.planning.images.deprecating import plan_deprecation
 from runbooks.steps import DeleteImage, PutLifecyclePolicy, SetImageArchived, SetImageTag, SetTagMutability
-from tests.runbooks.builders import RESPONSE, a_target
+from tests.runbooks.builders import ACCOUNT, REGION, RESPONSE, a_target
 from tests.runbooks.image_builders import (
     IMAGE_CASE,
     NAME,
@@ -107,6 +108,33 @@ def test_the_image_that_was_built_is_never_retired() -> None:
 def test_an_image_that_is_gone_or_archived_needs_no_retiring() -> None:
     assert retired(image=None).steps == ()
     assert retired(image=an_image(archived=True)).steps == ()
+
+
+def a_version(number: str, **changes: Any) -> ImageFunction:
+    values = {"account": ACCOUNT, "region": REGION, "name": "export", "arn": f"arn:export:{number}", "version": number}
+    return ImageFunction.model_validate(values | changes)
+
+
+def test_an_image_that_a_version_is_made_from_is_not_deleted_though_nobody_is_seen_to_call_it() -> None:
+    """When the plan was made an alias may have served it still: then its own case has brought that to another."""
+    for made in ({"dormant": (a_version("7", dormant=True),)}, {"functions": (a_version("7", alias="live"),)}):
+        plan = retired({"delete": True, "archive": False, "remove_tags": False}, **made)
+        assert (plan.steps, plan.cannot_be_put_back) == ((), ())
+        assert (
+            "shop/checkout:1.4.2@sha256:0123456789ab is not deleted as long as there is version 7 of function export, "
+            "even if nobody calls it" in plan.not_covered
+        )
+
+
+def test_versions_that_miss_an_archived_image_are_named_each_once() -> None:
+    served = tuple(a_version("7", alias=alias) for alias in ("live", "next"))
+    plan = retired(functions=(*served, a_version("$LATEST")), dormant=(a_version("6", dormant=True),))
+    assert kinds(plan) == ["set-image-tag", "set-image-archived"]
+    assert (
+        "archived, shop/checkout:1.4.2@sha256:0123456789ab is missed by version 7 of function export and version 6 of "
+        "function export: called, it fails until the image is active again" in plan.not_covered
+    )
+    assert not [words for words in retired().not_covered if "missed" in words]
 
 
 def test_images_of_two_repositories_are_never_in_one_plan() -> None:

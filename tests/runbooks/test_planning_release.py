@@ -41,9 +41,9 @@ from tests.runbooks.builders import (
     an_outcome,
     assessments,
     case_facts,
-    every_step,
     instance_facts,
 )
+from tests.runbooks.every_step import every_step
 
 QUARANTINE = {"groups": ["sg-0quarantine"]}
 

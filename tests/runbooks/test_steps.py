@@ -40,7 +40,8 @@ from runbooks.steps import (
     UpdateFunctionImage,
 )
 from runbooks.steps.containment import short_arn
-from tests.runbooks.builders import CASE, a_target, every_step
+from tests.runbooks.builders import CASE, a_target
+from tests.runbooks.every_step import every_step
 
 SERVICES = {
     *("ec2", "autoscaling", "elasticloadbalancing", "ssm", "s3", "kms"),

@@ -46,7 +46,8 @@ from runbooks.steps import (
     UpdateFunctionConfiguration,
     UpdateFunctionImage,
 )
-from tests.runbooks.builders import a_target, every_step
+from tests.runbooks.builders import a_target
+from tests.runbooks.every_step import every_step
 
 World = dict[tuple[str, ...], Any]
 CASES = ("case-1",)

@@ -42,7 +42,7 @@ def test_it_is_fixed_when_finding_coverage_and_version_agree(findings: dict[str,
         kind=VerdictKind.FIXED,
         reasons=(
             f"libssl3 3.0.2-0ubuntu1.99 on {INSTANCE_ID} is at or after the fix 3.0.2-0ubuntu1.99",
-            f"Inspector scanned {INSTANCE_ID} at 09:56:00 UTC, after the change, and reports it no more",
+            f"Inspector scanned {INSTANCE_ID} at 2026-03-02 09:56:00 UTC, after the change, and reports it no more",
         ),
         evidence=(given_evidence,),
     )

@@ -23,15 +23,14 @@ from runbooks.waves import current_wave, ended_wave, not_begun, paused, to_verif
 from tests.runbooks.builders import (
     RESPONSE,
     a_finding,
-    a_history,
     a_runbook,
     an_assessment,
     an_instance,
     an_intent,
     case_facts,
-    dated,
     instance_facts,
 )
+from tests.runbooks.histories import a_history, dated
 from tests.runbooks.signatures import SIGNER
 
 BIG = {

@@ -26,7 +26,8 @@ from runbooks.records import (
 )
 from runbooks.registry import MOST_WRONG_CODES, Registry, RegistryRecord
 from runbooks.weighing import Weighed, weigh
-from tests.runbooks.builders import CASE, RUNBOOK, a_contain_plan, a_decision, a_history, after, dated
+from tests.runbooks.builders import CASE, RUNBOOK, a_contain_plan, a_decision, after
+from tests.runbooks.histories import a_history, dated
 from tests.runbooks.signatures import (
     JANE,
     JOE,

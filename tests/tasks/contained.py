@@ -6,14 +6,10 @@ from typing import Any
 
 from runbooks.plan import Phase, Plan
 from runbooks.steps import SwapSecurityGroups
+from tests.tasks.aftermath import of_kind
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.gateways.aws_world import an_event
-from tests.tasks.harness import (
-    House,
-    Run,
-    of_kind,
-    the_runbook,
-)
+from tests.tasks.harness import House, Run, the_runbook
 
 OTHER = "i-0b1b2c3d4e5f60719"
 

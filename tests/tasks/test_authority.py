@@ -21,13 +21,12 @@ from tests.runbooks.builders import (
     RUNBOOK,
     a_contain_plan,
     a_decision,
-    a_history,
     a_release_plan,
     a_remediate_plan,
     after,
     an_intent,
-    dated,
 )
+from tests.runbooks.histories import a_history, dated
 from tests.runbooks.signatures import (
     JANE,
     JOE,

@@ -14,9 +14,10 @@ from runbooks.records import ApprovalAsked, Intent, Outcome, RunStarted, Waiting
 from runbooks.windows import ChangeWindow, usable_until
 from tasks import patience
 from tests.runbooks.signatures import answered, made
+from tests.tasks.aftermath import of_kind, records_of
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import furnished
-from tests.tasks.harness import House, Run, of_kind, records_of
+from tests.tasks.harness import House, Run
 
 
 def opening_in(house: House, hours: int, lasting: int = 2) -> ChangeWindow:

@@ -11,10 +11,11 @@ from runbooks.plan import Phase, Plan
 from runbooks.steps import EnsureQuarantineGroup, SwapSecurityGroups
 from tasks.looking import SHOWS_WITHIN
 from tasks.rounds import fallen_out
+from tests.tasks.aftermath import described, effects, intents_open, of_kind, statuses_of
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.gateways.aws_world import an_event
 from tests.tasks.gateways.ledger.samples import tamper
-from tests.tasks.harness import House, Run, described, effects, intents_open, of_kind, statuses_of, the_runbook
+from tests.tasks.harness import House, Run, the_runbook
 from tests.tasks.shaky import Died
 
 SWAP = "ec2:ModifyNetworkInterfaceAttribute"

@@ -20,9 +20,10 @@ from runbooks.errors import Outside
 from runbooks.history import SUCCEEDED
 from runbooks.plan import Phase
 from runbooks.records import RunStarted
+from tests.tasks.aftermath import described, effects, records_of, statuses_of
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.gateways.aws_world import an_event
-from tests.tasks.harness import House, described, effects, records_of, statuses_of, the_runbook
+from tests.tasks.harness import House, the_runbook
 from tests.tasks.shaky import Blow, Died, Shaky
 
 PHASES = (Phase.CONTAIN, Phase.RELEASE)

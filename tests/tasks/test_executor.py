@@ -12,19 +12,11 @@ from runbooks.records import ApprovalAsked, Intent, Outcome, ResponseEnded
 from tasks.gateways.actions import actions
 from tasks.rounds import fallen_out
 from tests.runbooks.signatures import answered, decided, made
+from tests.tasks.aftermath import described, effects, of_kind, records_of, statuses_of
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import OTHER, furnished, to_contain, void
 from tests.tasks.gateways.aws_world import INSTANCE, an_event
-from tests.tasks.harness import (
-    House,
-    Run,
-    described,
-    effects,
-    of_kind,
-    records_of,
-    statuses_of,
-    the_runbook,
-)
+from tests.tasks.harness import House, Run, the_runbook
 from tests.tasks.shaky import ShakySessions
 
 

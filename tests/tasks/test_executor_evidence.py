@@ -13,15 +13,10 @@ from runbooks.plan import Phase
 from runbooks.steps import AnyStep
 from tasks.gateways.actions.base import Action, Look
 from tasks.rounds import fallen_out
+from tests.tasks.aftermath import described, effects, of_kind, statuses_of
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import OTHER, assert_isolated, furnished, to_contain
 from tests.tasks.gateways.aws_world import INSTANCE, an_event
-from tests.tasks.harness import (
-    described,
-    effects,
-    of_kind,
-    statuses_of,
-)
 
 # --- evidence never delays isolation ---------------------------------------------------------------------------------
 

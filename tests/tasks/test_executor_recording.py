@@ -13,18 +13,11 @@ from runbooks.plan import Phase, Plan
 from runbooks.records import Intent, Outcome
 from runbooks.steps import AnyStep
 from tasks.rounds import fallen_out
+from tests.tasks.aftermath import described, intents_open, of_kind, records_of, statuses_of
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import assert_isolated, furnished, to_contain
 from tests.tasks.gateways.aws_world import INSTANCE
-from tests.tasks.harness import (
-    House,
-    Run,
-    described,
-    intents_open,
-    of_kind,
-    records_of,
-    statuses_of,
-)
+from tests.tasks.harness import House, Run
 from tests.tasks.shaky import Blow, Died
 
 # --- written down, then done -----------------------------------------------------------------------------------------

@@ -8,14 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runbooks.plan import Phase
+from tests.tasks.aftermath import described, effects
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import furnished
 from tests.tasks.gateways.aws_world import INSTANCE
-from tests.tasks.harness import (
-    House,
-    described,
-    effects,
-)
+from tests.tasks.harness import House
 
 # --- everything has an undo ------------------------------------------------------------------------------------------
 

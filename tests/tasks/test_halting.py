@@ -30,11 +30,12 @@ from tasks.services import Services
 from tasks.sweeping.dispatch import _why_to_start
 from tests.runbooks.builders import after
 from tests.runbooks.signatures import SIGNER
+from tests.tasks.aftermath import described, effects, intents_open, of_kind, records_of, statuses_of
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import furnished, to_contain
 from tests.tasks.gateways.aws_world import ACCOUNT, INSTANCE, REGION, an_event
 from tests.tasks.halts import as_far_as_it_goes, once, product_run, services, stage_as_far_as_it_goes, woken
-from tests.tasks.harness import House, described, effects, intents_open, of_kind, records_of, statuses_of, the_runbook
+from tests.tasks.harness import House, the_runbook
 from tests.tasks.shaky import Died
 
 SWAP = "ec2:ModifyNetworkInterfaceAttribute"

@@ -16,11 +16,12 @@ from runbooks.plan import Plan
 from tasks.gateways import copacetic
 from tasks.gateways.actions.image_patching import BY_COPA
 from tests.runbooks.signatures import made
+from tests.tasks.aftermath import statuses_of
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.gateways.aws_world import ACCOUNT, REGION
 from tests.tasks.gateways.copa import Copa, a_patch, pushing
 from tests.tasks.gateways.image_world import NEW_TAG, REPOSITORY
-from tests.tasks.harness import House, Run, statuses_of
+from tests.tasks.harness import House, Run
 from tests.tasks.shaky import Died, Shaky
 from tests.tasks.test_image_steps import Striking, the_plan
 

@@ -13,9 +13,10 @@ from runbooks.errors import AnswerLost, LeaseLost
 from runbooks.plan import Phase
 from runbooks.records import Intent, Outcome, Waiting
 from tasks.journal import Journal, dated, read_history
+from tests.tasks.aftermath import records_of
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.gateways.aws_world import an_event
-from tests.tasks.harness import House, Run, records_of
+from tests.tasks.harness import House, Run
 
 
 class DiedHere(BaseException):

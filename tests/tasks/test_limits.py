@@ -12,11 +12,12 @@ from runbooks.plan import Phase, Plan
 from runbooks.records import Admitted, Intent, ResponseEnded
 from tests.runbooks.builders import NO_LIMITS
 from tests.runbooks.signatures import made
+from tests.tasks.aftermath import described, records_of, statuses_of
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import OTHER, furnished, to_contain
 from tests.tasks.gateways.aws_world import an_event
 from tests.tasks.halts import as_far_as_it_goes, services, stage_as_far_as_it_goes, woken
-from tests.tasks.harness import House, described, records_of, statuses_of
+from tests.tasks.harness import House
 
 ONE_AT_ONCE = {"limits": {"maximum_cases_at_once": 1}}
 ENDED = ResponseEnded(result="person", reason="somebody else goes on")

@@ -16,11 +16,12 @@ from tasks import run as runs
 from tasks.answering import settle
 from tasks.pre_authorising import goes_unasked
 from tests.runbooks.signatures import decided, made
+from tests.tasks.aftermath import records_of
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import OTHER, furnished
 from tests.tasks.gateways.aws_world import INSTANCE, an_event
 from tests.tasks.halts import product_run, services
-from tests.tasks.harness import House, Run, records_of
+from tests.tasks.harness import House, Run
 
 AN_HOUR = 3600
 ENDED = ResponseEnded(result="person", reason="somebody else goes on")

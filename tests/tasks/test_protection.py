@@ -14,10 +14,11 @@ from runbooks.steps import AnyStep, RefreshInstances, Target
 from tasks.executor import Executor, Progress
 from tasks.protection import protected_cases
 from tasks.rounds import fallen_out
+from tests.tasks.aftermath import of_kind, statuses_of
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import OTHER, furnished, to_contain
 from tests.tasks.gateways.aws_world import ACCOUNT, INSTANCE, REGION, an_event
-from tests.tasks.harness import House, Run, of_kind, statuses_of
+from tests.tasks.harness import House, Run
 
 NEVER = {"remediation": "never"}
 

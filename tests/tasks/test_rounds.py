@@ -17,10 +17,10 @@ from tasks.planning import make_plan
 from tasks.program import code_digest
 from tasks.rounds import left_behind, settled
 from tests.runbooks.signatures import SIGNER, made
+from tests.tasks.aftermath import of_kind
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import OTHER, furnished
 from tests.tasks.gateways.aws_world import INSTANCE, an_event
-from tests.tasks.harness import of_kind
 from tests.tasks.playing import Meddling, Playing, prefect_alone
 
 

@@ -16,7 +16,8 @@ from tasks.intake import drain
 from tasks.run import running
 from tasks.services import use
 from tasks.write_up import conclude_look
-from tests.runbooks.builders import a_contain_plan, a_verdict, an_assessment, carried_out, case_facts
+from tests.runbooks.builders import a_contain_plan, a_verdict, an_assessment, case_facts
+from tests.runbooks.histories import carried_out
 from tests.tasks.sweep_house import SweepHouse, slack_workspace, sweep_house
 
 INSTANCE = "i-0a1b2c3d4e5f60718"

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from runbooks.alias_mark import AliasMark
 from runbooks.errors import Outside
 from runbooks.steps.function_alias import NEW_VERSION, ShiftAlias
+from runbooks.timestamps import moment
 from tasks.gateways.actions.base import AwsAction, Look, Place, gone
 from tasks.gateways.aws_errors import code_of
 from tasks.gateways.aws_session import closing
@@ -131,7 +132,7 @@ def _under_way(step: ShiftAlias, alias: _Alias, wanted: str, states: Mapping[str
         return alias.look("back", "half-done", wanted, f"going back: {why}", why=why)
     over = mark.since + timedelta(minutes=step.bake_minutes)
     if alias.now < over:
-        detail = f"{step.percent} % of the calls go to version {wanted}, baking until {over:%H:%M:%S} UTC"
+        detail = f"{step.percent} % of the calls go to version {wanted}, baking until {moment(over)}"
         return Look(status="in-progress", found=alias.found, detail=detail, result={"version": wanted})
     return alias.look("on", "half-done", wanted, f"all calls go to version {wanted} now")
 

@@ -13,7 +13,7 @@ from deployments.sandbox.slack_workspace import TOKEN, Channel, Workspace
 from runbooks.case import HALT_STREAM
 from runbooks.records import Halted, Resumed
 from runbooks.signing import Signer
-from runbooks.telling.words import moment
+from runbooks.timestamps import moment
 from tasks.gateways.ledger import Ledger
 from tests.deployments.cli.conftest import Run
 from tests.serving import serving

@@ -52,10 +52,10 @@ def service(aws: Any) -> dict[str, Any]:
     return found
 
 
-def images(aws: Any) -> dict[str, int]:
+def images(aws: Any, service: str = "checkout") -> dict[str, int]:
     """How many tasks of the service run each image."""
     ecs = aws("ecs")
-    arns = ecs.list_tasks(cluster="shop", serviceName="checkout")["taskArns"]
+    arns = ecs.list_tasks(cluster="shop", serviceName=service)["taskArns"]
     found: dict[str, int] = {}
     for task in ecs.describe_tasks(cluster="shop", tasks=arns)["tasks"] if arns else []:
         if task["lastStatus"] == "RUNNING":

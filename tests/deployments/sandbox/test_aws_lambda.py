@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -194,6 +195,31 @@ def test_publishing_the_same_again_gives_the_existing_version(sandbox, aws, orde
     assert configuration(aws, Qualifier="1")["CodeSha256"] != second["CodeSha256"]
     with pytest.raises(ClientError, match="InvalidParameterValueException"):
         client.publish_version(FunctionName=NAME, CodeSha256="another")
+
+
+def test_a_version_an_alias_and_the_function_have_each_a_policy_of_its_own(sandbox, aws, orders):
+    orders()
+    client, invoke = aws("lambda"), {"Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com"}
+    client.add_permission(FunctionName=NAME, StatementId="function", **invoke)
+    client.add_permission(FunctionName=NAME, StatementId="version", Qualifier="1", **invoke)
+
+    def statements(**of: str) -> list[str]:
+        return [one["Sid"] for one in json.loads(client.get_policy(FunctionName=NAME, **of)["Policy"])["Statement"]]
+
+    assert ("function" in statements(), "version" in statements()) == (True, False)
+    assert statements(Qualifier="1") == ["version"]
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        client.get_policy(FunctionName=NAME, Qualifier="live")
+
+
+def test_what_is_kept_ready_is_told_by_version_and_alias(sandbox, aws, orders):
+    orders()
+    client = aws("lambda")
+    assert client.list_provisioned_concurrency_configs(FunctionName=NAME)["ProvisionedConcurrencyConfigs"] == []
+    client.put_provisioned_concurrency_config(FunctionName=NAME, Qualifier="1", ProvisionedConcurrentExecutions=2)
+    (kept,) = client.list_provisioned_concurrency_configs(FunctionName=NAME)["ProvisionedConcurrencyConfigs"]
+    assert kept["FunctionArn"].endswith(f":function:{NAME}:1")
+    assert (kept["AllocatedProvisionedConcurrentExecutions"], kept["Status"]) == (2, "READY")
 
 
 def test_an_alias_shares_its_traffic_between_two_published_versions_only(sandbox, aws, orders):

@@ -129,6 +129,22 @@ def test_a_policy_that_denies_pulls_keeps_new_tasks_from_starting_until_it_is_go
     assert images(aws) == {f"{URI}@{digest}": 4}
 
 
+def test_a_denial_that_leaves_a_role_out_lets_its_tasks_start_and_nobody_elses(sandbox, aws):
+    digest = push(sandbox, aws, "1", "1")
+    world = shop(sandbox, f"{URI}@{digest}")
+    tasks = shop(sandbox, f"{URI}@{digest}", name="basket")
+    left_out = {"ArnNotLike": {"aws:PrincipalArn": [f"arn:*:iam::{ACCOUNT}:role/checkout-*"]}}
+    deny = {**DENY, "Statement": [DENY["Statement"][0] | {"Condition": left_out}]}
+    aws("ecr").set_repository_policy(repositoryName=REPOSITORY, policyText=json.dumps(deny))
+    for arn in (world["task_arns"][0], tasks["task_arns"][0]):
+        aws("ecs").stop_task(cluster="shop", task=arn)
+    sandbox.advance(60)
+    assert images(aws) == {f"{URI}@{digest}": 4}
+    assert images(aws, "basket") == {f"{URI}@{digest}": 3}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        aws("ecr").batch_get_image(repositoryName=REPOSITORY, imageIds=[{"imageDigest": digest}])
+
+
 def test_another_account_pulls_only_when_the_policy_allows_it_and_is_counted_at_the_images_home(sandbox, aws):
     digest, other = push(sandbox, aws, "1", "1"), "345678901234"
     with pytest.raises(CannotPull, match="403"):

@@ -14,7 +14,8 @@ from runbooks.history import fold
 from runbooks.telling.chart import LABELS, RIGHT, WIDTH, data_address, timeline_svg
 from runbooks.telling.incident import PostMortem, Span
 from runbooks.telling.post_mortem import write_post_mortem
-from tests.runbooks.builders import CASE, a_finding, a_runbook, a_whole_response, after, keys_of
+from tests.runbooks.builders import CASE, a_finding, a_runbook, after, keys_of
+from tests.runbooks.histories import a_whole_response
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -10,14 +10,8 @@ from markdown_it import MarkdownIt
 from runbooks.plan import ApprovalRule, Extent, Plan
 from runbooks.telling.difference import difference_lines, plan_difference
 from runbooks.windows import ChangeWindow
-from tests.runbooks.builders import (
-    CASE,
-    INSTANCE_ID,
-    a_contain_plan,
-    a_plan_of,
-    a_remediate_plan,
-    every_step,
-)
+from tests.runbooks.builders import CASE, INSTANCE_ID, a_contain_plan, a_plan_of, a_remediate_plan
+from tests.runbooks.every_step import every_step
 
 
 def test_the_same_plan_differs_in_nothing() -> None:

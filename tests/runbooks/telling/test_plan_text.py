@@ -24,9 +24,9 @@ from tests.runbooks.builders import (
     a_verify_plan,
     after,
     assessments,
-    every_step,
     keys_of,
 )
+from tests.runbooks.every_step import every_step
 
 GFM = MarkdownIt("commonmark").enable(["table"])
 

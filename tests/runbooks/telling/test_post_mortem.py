@@ -34,19 +34,16 @@ from tests.runbooks.builders import (
     a_resource,
     a_runbook,
     a_verdict,
-    a_whole_response,
     after,
     an_assessment,
     an_intent,
     an_outcome,
-    asked_and_answered,
-    case_entries,
     case_facts,
-    dated,
     endpoints,
     instance_facts,
     keys_of,
 )
+from tests.runbooks.histories import a_whole_response, asked_and_answered, case_entries, dated
 
 GFM = MarkdownIt("commonmark").enable(["table"])
 CONTAIN = a_contain_plan()

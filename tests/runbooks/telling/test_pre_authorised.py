@@ -9,16 +9,8 @@ from runbooks.telling.messages import decision_message, what_happens_next
 from runbooks.telling.post_mortem import write_post_mortem
 from runbooks.telling.post_mortem_text import post_mortem_markdown
 from runbooks.telling.words import CHANNELS, by_whom
-from tests.runbooks.builders import (
-    a_contain_plan,
-    a_decision,
-    a_finding,
-    a_runbook,
-    after,
-    an_assessment,
-    dated,
-    keys_of,
-)
+from tests.runbooks.builders import a_contain_plan, a_decision, a_finding, a_runbook, after, an_assessment, keys_of
+from tests.runbooks.histories import dated
 
 REASON = "ec2-high-severity-cve has authorised beforehand to contain what is exposed and tagged containment=automatic"
 PLAN = a_contain_plan(approval=ApprovalRule(pre_authorised=REASON))

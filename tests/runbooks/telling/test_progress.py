@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from runbooks.telling.escaping import size
 from runbooks.telling.progress import progress_line, progress_markdown, progress_percent
-from tests.runbooks.builders import a_contain_plan, a_plan_of, an_outcome, every_step, outcomes_of
+from tests.runbooks.builders import a_contain_plan, a_plan_of, an_outcome, outcomes_of
+from tests.runbooks.every_step import every_step
 
 PLAN = a_contain_plan()
 

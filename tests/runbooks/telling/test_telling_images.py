@@ -34,7 +34,8 @@ from runbooks.telling.tickets import alert_ticket, post_mortem_ticket
 from runbooks.telling.triage_text import decision_in_words, triage_markdown
 from runbooks.telling.verdict_text import verdicts_markdown
 from runbooks.verdict import Verdict
-from tests.runbooks.builders import RESPONSE, a_history, after, carried_out, dated, outcomes_of
+from tests.runbooks.builders import RESPONSE, after, outcomes_of
+from tests.runbooks.histories import a_history, carried_out, dated
 from tests.runbooks.image_builders import (
     IMAGE_CASE,
     a_base,

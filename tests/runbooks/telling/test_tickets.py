@@ -24,20 +24,16 @@ from tests.runbooks.builders import (
     a_contain_plan,
     a_decision,
     a_finding,
-    a_history,
     a_package,
     a_resource,
     a_runbook,
     a_verdict,
-    a_whole_response,
     an_assessment,
     an_intent,
     an_outcome,
-    asked_and_answered,
-    case_entries,
-    dated,
     keys_of,
 )
+from tests.runbooks.histories import a_history, a_whole_response, asked_and_answered, case_entries, dated
 
 URL = "https://prefect.example/runs/flow-run/1"
 WORDS = st.text(max_size=300) | st.sampled_from(

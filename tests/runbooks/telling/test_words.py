@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from runbooks.telling.words import counted, duration, listed, moment, sentence, whereabouts
+from runbooks.telling.words import counted, duration, listed, sentence, whereabouts
+from runbooks.timestamps import moment
 from tests.runbooks.builders import a_case_key
 
 

@@ -35,6 +35,13 @@ def a_service(aws: AwsWorld, image: str, **options: Any) -> dict[str, Any]:
     return built
 
 
+def a_shop(aws: AwsWorld, **options: Any) -> tuple[dict[str, Any], str]:
+    """A service that runs a vulnerable image, and the patched image."""
+    built = an_image(aws)
+    shop = a_service(aws, built["image"], **options)
+    return shop, f"{built['repository_uri']}@{push(aws, built, '1.4.3')}"
+
+
 def push(aws: AwsWorld, built: dict[str, Any], tag: str) -> str:
     """Another image of the same content, by its digest."""
     client, where = aws.client("ecr", Role.PATCH), {"repositoryName": built["repository"]}
@@ -81,6 +88,11 @@ def a_definition(aws: AwsWorld, image: str, family: str = "report") -> str:
     container = {"name": "report", "image": image, "memory": 512}
     made = aws.client("ecs", Role.PATCH).register_task_definition(family=family, containerDefinitions=[container])
     return made["taskDefinition"]["taskDefinitionArn"]
+
+
+def another_revision(aws: AwsWorld) -> str:
+    """Somebody else's of the service's task definition; its ARN."""
+    return a_definition(aws, "public.example/else:1", "checkout")
 
 
 def a_rule(aws: AwsWorld, name: str, cluster: str, definition: str, bus: str = "default", **target: Any) -> None:

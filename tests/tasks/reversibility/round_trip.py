@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields
 
 from runbooks.errors import Outside
 from runbooks.plan import Phase, Plan
-from tests.tasks.harness import House, Run, statuses_of
+from tests.tasks.aftermath import statuses_of
+from tests.tasks.harness import House, Run
 from tests.tasks.reversibility.building import build
 from tests.tasks.reversibility.comparing import Meanwhile, not_contained, not_put_back
 from tests.tasks.reversibility.description import Description, describe, everyone

@@ -1,54 +1,45 @@
+"""A service's deployment by ECS itself: begun once, followed to its end, and what became of it found whoever looks."""
+
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from deployments.sandbox.faults import FaultKind
 from runbooks.errors import AnswerLost, Refused
-from runbooks.steps import DeployService, RegisterTaskDefinition
+from runbooks.steps import DeployService
 from runbooks.steps.base import Role
-from runbooks.steps.containment import OPERATION_TAG
 from tasks.gateways.actions import Look
-from tasks.gateways.actions.base import CASE_TAG
-from tasks.gateways.ecs import find_revision
-from tests.tasks.gateways.aws_world import CASE, AwsWorld, a_target, operation, statuses
+from tests.tasks.gateways.aws_world import AwsWorld, a_target, statuses
 from tests.tasks.gateways.running_images import (
     LONG_ENOUGH,
     a_deployment,
     a_revision,
-    a_service,
-    an_image,
+    a_shop,
+    another_revision,
     configuration_of,
-    push,
     raise_alarm,
     running,
 )
 
-SECRET = "hunter2-in-the-environment"
 
-
-def a_shop(aws: AwsWorld, **options: Any) -> tuple[dict[str, Any], str]:
-    """A service that runs a vulnerable image, and the patched image."""
-    built = an_image(aws)
-    shop = a_service(aws, built["image"], **options)
-    return shop, f"{built['repository_uri']}@{push(aws, built, '1.4.3')}"
-
-
-def begun(
-    aws: AwsWorld, **options: Any
-) -> tuple[dict[str, Any], RegisterTaskDefinition, DeployService, dict[str, Any]]:
-    """A revision is made, and its deployment has begun."""
+def ready(aws: AwsWorld, **options: Any) -> tuple[dict[str, Any], DeployService]:
+    """A revision is made, and its deployment may begin."""
     shop, image = a_shop(aws, **options)
     revision, deployment = a_revision(shop, image), a_deployment(aws, shop)
     aws.look(revision)
     aws.act(revision)
+    return shop, deployment
+
+
+def begun(aws: AwsWorld, **options: Any) -> tuple[dict[str, Any], DeployService, dict[str, Any]]:
+    shop, deployment = ready(aws, **options)
     assert statuses(aws.look(deployment)) == ["as-expected"]
-    return shop, revision, deployment, aws.act(deployment)
+    return shop, deployment, aws.act(deployment)
 
 
-def the_look(aws: AwsWorld, step: DeployService | RegisterTaskDefinition) -> Look:
+def the_look(aws: AwsWorld, step: DeployService) -> Look:
     (look,) = aws.look(step)
     return look
 
@@ -58,127 +49,8 @@ def update(aws: AwsWorld, **change: Any) -> None:
     aws.client("ecs", Role.PATCH).update_service(cluster="shop", service="checkout", **change)
 
 
-def another_revision(aws: AwsWorld, family: str = "checkout") -> str:
-    container = {"name": "checkout", "image": "public.example/else:1", "memory": 512}
-    client = aws.client("ecs", Role.PATCH)
-    answer = client.register_task_definition(family=family, containerDefinitions=[container])
-    return answer["taskDefinition"]["taskDefinitionArn"]
-
-
-def test_a_revision_keeps_everything_but_the_image_and_says_who_made_it(aws: AwsWorld):
-    _, image = a_shop(aws)
-    family = {
-        "family": "billing",
-        "cpu": "256",
-        "memory": "512",
-        "networkMode": "awsvpc",
-        "requiresCompatibilities": ["FARGATE"],
-        "executionRoleArn": "arn:aws:iam::210987654321:role/execution",
-        "volumes": [{"name": "scratch"}],
-        "containerDefinitions": [
-            {"name": "billing", "image": "public.example/old:1", "environment": [{"name": "KEY", "value": SECRET}]},
-            {"name": "sidecar", "image": "public.example/sidecar:1", "essential": False},
-        ],
-        "tags": [{"key": "owner", "value": "payments"}, {"key": OPERATION_TAG, "value": "rb-of-another-time"}],
-    }
-    source = aws.client("ecs", Role.PATCH).register_task_definition(**family)["taskDefinition"]
-    arn = source["taskDefinitionArn"]
-    step = a_revision({"task_definition_arn": arn}, image, family="billing", containers=("billing",))
-    look = the_look(aws, step)
-    assert (look.status, look.found) == ("as-expected", {"revision": None})
-    made = aws.act(step)
-    after = the_look(aws, step)
-    assert (after.status, after.result) == ("as-left", made)
-    assert SECRET not in (look.model_dump_json() + after.model_dump_json() + str(made))
-    described = aws.client("ecs").describe_task_definition(taskDefinition=made["task_definition"], include=["TAGS"])
-    new = described["taskDefinition"]
-    old_containers, new_containers = source["containerDefinitions"], new["containerDefinitions"]
-    assert new_containers == [{**old_containers[0], "image": image}, old_containers[1]]
-    changes = {"taskDefinitionArn", "revision", "containerDefinitions", "registeredAt"}
-    assert {name: value for name, value in new.items() if name not in changes} == {
-        name: value for name, value in source.items() if name not in changes
-    }
-    assert {tag["key"]: tag["value"] for tag in described["tags"]} == {
-        "owner": "payments",
-        OPERATION_TAG: operation(step),
-        CASE_TAG: CASE,
-    }
-
-
-def test_a_revision_that_is_listed_and_not_shown_yet_is_no_reason_to_make_another(aws: AwsWorld):
-    shop, image = a_shop(aws)
-    step = a_revision(shop, image)
-    aws.look(step)
-    made = aws.act(step)["task_definition"]
-    client = aws.client("ecs")
-
-    def does_not_show(model: Any, params: dict[str, Any], **_: Any) -> None:
-        if made in str(params["body"]):
-            raise ClientError({"Error": {"Code": "ClientException"}}, model.name)
-
-    client.meta.events.register("before-call.ecs.DescribeTaskDefinition", does_not_show)
-    with pytest.raises(AnswerLost, match="and does not show it yet"):
-        find_revision(client, step.family, step.source, operation(step))
-    client.meta.events.unregister("before-call.ecs.DescribeTaskDefinition", does_not_show)
-    found = find_revision(client, step.family, step.source, operation(step))
-    assert found is not None
-    assert found["taskDefinitionArn"] == made
-
-
-def test_a_revision_whose_answer_was_lost_is_not_made_twice(aws: AwsWorld):
-    shop, image = a_shop(aws)
-    step = a_revision(shop, image)
-    aws.look(step)
-    aws.fault("ecs:RegisterTaskDefinition", FaultKind.TIMEOUT_AFTER_EFFECT)
-    with pytest.raises(AnswerLost):
-        aws.act(step)
-    another_revision(aws)
-    aws.forget_everything()
-    look = the_look(aws, step)
-    assert look.status == "as-left"
-    assert look.result["task_definition"].endswith("checkout:2")
-    assert aws.act(step) == look.result
-
-
-def test_a_revision_of_another_plan_is_not_taken_for_this_ones(aws: AwsWorld):
-    shop, image = a_shop(aws)
-    other = aws.client("ecs", Role.PATCH).register_task_definition(
-        family="checkout",
-        containerDefinitions=[{"name": "checkout", "image": image, "memory": 512}],
-        tags=[{"key": OPERATION_TAG, "value": "rb-of-another-plan"}],
-    )
-    step = a_revision(shop, image)
-    assert statuses(aws.look(step)) == ["as-expected"]
-    assert aws.act(step)["task_definition"] != other["taskDefinition"]["taskDefinitionArn"]
-
-
-def test_a_revision_that_somebody_made_with_our_tag_and_another_image_is_drift(aws: AwsWorld):
-    shop, image = a_shop(aws)
-    step = a_revision(shop, image)
-    aws.look(step)
-    aws.act(step)
-    other = a_revision(shop, f"{image[:-4]}0000")
-    assert statuses(aws.look(other)) == ["drifted"]
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (
-            {"source": "arn:aws:ecs:eu-west-1:210987654321:task-definition/checkout:9"},
-            "checkout:9 does not exist any more",
-        ),
-        ({"containers": ("checkout", "sidecar")}, "checkout:1 has no container sidecar"),
-    ],
-)
-def test_a_source_that_is_not_as_it_was_is_drift(aws: AwsWorld, change: dict[str, Any], words: str):
-    shop, image = a_shop(aws)
-    look = the_look(aws, a_revision(shop, image, **change))
-    assert (look.status, look.detail) == ("drifted", words)
-
-
 def test_a_canary_is_followed_to_its_end(aws: AwsWorld):
-    shop, _, step, sent = begun(aws)
+    shop, step, sent = begun(aws)
     assert sent["task_definition"].endswith("checkout:2")
     (asked,) = aws.parameters("UpdateService")
     assert asked == {
@@ -205,7 +77,7 @@ def test_a_canary_is_followed_to_its_end(aws: AwsWorld):
 
 
 def test_a_rolling_update_is_followed_to_its_end(aws: AwsWorld):
-    _, _, step, _ = begun(aws, strategy="ROLLING")
+    _, step, _ = begun(aws, strategy="ROLLING")
     aws.sandbox.advance(3)
     assert the_look(aws, step).detail == "0 of 4 tasks run, scale up"
     aws.sandbox.advance(LONG_ENOUGH)
@@ -214,7 +86,7 @@ def test_a_rolling_update_is_followed_to_its_end(aws: AwsWorld):
 
 
 def test_an_alarm_in_mid_canary_takes_the_service_back_and_the_deployment_has_failed(aws: AwsWorld):
-    shop, _, step, sent = begun(aws)
+    shop, step, sent = begun(aws)
     aws.sandbox.advance(60)
     assert running(aws) == {"checkout:1": 4, "checkout:2": 4}
     raise_alarm(aws)
@@ -233,7 +105,7 @@ def test_an_alarm_in_mid_canary_takes_the_service_back_and_the_deployment_has_fa
 
 
 def test_while_it_goes_back_it_is_waited_for_until_what_it_went_back_to_is_there(aws: AwsWorld):
-    _, _, step, sent = begun(aws, strategy="ROLLING", tasks=20)
+    _, step, sent = begun(aws, strategy="ROLLING", tasks=20)
     aws.sandbox.advance(10)
     raise_alarm(aws)
     aws.sandbox.advance(2)
@@ -246,7 +118,7 @@ def test_while_it_goes_back_it_is_waited_for_until_what_it_went_back_to_is_there
 
 
 def test_a_deployment_that_went_back_stays_failed_whatever_is_deployed_after_it(aws: AwsWorld):
-    shop, _, step, _ = begun(aws)
+    shop, step, _ = begun(aws)
     raise_alarm(aws)
     aws.sandbox.advance(60)
     raise_alarm(aws, state="OK")
@@ -290,10 +162,7 @@ def test_without_rollback_a_failed_deployment_leaves_the_service_with_the_new_re
 
 
 def test_a_deployment_whose_answer_was_lost_is_seen_under_way(aws: AwsWorld):
-    shop, image = a_shop(aws)
-    revision, step = a_revision(shop, image), a_deployment(aws, shop)
-    aws.look(revision)
-    aws.act(revision)
+    _, step = ready(aws)
     aws.look(step)
     aws.fault("ecs:UpdateService", FaultKind.TIMEOUT_AFTER_EFFECT)
     with pytest.raises(AnswerLost):
@@ -304,10 +173,7 @@ def test_a_deployment_whose_answer_was_lost_is_seen_under_way(aws: AwsWorld):
 
 
 def test_an_alarm_that_is_raised_before_anything_has_begun_is_drift(aws: AwsWorld):
-    shop, image = a_shop(aws)
-    revision, step = a_revision(shop, image), a_deployment(aws, shop)
-    aws.look(revision)
-    aws.act(revision)
+    shop, step = ready(aws)
     raise_alarm(aws)
     look = the_look(aws, step)
     assert (look.status, look.detail) == ("drifted", "alarm checkout-5xx is raised before anything has begun")
@@ -320,21 +186,15 @@ def test_an_alarm_that_is_raised_before_anything_has_begun_is_drift(aws: AwsWorl
 
 
 def test_alarms_that_are_made_of_others_are_asked_for_too(aws: AwsWorld):
-    shop, image = a_shop(aws)
-    revision = a_revision(shop, image)
-    aws.look(revision)
-    aws.act(revision)
-    aws.look(a_deployment(aws, shop))
+    _, step = ready(aws)
+    aws.look(step)
     asked = aws.parameters("DescribeAlarms")
     assert asked
     assert all(one["AlarmTypes"] == ["MetricAlarm", "CompositeAlarm"] for one in asked)
 
 
 def test_somebody_elses_deployment_under_way_is_drift(aws: AwsWorld):
-    shop, image = a_shop(aws)
-    revision, step = a_revision(shop, image), a_deployment(aws, shop)
-    aws.look(revision)
-    aws.act(revision)
+    _, step = ready(aws)
     update(aws, forceNewDeployment=True)
     look = the_look(aws, step)
     assert look.status == "drifted"
@@ -344,10 +204,7 @@ def test_somebody_elses_deployment_under_way_is_drift(aws: AwsWorld):
 
 
 def test_a_service_that_has_another_revision_by_now_is_drift(aws: AwsWorld):
-    shop, image = a_shop(aws)
-    revision, step = a_revision(shop, image), a_deployment(aws, shop)
-    aws.look(revision)
-    aws.act(revision)
+    _, step = ready(aws)
     update(aws, taskDefinition=another_revision(aws))
     aws.sandbox.advance(LONG_ENOUGH)
     look = the_look(aws, step)
@@ -355,10 +212,7 @@ def test_a_service_that_has_another_revision_by_now_is_drift(aws: AwsWorld):
 
 
 def test_another_way_of_deploying_than_the_plan_found_is_drift(aws: AwsWorld):
-    shop, image = a_shop(aws)
-    revision, step = a_revision(shop, image), a_deployment(aws, shop)
-    aws.look(revision)
-    aws.act(revision)
+    _, step = ready(aws)
     update(aws, deploymentConfiguration={"bakeTimeInMinutes": 1})
     look = the_look(aws, step)
     assert look.status == "drifted"
@@ -366,10 +220,7 @@ def test_another_way_of_deploying_than_the_plan_found_is_drift(aws: AwsWorld):
 
 
 def test_a_service_of_codedeploy_and_one_that_is_gone_are_drift(aws: AwsWorld):
-    shop, image = a_shop(aws, controller="CODE_DEPLOY")
-    revision, step = a_revision(shop, image), a_deployment(aws, shop)
-    aws.look(revision)
-    aws.act(revision)
+    shop, step = ready(aws, controller="CODE_DEPLOY")
     look = the_look(aws, step)
     assert (look.status, look.detail) == (
         "drifted",
@@ -412,7 +263,7 @@ def test_the_former_revision_is_deployed_again_with_the_former_way_of_deploying(
 
 
 def test_an_undo_that_does_not_know_the_revision_takes_back_only_what_we_have_made(aws: AwsWorld):
-    shop, _, step, _ = begun(aws)
+    shop, step, _ = begun(aws)
     aws.sandbox.advance(LONG_ENOUGH)
     undo = step.undo
     assert isinstance(undo, DeployService)
@@ -425,7 +276,7 @@ def test_an_undo_that_does_not_know_the_revision_takes_back_only_what_we_have_ma
 
 
 def test_an_undo_does_not_wait_for_the_deployment_that_it_undoes_but_for_anybody_elses(aws: AwsWorld):
-    _, _, step, sent = begun(aws)
+    _, step, sent = begun(aws)
     aws.sandbox.advance(60)
     undo = _undo(step, sent)
     assert statuses(aws.look(undo)) == ["as-expected"]
