@@ -264,6 +264,11 @@ class Limits(Model):
     """An instance with any of these tags is never touched."""
 
 
+def protected_by(tags: Mapping[str, str], protected: Mapping[str, str]) -> str | None:
+    """The first protected tag that a resource with these tags carries with just that value, as `key=value`; or None."""
+    return next((f"{key}={value}" for key, value in protected.items() if tags.get(key) == value), None)
+
+
 class PostMortem(Model):
     ticket: bool = True
     prevention: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -127,6 +127,14 @@ class ResponseHistory:
         """Step key -> outcome, for the steps of the plan that have one."""
         found = ((step.key, self.outcome(plan, step)) for step in plan.steps)
         return {key: outcome for key, outcome in found if outcome is not None}
+
+    def succeeded(self, phase: Phase) -> Iterator[tuple[AnyStep, Outcome]]:
+        """The steps of the phase's newest plan that ended well, each with its outcome."""
+        if (plan := self.plan(phase)) is not None:
+            for step in plan.steps:
+                outcome = self.outcome(plan, step)
+                if outcome is not None and outcome.status in SUCCEEDED:
+                    yield step, outcome
 
     def spent(self, digest: str) -> bool:
         """Whether the plan's first change has been made, which spends its approval."""

@@ -46,3 +46,10 @@ def examined(run: Run, history: ResponseHistory) -> CandidateExamined | None:
     known = history.examined.get(rebuild.digest) if rebuild is not None else None
     ours = known is not None and run.services.signer.verifies(response_stream(run.response.id), known)
     return known if ours else None
+
+
+def require_passed(run: Run, history: ResponseHistory, made: str) -> None:
+    """Raises Refused where the examination of just this did not let it pass."""
+    found = examined(run, history)
+    if found is None or not found.passed or found.candidate != made:
+        raise Refused(f"{made} was not examined, or did not pass", code="person")

@@ -288,7 +288,7 @@ class Executor:
                     self._end(plan, step, "in-progress", words)
             return []
         if isinstance(error, Throttled | AnswerLost):
-            return [f"AWS did not answer ({error.code}); looking again"]
+            return [_unanswered(error)]
         raise error
 
     def _tried_enough(self, history: ResponseHistory, plan: Plan, step: AnyStep) -> bool:
@@ -331,7 +331,7 @@ class Executor:
                     waiting.append(each.detail)
                 case Throttled() | AnswerLost():
                     # The effect is unknown, or was refused for now: no outcome, so the next call looks first.
-                    waiting.append(f"{step.describe()}: AWS did not answer ({each.code}); looking again")
+                    waiting.append(f"{step.describe()}: {_unanswered(each)}")
                 case Outside():
                     refused.append((step, each))
                 case made:
@@ -375,6 +375,11 @@ def _outcome(plan: Plan, step: AnyStep, status: Status, detail: str, look: Look 
         result=look.result if look else {},
         cases=look.cases if look else {},
     )
+
+
+def _unanswered(error: Outside) -> str:
+    """Who has not answered, the error itself says: most steps ask AWS, some GitHub."""
+    return f"no answer yet ({error.code}: {error.detail}); looking again"
 
 
 def _is_halt(record: Record) -> bool:

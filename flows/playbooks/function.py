@@ -11,8 +11,6 @@ from runbooks.verdict import VerdictKind
 from tasks.triage import Triaged, still_contained
 from tasks.write_up import close_with_post_mortem, hand_over
 
-WELL = ("done", "partial", "not-needed")
-
 
 async def play() -> ResponseEnded:
     triaged = alert_and_triage()
@@ -21,14 +19,14 @@ async def play() -> ResponseEnded:
 
     if triaged.containing:
         contained = await carry_out_phase(Phase.CONTAIN)
-        if contained.result not in WELL:
+        if not contained.went_well:
             return hand_over(contained.result, contained.detail)
 
     if (missing := await _not_built(triaged)) is not None:
         return hand_over(*missing)
 
     updated = await carry_out_phase(Phase.REMEDIATE)
-    if updated.result not in WELL:
+    if not updated.went_well:
         return hand_over(updated.result, updated.detail)
     verified = await verify_until_known()
     if verified.kind is not VerdictKind.FIXED:
@@ -43,7 +41,7 @@ async def _not_built(triaged: Triaged) -> tuple[str, str] | None:
     """Build what has to be built; how that ended, and why, where nothing may be put in."""
     if any(is_rebuilt(each) for each in triaged.acting):
         rebuilt = await carry_out_phase(Phase.REBUILD)
-        if rebuilt.result not in WELL:
+        if not rebuilt.went_well:
             return rebuilt.result, rebuilt.detail
     # A zip is scanned where it is $LATEST, and nowhere before: what proves it is the verification.
     if any(gets_image(each) for each in triaged.acting):

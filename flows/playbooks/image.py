@@ -10,8 +10,6 @@ from runbooks.verdict import VerdictKind
 from tasks.triage import still_contained
 from tasks.write_up import close_with_post_mortem, hand_over
 
-WELL = ("done", "partial", "not-needed")
-
 
 async def play() -> ResponseEnded:
     triaged = alert_and_triage()
@@ -20,21 +18,21 @@ async def play() -> ResponseEnded:
 
     if triaged.containing:
         blocked = await carry_out_phase(Phase.CONTAIN)
-        if blocked.result not in WELL:
+        if not blocked.went_well:
             return hand_over(blocked.result, blocked.detail)
 
     rebuilt = await carry_out_phase(Phase.REBUILD)
-    if rebuilt.result not in WELL:
+    if not rebuilt.went_well:
         return hand_over(rebuilt.result, rebuilt.detail)
     examined = await examine_until_known()
     if not examined.passed:
         return hand_over("not fixed", "; ".join(examined.reasons))
     tested = await carry_out_phase(Phase.TEST)
-    if tested.result not in WELL:
+    if not tested.went_well:
         return hand_over(tested.result, tested.detail)
 
     deployed = await carry_out_phase(Phase.REMEDIATE)
-    if deployed.result not in WELL:
+    if not deployed.went_well:
         return hand_over(deployed.result, deployed.detail)
     verified = await verify_until_known()
     if verified.kind is not VerdictKind.FIXED:

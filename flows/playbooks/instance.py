@@ -18,7 +18,7 @@ async def play() -> ResponseEnded:
 
     if triaged.containing:
         contained = await carry_out_phase(Phase.CONTAIN)
-        if contained.result not in ("done", "partial", "not-needed"):
+        if not contained.went_well:
             return hand_over(contained.result, contained.detail)
 
     verdict = None

@@ -10,9 +10,8 @@ from runbooks.definition import Quarantine, Runbook, Signal
 from runbooks.errors import LimitExceeded, Refused
 from runbooks.exposure import InternetPath, paths_from_internet
 from runbooks.instance import AutoScalingMembership, Instance, InstanceFacts, Interface, Rule, SecurityGroup
-from runbooks.limits import Room
 from runbooks.plan import Phase, Plan
-from runbooks.planning.extents import extent_of, extents
+from runbooks.planning.extents import as_many_as_may, extents
 from runbooks.planning.pre_authorisation import pre_authorised
 from runbooks.quarantine import egress_rules, is_quarantine_group, quarantine_group_name
 from runbooks.steps import (
@@ -63,9 +62,9 @@ def plan_containment(
         LimitExceeded: the plan would touch more than the runbook's limits allow.
         Refused: the runbook cuts connections while a path from the internet exists.
     """
-    chosen = [each for each in assessments if each.triage.contain and _left_to_isolate(runbook, each)]
-    _within_limits(runbook, chosen)
-    chosen, deferred = _as_many_as_may(runbook, chosen)
+    wanted = [each for each in assessments if each.triage.contain and _left_to_isolate(runbook, each)]
+    _within_limits(runbook, wanted)
+    chosen, deferred = as_many_as_may(runbook, wanted)
     touched = extents(runbook, chosen)
     by_vpc = _by_vpc(chosen)
     quarantines = tuple(_quarantine_groups(runbook.contain.quarantine, by_vpc))
@@ -91,19 +90,6 @@ def plan_containment(
         deferred=tuple(each.case for each in deferred),
         extents=touched,
     )
-
-
-def _as_many_as_may(runbook: Runbook, chosen: Sequence[Assessment]) -> tuple[list[Assessment], list[Assessment]]:
-    """Those that may begin together, the most urgent first, and the rest. One alone always is planned."""
-    room, now, later = Room(runbook.limits), list[Assessment](), list[Assessment]()
-    for each in sorted(chosen, key=lambda each: each.triage.priority):
-        extent = extent_of(runbook, each)
-        if now and not room.has_for([extent]):
-            later.append(each)
-            continue
-        room.take([extent])
-        now.append(each)
-    return now, later
 
 
 def _within_limits(runbook: Runbook, chosen: Sequence[Assessment]) -> None:

@@ -9,7 +9,7 @@ from runbooks.definition import Runbook
 from runbooks.errors import LimitExceeded
 from runbooks.function import FunctionFacts
 from runbooks.instance import AutoScalingMembership
-from runbooks.limits import exceeded
+from runbooks.limits import Room, exceeded
 from runbooks.plan import Extent
 from runbooks.triage import Assessment
 
@@ -27,6 +27,21 @@ def extents(runbook: Runbook, assessments: Sequence[Assessment]) -> tuple[Extent
     if (reason := exceeded(runbook.limits, found)) is not None:
         raise LimitExceeded(f"{reason}, in {runbook.name}")
     return found
+
+
+def as_many_as_may(
+    runbook: Runbook, assessments: Sequence[Assessment]
+) -> tuple[tuple[Assessment, ...], tuple[Assessment, ...]]:
+    """Those that may begin together, the most urgent first, and the rest. One alone always is planned."""
+    room, now, later = Room(runbook.limits), list[Assessment](), list[Assessment]()
+    for each in sorted(assessments, key=lambda each: each.triage.priority):
+        extent = [extent_of(runbook, each)]
+        if now and not room.has_for(extent):
+            later.append(each)
+            continue
+        room.take(extent)
+        now.append(each)
+    return tuple(now), tuple(later)
 
 
 def extent_of(runbook: Runbook, assessment: Assessment) -> Extent:

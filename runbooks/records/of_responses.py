@@ -232,6 +232,11 @@ class PhaseEnded(Model):
     digest: str | None = None
     detail: str = ""
 
+    @property
+    def went_well(self) -> bool:
+        """Whether a playbook goes on after it; what of it did not come through is planned again, or handed over."""
+        return self.result in ("done", "partial", "not-needed")
+
 
 class ResponseEnded(Model):
     kind: Literal["response-ended"] = "response-ended"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
-from runbooks.definition import Runbook, Signal, holding, in_words
+from runbooks.definition import Runbook, Signal, holding, in_words, protected_by
 from runbooks.facts import CaseFacts
 from runbooks.finding import Finding, VulnerablePackage
 from runbooks.function import LATEST, FunctionFacts, LambdaFunction, short_layer
 from runbooks.function_choices import alarm_names, package_project_name
 from runbooks.function_users import not_open, openings, users_in_words
 from runbooks.packages import full_version
-from runbooks.triage.assessment import Decided, Origin, PackageState, Remediation, Triage
-from runbooks.triage.signals import active, answered, priority, signals
+from runbooks.triage.assessment import Origin, PackageState, Remediation, Triage
+from runbooks.triage.signals import active, answered, ends, priority, signals
 
 _OF_THE_RUNTIME = ("/var/runtime/", "/var/lang/")
 """Where Lambda has a runtime and its libraries (Lambda developer guide, "Building a custom runtime")."""
@@ -34,7 +35,7 @@ def triage_function(facts: CaseFacts, runbook: Runbook) -> Triage:
     settled = _nothing_to_do(facts, runbook, packages)
     function = facts.function_facts.function
     if settled is not None or function is None:
-        return settled or _ends(facts, packages, "function-gone", "the function is gone")
+        return settled or ends(facts, "function-gone", "the function is gone", packages=packages)
     facts = facts.model_copy(update={"findings": active(facts)})
     found, why_found = signals(facts, runbook, "; ".join(openings(function)) or None, not_open(function))
     level, why_urgent = priority(facts, found)
@@ -103,30 +104,24 @@ def _origin(package: VulnerablePackage) -> Origin:
     return "runtime" if f"/{path.lstrip('/')}".startswith(_OF_THE_RUNTIME) else "own"
 
 
-def _ends(
-    facts: CaseFacts, packages: tuple[PackageState, ...], code: str, reason: str, decision: Decided = "nothing-to-do"
-) -> Triage:
-    return Triage(case=facts.case, decision=decision, code=code, reasons=(reason,), packages=packages)
-
-
 def _nothing_to_do(facts: CaseFacts, runbook: Runbook, packages: tuple[PackageState, ...]) -> Triage | None:
     function, without = facts.function_facts.function, answered(facts)
+    end = partial(ends, facts, packages=packages)
     if without is not None and without[0] == "finding-gone":
-        return _ends(facts, packages, *without)
+        return end(*without)
     if function is None:
         reason = "the function is gone: nothing is left to contain or update (and nothing was fixed)"
-        return _ends(facts, packages, "function-gone", reason)
+        return end("function-gone", reason)
     if without is not None:
         old = [f"alias {each.name}" for each in function.aliases if _serves_another(function, each.name)]
         if without[0] == "finding-closed" and old:
             what = ", ".join(old)
             reason = f"{without[1]}, and it scans {LATEST} alone: {what} serves something else, which nobody scans"
-            return _ends(facts, packages, "alias-not-scanned", f"{reason}: a person decides", "person")
-        return _ends(facts, packages, *without)
-    for key, value in runbook.limits.protected_tags.items():
-        if function.tags.get(key) == value:
-            reason = f"function {function.name} carries the protected tag {key}={value}: a person decides"
-            return _ends(facts, packages, "protected", reason, "person")
+            return end("alias-not-scanned", f"{reason}: a person decides", "person")
+        return end(*without)
+    if (mark := protected_by(function.tags, runbook.limits.protected_tags)) is not None:
+        reason = f"function {function.name} carries the protected tag {mark}: a person decides"
+        return end("protected", reason, "person")
     return None
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Literal
 
 from runbooks.build_terms import project_name
 from runbooks.container_image import BaseImage, ImageFacts, short_digest
-from runbooks.definition import Runbook, Signal, holding, in_words
+from runbooks.definition import Runbook, Signal, holding, in_words, protected_by
 from runbooks.errors import BadInput
 from runbooks.facts import CaseFacts
 from runbooks.finding import Finding, VulnerablePackage
 from runbooks.image_users import users_in_words
 from runbooks.packages import compare, full_version, scheme_for
 from runbooks.triage.assessment import Decided, PackageState, Remediation, Triage
-from runbooks.triage.signals import active, answered, priority, signals
+from runbooks.triage.signals import active, answered, ends, priority, signals
 
 
 def triage_image(facts: CaseFacts, runbook: Runbook) -> Triage:
@@ -101,33 +102,25 @@ def _asks_more(state: PackageState, known: PackageState, platform: str) -> bool:
 
 
 def _nothing_to_do(facts: CaseFacts, runbook: Runbook, packages: tuple[PackageState, ...]) -> Triage | None:
-    image, repository = facts.image_facts.image, facts.image_facts.repository
-
-    def ends(code: str, reason: str, decision: Decided = "nothing-to-do") -> Triage:
-        return Triage(case=facts.case, decision=decision, code=code, reasons=(reason,), packages=packages)
-
-    without = answered(facts)
+    image, repository, without = facts.image_facts.image, facts.image_facts.repository, answered(facts)
+    end = partial(ends, facts, packages=packages)
     if without is not None and without[0] == "finding-gone":
-        return ends(*without)
+        return end(*without)
     if (gone := _out_of_reach(facts.image_facts)) is not None:
-        return ends(*gone)
+        return end(*gone)
     if without is not None:
-        return ends(*without)
+        return end(*without)
     if image is not None and not image.tags and not facts.image_facts.running:
-        return ends(
+        return end(
             "not-in-use",
             "nobody runs the image and no tag names it, so that nobody comes by it: a lifecycle policy is what retires "
             "it (and nothing was fixed)",
         )
     if repository is None:
-        return ends("unreadable", "its repository could not be read: a person decides", "person")
-    for key, value in runbook.limits.protected_tags.items():
-        if repository.tags.get(key) == value:
-            return ends(
-                "protected",
-                f"repository {repository.name} carries the protected tag {key}={value}: a person decides",
-                "person",
-            )
+        return end("unreadable", "its repository could not be read: a person decides", "person")
+    if (mark := protected_by(repository.tags, runbook.limits.protected_tags)) is not None:
+        reason = f"repository {repository.name} carries the protected tag {mark}: a person decides"
+        return end("protected", reason, "person")
     return None
 
 

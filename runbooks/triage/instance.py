@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from runbooks.definition import Runbook, Signal, holding, in_words
+from functools import partial
+
+from runbooks.definition import Runbook, Signal, holding, in_words, protected_by
 from runbooks.errors import BadInput
 from runbooks.exposure import InternetPath, paths_from_internet
 from runbooks.facts import CaseFacts
@@ -10,8 +12,8 @@ from runbooks.finding import VulnerablePackage
 from runbooks.instance import InstanceFacts
 from runbooks.packages import compare, is_fixed, os_managed, override_id, scheme_for
 from runbooks.quarantine import Patchability, patchable_under_quarantine
-from runbooks.triage.assessment import Decided, PackageCondition, PackageState, Remediation, Triage
-from runbooks.triage.signals import active, answered, priority, signals
+from runbooks.triage.assessment import PackageCondition, PackageState, Remediation, Triage
+from runbooks.triage.signals import active, answered, ends, priority, signals
 
 
 def triage_instance(facts: CaseFacts, runbook: Runbook) -> Triage:
@@ -103,28 +105,19 @@ def _condition(package: VulnerablePackage, resource: InstanceFacts) -> PackageCo
 
 
 def _nothing_to_do(facts: CaseFacts, runbook: Runbook, packages: tuple[PackageState, ...]) -> Triage | None:
-    instance = facts.host.instance
-
-    def ends(code: str, reason: str, decision: Decided = "nothing-to-do") -> Triage:
-        return Triage(case=facts.case, decision=decision, code=code, reasons=(reason,), packages=packages)
-
-    without = answered(facts)
+    instance, without = facts.host.instance, answered(facts)
+    end = partial(ends, facts, packages=packages)
     if without is not None and without[0] == "finding-gone":
-        return ends(*without)
+        return end(*without)
     if instance is None or instance.state in ("terminated", "shutting-down"):
-        return ends(
-            "instance-gone", "the instance is gone: nothing is left to contain or patch (and nothing was fixed)"
-        )
+        return end("instance-gone", "the instance is gone: nothing is left to contain or patch (and nothing was fixed)")
     if without is not None:
-        return ends(*without)
+        return end(*without)
     if packages and all(package.state == "fixed" for package in packages):
         have = ", ".join(f"{package.name} {package.installed}" for package in packages)
-        return ends("already-fixed", f"the installed version is already at or after the fix: {have}")
-    for key, value in runbook.limits.protected_tags.items():
-        if instance.tags.get(key) == value:
-            return ends(
-                "protected", f"the instance carries the protected tag {key}={value}: a person decides", "person"
-            )
+        return end("already-fixed", f"the installed version is already at or after the fix: {have}")
+    if (mark := protected_by(instance.tags, runbook.limits.protected_tags)) is not None:
+        return end("protected", f"the instance carries the protected tag {mark}: a person decides", "person")
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runbooks.definition import Runbook
+from runbooks.definition import Runbook, protected_by
 from runbooks.errors import BadInput
 from runbooks.exposure import InternetPath
 from runbooks.facts import CaseFacts
@@ -14,7 +14,7 @@ from runbooks.group_rules import GroupRule, is_everybody, is_inside, ports_in_wo
 from runbooks.network import NetworkFacts, Opening, offending, opening_of, ways_in
 from runbooks.ports import PortRange, in_words, narrowed, read_ports, without
 from runbooks.triage.assessment import Decided, Triage
-from runbooks.triage.signals import active, answered, priority, signals
+from runbooks.triage.signals import active, answered, ends, priority, signals
 
 STOPPED = ("stopped", "stopping")
 
@@ -41,7 +41,7 @@ def triage_network(facts: CaseFacts, runbook: Runbook) -> Triage:
     try:
         ways = ways_of(facts, runbook)
     except BadInput as error:
-        return _ends(facts, "unreadable", str(error), "person")
+        return ends(facts, "unreadable", str(error), "person")
     told = tuple(_told(facts, runbook, ways))
     if (left := _left_alone(facts, runbook, ways)) is not None:
         code, reason, decision = left
@@ -105,20 +105,14 @@ def _nothing_to_do(facts: CaseFacts, runbook: Runbook) -> Triage | None:
     instance = facts.network_facts.instance
     without_it = answered(facts)
     if without_it is not None and without_it[0] == "finding-gone":
-        return _ends(facts, *without_it)
+        return ends(facts, *without_it)
     if instance is None or instance.state in ("terminated", "shutting-down"):
-        return _ends(facts, "instance-gone", "the instance is gone: no way leads to it (and nothing was fixed)")
+        return ends(facts, "instance-gone", "the instance is gone: no way leads to it (and nothing was fixed)")
     if without_it is not None:
-        return _ends(facts, *without_it)
-    for key, value in runbook.limits.protected_tags.items():
-        if instance.tags.get(key) == value:
-            reason = f"the instance carries the protected tag {key}={value}: a person decides"
-            return _ends(facts, "protected", reason, "person")
+        return ends(facts, *without_it)
+    if (mark := protected_by(instance.tags, runbook.limits.protected_tags)) is not None:
+        return ends(facts, "protected", f"the instance carries the protected tag {mark}: a person decides", "person")
     return None
-
-
-def _ends(facts: CaseFacts, code: str, reason: str, decision: Decided = "nothing-to-do") -> Triage:
-    return Triage(case=facts.case, decision=decision, code=code, reasons=(reason,))
 
 
 def _left_alone(facts: CaseFacts, runbook: Runbook, ways: Ways) -> tuple[str, str, Decided] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from runbooks.definition import Runbook
 from runbooks.facts import CaseFacts
 from runbooks.triage.assessment import Triage
-from runbooks.triage.signals import active, answered, priority, signals
+from runbooks.triage.signals import active, answered, ends, priority, signals
 
 NOT_LOOKED_AT = "whether it can be reached from the internet was not looked at"
 
@@ -13,8 +13,7 @@ NOT_LOOKED_AT = "whether it can be reached from the internet was not looked at"
 def triage_other(facts: CaseFacts, runbook: Runbook) -> Triage:
     """Decide what the case calls for: a person, unless Inspector says that it is over."""
     if (without := answered(facts)) is not None:
-        code, reason = without
-        return Triage(case=facts.case, decision="nothing-to-do", code=code, reasons=(reason,))
+        return ends(facts, *without)
     facts = facts.model_copy(update={"findings": active(facts)})
     found, why_found = signals(facts, runbook, None, NOT_LOOKED_AT)
     level, why_urgent = priority(facts, found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from runbooks.definition import Runbook, Signal
 from runbooks.facts import CaseFacts
 from runbooks.finding import Finding, FindingStatus
-from runbooks.triage.assessment import Priority
+from runbooks.triage.assessment import Decided, PackageState, Priority, Triage
 
 
 def active(facts: CaseFacts) -> tuple[Finding, ...]:
@@ -22,6 +22,18 @@ def answered(facts: CaseFacts) -> tuple[str, str] | None:
     if all(finding.status != FindingStatus.ACTIVE for finding in facts.findings):
         return "finding-suppressed", "a suppression rule covers the finding: its owner accepted it"
     return None
+
+
+def ends(
+    facts: CaseFacts,
+    code: str,
+    reason: str,
+    decision: Decided = "nothing-to-do",
+    *,
+    packages: tuple[PackageState, ...] = (),
+) -> Triage:
+    """A triage that ends there: nobody has anything to do, or a person has."""
+    return Triage(case=facts.case, decision=decision, code=code, reasons=(reason,), packages=packages)
 
 
 def signals(

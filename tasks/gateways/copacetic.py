@@ -3,7 +3,7 @@
 It is a program on this host, and BuildKit does its work. So there is nobody to ask later what became of it: it runs for
 as long as whoever started it, in a process group of its own, and is ended with it. What it has pushed is found in the
 registry. Its credential is in a file that only it is told of, and in no argument (copa reads the Docker configuration,
-as `docker` does; "copa patch" takes --image, --tag, --push, --timeout and --addr, a digest since 0.8).
+as `docker` does; "copa patch" takes --image, by digest too, --tag, --timeout and --addr, and --push since 0.11).
 """
 
 from __future__ import annotations
@@ -29,7 +29,14 @@ ASKS_EVERY_SECONDS = 2.0
 
 _GRACE_SECONDS = 30
 """After its own timeout, which ends it in an orderly way."""
-_NOT_INHERITED = ("AWS_", "PREFECT_", "RUNBOOKS_")
+_INHERITED = frozenset(
+    {
+        *("PATH", "HOME", "TMPDIR", "LANG", "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+        *("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONTEXT", "BUILDKIT_HOST"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    }
+)
+"""What finding BuildKit and the registry takes. Nobody knows what else a worker's environment has: it may be secret."""
 _SAID = 500
 _ENDS_WITH_PARENT = Path(__file__).with_name("ends_with_parent.py")
 
@@ -84,7 +91,7 @@ def _log_in(folder: Path, registry: str, credential: str) -> None:
 
 @contextmanager
 def _running(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    inherited = {name: value for name, value in os.environ.items() if name in _INHERITED}
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-I", str(_ENDS_WITH_PARENT), str(os.getpid()), *command],

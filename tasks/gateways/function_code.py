@@ -1,24 +1,43 @@
-"""The code of a Lambda function, as Lambda gives it out again: of a published version, to be put back into $LATEST."""
+"""The zips of Lambda functions, held to their SHA-256: that of a build, and that of a version, to be put back."""
 
 from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
 from collections.abc import Sequence
+from contextlib import closing
 from http.client import HTTPException
 from typing import Any
 from urllib.request import urlopen
 
 from runbooks.errors import Outside
+from runbooks.function_package import FunctionPackage
 from tasks.gateways.functions import LATEST, Members
 
 _SECONDS = 20
+_PIECE = 1024 * 1024
 
 
 def version_with(versions: Sequence[Members], code_sha256: str) -> Members | None:
     """The newest published version with this very code; None where there is none."""
     published = [raw for raw in versions if raw["Version"] != LATEST and raw["CodeSha256"] == code_sha256]
     return max(published, key=lambda raw: int(raw["Version"]), default=None)
+
+
+def check_package(client: Any, package: FunctionPackage) -> None:
+    """That the zip is the one that the build has made: whoever writes to its bucket could have exchanged it since.
+
+    Raises:
+        Outside: it is another one (`not-what-was-built`).
+    """
+    version = {"VersionId": package.version} if package.version else {}
+    answer = client.get_object(Bucket=package.bucket, Key=package.key, **version)
+    found = hashlib.sha256()
+    with closing(answer["Body"]) as body:
+        for piece in body.iter_chunks(_PIECE):
+            found.update(piece)
+    if _base64(found.digest()) != package.code_sha256:
+        raise Outside(f"{package.address} is not what build {package.build} has made", code="not-what-was-built")
 
 
 def read_code(client: Any, function: str, version: str, code_sha256: str) -> bytes:
@@ -30,9 +49,14 @@ def read_code(client: Any, function: str, version: str, code_sha256: str) -> byt
     answer = client.get_function(FunctionName=function, Qualifier=version)
     what = f"the code of version {version} of {function}"
     content = _fetched(answer["Code"]["Location"], what)
-    if b64encode(hashlib.sha256(content).digest()).decode() != code_sha256:
+    if _base64(hashlib.sha256(content).digest()) != code_sha256:
         raise Outside(f"{what} is not what Lambda says that it is")
     return content
+
+
+def _base64(digest: bytes) -> str:
+    """As Lambda gives a CodeSha256."""
+    return b64encode(digest).decode()
 
 
 def _fetched(location: str, what: str) -> bytes:

@@ -3,7 +3,8 @@
 GitHub takes no idempotency token. So nothing that changes anything is sent again by itself, and a workflow's `run-name`
 has to hold the operation, which the run's `display_title` then shows (GitHub docs, "Workflow syntax", run-name; REST
 API reference, "Workflows" and "Workflow runs"). A dispatch is answered with the run that it has made, where
-`return_run_details` asks for it: since February 2026, and on GitHub Enterprise Server since 3.21.
+`return_run_details` asks for it: since February 2026, and on GitHub Enterprise Server since 3.21; an older one refuses
+what it does not know, with HTTP 400.
 """
 
 from __future__ import annotations

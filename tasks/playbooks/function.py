@@ -7,6 +7,7 @@ from datetime import datetime
 
 from runbooks.candidate import Candidate
 from runbooks.case import case_stream
+from runbooks.definition import protected_by
 from runbooks.errors import Refused
 from runbooks.facts import CaseFacts
 from runbooks.finding import FindingStatus
@@ -14,7 +15,7 @@ from runbooks.function import FunctionContent, FunctionId
 from runbooks.function_package import FunctionPackage
 from runbooks.function_verdict import judge_function
 from runbooks.gating.subject import ImageName
-from runbooks.history import SUCCEEDED, ResponseHistory
+from runbooks.history import ResponseHistory
 from runbooks.image_verdict import Examination, examine
 from runbooks.plan import Phase, Plan
 from runbooks.planning.functions.becoming import Built
@@ -26,14 +27,14 @@ from runbooks.records import CaseTriaged, Outcome
 from runbooks.steps import AnyStep, RebuildImage, RebuildPackage
 from runbooks.triage import Assessment
 from runbooks.verdict import NotYet, Verdict
-from tasks.examining import examined
+from tasks.examining import require_passed
 from tasks.function_evidence import FunctionSubject, gather_functions
 from tasks.function_facts import read_function_facts
 from tasks.gateways.functions import FunctionGateway
 from tasks.gateways.inspector import InspectorGateway
 from tasks.image_evidence import gather_candidate
 from tasks.playbooks.playbook import Playbook
-from tasks.protection import mark_of
+from tasks.protection import acted_upon
 from tasks.releasing import release
 from tasks.run import Run
 from tasks.triage import to_act_on
@@ -58,7 +59,7 @@ def _rebuild(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
 def _update(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
     acting = to_act_on(run, cases)
     if any(gets_image(each) for each in acting):
-        _require_examined(run, history)
+        require_passed(run, history, _made(run, history))
     return plan_function_update(
         run.response.id, run.runbook, acting, built(history), revision=history.next_revision(Phase.REMEDIATE)
     )
@@ -114,11 +115,9 @@ def _vulnerable(run: Run, case: str) -> tuple[FunctionContent, ...]:
 
 def built(history: ResponseHistory) -> dict[str, Built]:
     """Case -> what the newest rebuild made for it; those of which the build failed are left out."""
-    plan, found = history.plan(Phase.REBUILD), dict[str, Built]()
-    for step in plan.steps if plan is not None else ():
-        outcome = history.outcome(plan, step) if plan is not None else None
-        made = _made_by(step, outcome) if outcome is not None and outcome.status in SUCCEEDED else None
-        if made is not None:
+    found = dict[str, Built]()
+    for step, outcome in history.succeeded(Phase.REBUILD):
+        if (made := _made_by(step, outcome)) is not None:
             found |= dict.fromkeys(step.cases, made)
     return found
 
@@ -172,23 +171,14 @@ def _examined(run: Run, history: ResponseHistory, final: bool) -> Examination | 
     return Examination(passed=passed, reasons=reasons or ("no build has made an image",))
 
 
-def _require_examined(run: Run, history: ResponseHistory) -> None:
-    """Raises Refused where the examination of the images did not let them pass."""
-    found, made = examined(run, history), _made(run, history)
-    if found is None or not found.passed or found.candidate != made:
-        raise Refused(f"{made} was not examined, or did not pass", code="person")
-
-
 def _protected(run: Run, steps: Sequence[AnyStep]) -> dict[str, str]:
     """The cases of functions that carry a protected tag now."""
-    tags = run.runbook.limits.protected_tags
-    cases = [case for step in steps if not step.undoes for case in step.cases if case in run.keys]
-    found: dict[str, str] = {}
-    for case in dict.fromkeys(cases) if tags else ():
+    tags, found = run.runbook.limits.protected_tags, dict[str, str]()
+    for case in acted_upon(run.keys, steps) if tags else ():
         key = run.keys[case]
         named = FunctionId.of(key.resource_id)
         carried = FunctionGateway(run.aws).tags(key.account, key.region, named.arn) if named else {}
-        if named and (mark := mark_of(carried, tags)) is not None:
+        if named and (mark := protected_by(carried, tags)) is not None:
             found[case] = f"protected: function {named.name} carries the protected tag {mark}"
     return found
 

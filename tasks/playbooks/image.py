@@ -9,10 +9,11 @@ from functools import partial
 from runbooks.candidate import Candidate
 from runbooks.case import CaseKey, case_stream
 from runbooks.container_image import ImageFacts
+from runbooks.definition import protected_by
 from runbooks.errors import Refused
 from runbooks.facts import CaseFacts
 from runbooks.gating.subject import ImageName
-from runbooks.history import SUCCEEDED, ResponseHistory
+from runbooks.history import ResponseHistory
 from runbooks.image_verdict import Examination, examine, judge_image
 from runbooks.plan import Phase, Plan
 from runbooks.planning.images.deploying import plan_deployment
@@ -21,12 +22,12 @@ from runbooks.planning.images.promotion import plan_promotion_block
 from runbooks.planning.images.rebuilding import plan_rebuild
 from runbooks.planning.images.testing import plan_test
 from runbooks.planning.images.verification import plan_image_verification
-from runbooks.records import CaseOpened, CaseSuccessors, CaseTriaged
+from runbooks.records import CaseOpened, CaseTriaged
 from runbooks.steps import AnyStep, ImageBuild
 from runbooks.triage import Assessment
 from runbooks.verdict import NotYet, Verdict
 from tasks.builders import why_not
-from tasks.examining import examined
+from tasks.examining import require_passed
 from tasks.gateways.ecr import EcrGateway
 from tasks.gateways.inspector import InspectorGateway
 from tasks.gateways.ledger import Ledger
@@ -34,9 +35,10 @@ from tasks.image_evidence import ImageSubject, gather_candidate, gather_images
 from tasks.image_facts import read_image_facts
 from tasks.image_services import deployed_to, with_owners
 from tasks.playbooks.playbook import Playbook
-from tasks.protection import mark_of
+from tasks.protection import acted_upon
 from tasks.releasing import release
 from tasks.run import Run
+from tasks.successors import note_successors
 from tasks.testing import why_untested
 from tasks.triage import assessments_of, to_act_on
 
@@ -137,18 +139,14 @@ def _judged(
 
 def _subject(run: Run, history: ResponseHistory, each: Assessment) -> ImageSubject:
     case, key = each.case, run.keys[each.case]
-    noted = _noted_successors(run, case)
-    rebuild = history.plan(Phase.REBUILD)
-    made = (candidate(run, history).digest,) if rebuild is not None else noted
-    if made != noted:
-        record = CaseSuccessors(response=run.response.id, successors=made)
-        run.services.ledger.append(case_stream(case), record, lease=run.lease)
+    rebuilt = history.plan(Phase.REBUILD) is not None
+    successors = note_successors(run, case, (candidate(run, history).digest,) if rebuilt else ())
     seen = as_seen(run.services.ledger, case)
     services = tuple({service.arn: service for facts in seen for service in facts.services}.values())
     return ImageSubject(
         case=case,
         key=key,
-        successors=made,
+        successors=successors,
         findings=each.facts.findings,
         services=services,
         others=frozenset(other.arn for facts in seen for other in facts.others),
@@ -174,22 +172,14 @@ def as_seen(ledger: Ledger, case: str) -> tuple[ImageFacts, ...]:
     return tuple(seen)
 
 
-def _noted_successors(run: Run, case: str) -> tuple[str, ...]:
-    records = (entry.record() for entry in run.services.ledger.entries_of(case_stream(case), "case-successors"))
-    noted = [record.successors for record in records if isinstance(record, CaseSuccessors)]
-    return noted[-1] if noted else ()
-
-
 def candidate(run: Run, history: ResponseHistory) -> Candidate:
     """The image that the newest rebuild made.
 
     Raises:
         Refused: no build has made one.
     """
-    plan = history.plan(Phase.REBUILD)
-    for step in plan.steps if plan is not None else ():
-        outcome = history.outcome(plan, step) if plan is not None else None
-        if isinstance(step, ImageBuild) and outcome is not None and outcome.status in SUCCEEDED:
+    for step, outcome in history.succeeded(Phase.REBUILD):
+        if isinstance(step, ImageBuild):
             return Candidate(
                 repository_uri=_repository_uri(run),
                 digest=str(outcome.result["digest"]),
@@ -210,10 +200,8 @@ def _made(run: Run, history: ResponseHistory) -> str:
 
 def _fit(run: Run, history: ResponseHistory) -> Candidate:
     """The candidate, where its examination let it pass."""
-    found = examined(run, history)
     made = candidate(run, history)
-    if found is None or not found.passed or found.candidate != made.digest:
-        raise Refused(f"{made.digest} was not examined, or did not pass", code="person")
+    require_passed(run, history, made.digest)
     return made
 
 
@@ -223,14 +211,12 @@ def _repository_of(key: CaseKey) -> str:
 
 def _protected(run: Run, steps: Sequence[AnyStep]) -> dict[str, str]:
     """The cases of repositories that carry a protected tag now."""
-    tags = run.runbook.limits.protected_tags
-    cases = [case for step in steps if not step.undoes for case in step.cases if case in run.keys]
-    found: dict[str, str] = {}
-    for case in dict.fromkeys(cases) if tags else ():
+    tags, found = run.runbook.limits.protected_tags, dict[str, str]()
+    for case in acted_upon(run.keys, steps) if tags else ():
         key = run.keys[case]
         name = _repository_of(key)
         repository = EcrGateway(run.aws).repositories(key.account, key.region, [name])[name]
-        if repository is not None and (mark := mark_of(repository.tags, tags)) is not None:
+        if repository is not None and (mark := protected_by(repository.tags, tags)) is not None:
             found[case] = f"protected: repository {name} carries the protected tag {mark}"
     return found
 

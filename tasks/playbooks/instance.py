@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from runbooks.case import case_stream
 from runbooks.facts import CaseFacts
 from runbooks.history import ResponseHistory
 from runbooks.plan import Phase, Plan
 from runbooks.planning.containment import plan_containment
 from runbooks.planning.remediation import plan_remediation
 from runbooks.planning.verification import plan_verification
-from runbooks.records import CaseSuccessors
 from runbooks.steps import AnyStep
 from runbooks.triage import Assessment
 from runbooks.verdict import NotYet, Verdict, judge
@@ -25,6 +23,7 @@ from tasks.playbooks.playbook import Playbook
 from tasks.protection import protected_cases
 from tasks.releasing import release
 from tasks.run import Run
+from tasks.successors import note_successors
 from tasks.triage import all_assessments, to_act_on
 
 
@@ -92,10 +91,7 @@ def _judged(
 def _subject(run: Run, history: ResponseHistory, remediation: Plan | None, assessment: Assessment) -> Subject:
     case, key = assessment.case, run.cases[assessment.case].key
     fate = remediated(history, case)
-    noted = _noted_successors(run, case)
-    if fate.successors and fate.successors != noted:
-        record = CaseSuccessors(response=run.response.id, successors=fate.successors)
-        run.services.ledger.append(case_stream(case), record, lease=run.lease)
+    noted = note_successors(run, case, fate.successors)
     # A look on demand, long after the response that replaced the instance, is about its successors too.
     instead = fate.successors if fate.replaced else noted if remediation is None else ()
     return Subject(
@@ -105,12 +101,6 @@ def _subject(run: Run, history: ResponseHistory, remediation: Plan | None, asses
         findings=assessment.facts.findings or run.services.ledger.case_findings(case),
         packages=assessment.triage.packages,
     )
-
-
-def _noted_successors(run: Run, case: str) -> tuple[str, ...]:
-    records = (entry.record() for entry in run.services.ledger.entries(case_stream(case)))
-    noted = [record.successors for record in records if isinstance(record, CaseSuccessors)]
-    return noted[-1] if noted else ()
 
 
 def _has_snapshots(run: Run) -> bool:

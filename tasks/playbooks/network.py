@@ -9,8 +9,9 @@ from runbooks.errors import BadInput
 from runbooks.facts import CaseFacts
 from runbooks.history import ResponseHistory
 from runbooks.network_verdict import judge_network
-from runbooks.plan import ApprovalRule, Phase, Plan
+from runbooks.plan import Phase, Plan
 from runbooks.planning.closing import plan_closing
+from runbooks.planning.verification import plan_looking
 from runbooks.steps import AnyStep
 from runbooks.triage import Assessment
 from runbooks.triage.network import ways_of
@@ -40,16 +41,12 @@ def _verify(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
     """Nothing hurries Inspector's network scan: the plan has no steps."""
     closing = history.plan(Phase.REMEDIATE)
     acting = to_act_on(run, to_verify(history, closing) if closing and closing.waves else cases)
-    return Plan(
-        response=run.response.id,
-        runbook=run.runbook.name,
-        runbook_digest=run.runbook.digest,
-        phase=Phase.VERIFY,
+    return plan_looking(
+        run.response.id,
+        run.runbook,
+        acting,
+        "the path is evaluated again at once; Inspector evaluates it every 12 hours, which nothing hurries",
         revision=history.next_revision(Phase.VERIFY),
-        cases=tuple(each.case for each in acting),
-        steps=(),
-        reasons=("the path is evaluated again at once; Inspector evaluates it every 12 hours, which nothing hurries",),
-        approval=ApprovalRule(required=False),
         previous=closing.digest if closing else None,
     )
 

@@ -45,7 +45,7 @@ from tests.runbooks.every_step import every_step
 
 SERVICES = {
     *("ec2", "autoscaling", "elasticloadbalancing", "ssm", "s3", "kms"),
-    *("ecr", "ecs", "codebuild", "codedeploy", "codepipeline", "cloudwatch", "inspector2", "lambda"),
+    *("ecr", "ecs", "batch", "codebuild", "codedeploy", "codepipeline", "cloudwatch", "inspector2", "lambda"),
 }
 READS = ("Describe", "List", "Get")
 SELF_INVERSE = (

@@ -101,6 +101,16 @@ def test_a_dispatch_that_failed_is_sent_again_once_github_has_had_its_time_to_sh
         assert (here.outcome()[0], here.number_of_runs) == ("done", 1)
 
 
+def test_what_is_waited_for_says_who_has_not_answered(open_house: OpenHouse) -> None:
+    with building(open_house) as here:
+        here.hub.faults.add("POST dispatches", "answer-lost")
+        (step,) = here.plan.steps
+        lost = "no answer yet (answer-lost: GitHub did not answer: RemoteProtocolError); looking again"
+        assert here.once() == f"{step.describe()}: {lost}"
+        here.hub.faults.add("GET runs", "throttle", retry_after=7)
+        assert here.once() == "no answer yet (throttled: GitHub asks to wait 7 s); looking again"
+
+
 def test_a_run_that_cannot_be_found_again_by_its_name_ends_the_step_and_is_the_only_one(open_house: OpenHouse) -> None:
     with building(open_house) as here:
         recipes = here.house.sandbox.cloud.world(ACCOUNT, REGION).recipes

@@ -32,7 +32,8 @@ _TEMPLATE = (
 )
 _UNSCANNED = "whether it really lacks the vulnerability then is known when Inspector has scanned the function with it"
 _UNVERSIONED = (
-    "its bucket keeps no versions: that nobody has exchanged what the build left there is known when Lambda has it"
+    "its bucket keeps no versions: what the build left there is looked at right before Lambda takes it, and could be "
+    "exchanged in between"
 )
 _LOOKS = "an alarm that is raised and gone again between two looks is not seen"
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from runbooks.container_image import ContainerImage, Repository
 from runbooks.definition import Runbook
 from runbooks.errors import LimitExceeded, Refused
-from runbooks.limits import Room
-from runbooks.planning.extents import extent_of
+from runbooks.planning.extents import as_many_as_may
 from runbooks.steps import Target
 from runbooks.triage import Assessment
 
@@ -56,15 +55,9 @@ def that_may_begin(runbook: Runbook, chosen: Sequence[Chosen]) -> tuple[tuple[Ch
 
     One alone always is planned. A repository easily has more vulnerable images than the limits let begin at once.
     """
-    room, now, later = Room(runbook.limits), list[Chosen](), list[str]()
-    for each in sorted(chosen, key=lambda each: each.assessment.triage.priority):
-        extent = [extent_of(runbook, each.assessment)]
-        if now and not room.has_for(extent):
-            later.append(each.case)
-            continue
-        room.take(extent)
-        now.append(each)
-    return tuple(now), tuple(later)
+    now, later = as_many_as_may(runbook, [each.assessment for each in chosen])
+    by_case = {each.case: each for each in chosen}
+    return tuple(by_case[each.case] for each in now), tuple(each.case for each in later)
 
 
 def to_rebuild(runbook: Runbook, assessments: Sequence[Assessment]) -> tuple[Chosen, ...]:

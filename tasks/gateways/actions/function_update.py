@@ -22,7 +22,7 @@ from runbooks.steps.function_update import (
 )
 from tasks.gateways.actions.base import AwsAction, Look, Place, gone
 from tasks.gateways.aws_errors import code_of
-from tasks.gateways.function_code import read_code, version_with
+from tasks.gateways.function_code import check_package, read_code, version_with
 from tasks.gateways.functions import (
     LATEST,
     NOT_THERE,
@@ -142,6 +142,7 @@ class UpdateFunctionCodeAction(_UpdateAction[UpdateFunctionCode]):
         package, code = step.package, step.leaves.code_sha256
         if step.undoes:
             return {"ZipFile": read_code(place.reading("lambda"), step.function, look.result["version"], code)}
+        check_package(place.acting("s3", step), package)
         version = {"S3ObjectVersion": package.version} if package.version else {}
         return {"S3Bucket": package.bucket, "S3Key": package.key, **version}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runbooks.counting import counted
 from runbooks.steps.containment import OPERATION_TAG
 from runbooks.steps.image_deployment import DeployService, RegisterTaskDefinition
 from tasks.gateways import ecs
@@ -163,7 +164,7 @@ def _progress(raw: Members) -> str:
         words.append(f"with {target.get('requestedProductionTrafficWeight', 0):g} % of the traffic")
     stage = str(raw.get("lifecycleStage", raw.get("status", "PENDING")))
     if stage == "BAKE_TIME":
-        words.append(f"baking for {configuration.get('bakeTimeInMinutes', 0)} minutes")
+        words.append(f"baking for {counted(configuration.get('bakeTimeInMinutes', 0), 'minute')}")
     else:
         words.append(stage.lower().replace("_", " "))
     return ", ".join(words)

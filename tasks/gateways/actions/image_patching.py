@@ -75,5 +75,5 @@ class PatchImageAction(AwsAction[PatchImage]):
 
 def _is_made_from(layers: Sequence[str], source: Sequence[str]) -> bool:
     """Whether an image has the other's layers below one of its own. A patch that copa made earlier it replaces."""
-    below = source[:-1] if len(source) > 1 else source
-    return tuple(layers[: len(below)]) == tuple(below) and tuple(layers) != tuple(source)
+    below = (tuple(source), tuple(source[:-1]))
+    return len(layers) > 1 and tuple(layers[:-1]) in below and tuple(layers) != tuple(source)

@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +152,16 @@ def test_what_cannot_be_furnished_is_refused_with_the_reason(sandbox, finding):
         assert (answer.status_code, bool(answer.json()["error"])) == (400, True)
 
 
-def server(*arguments: str) -> subprocess.Popen[str]:
+@contextmanager
+def server(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The server as a process, which is gone afterwards whatever a test has found out."""
     command = [sys.executable, "-m", "deployments.sandbox.server", *arguments]
-    return subprocess.Popen(command, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=REPOSITORY, text=True, stdout=pipe, stderr=pipe) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_the_server_says_where_it_is_and_ends_when_told_to(tmp_path):
@@ -161,9 +170,9 @@ def test_the_server_says_where_it_is_and_ends_when_told_to(tmp_path):
         assert process.stdout
         assert process.stdout.readline().startswith("sandbox: ready")
         known = json.loads(addresses.read_text())
-        assert set(known) == {"aws", "slack", "jira"}
+        assert set(known) == {"aws", "slack", "jira", "github"}
         assert control(known["aws"], "world") == {"worlds": []}
-        for url in (known["slack"], known["jira"]):
+        for url in (known["slack"], known["jira"], known["github"]):
             host, port = url.split("/")[2].split(":")
             socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS).close()
         process.send_signal(signal.SIGTERM)
@@ -173,8 +182,8 @@ def test_the_server_says_where_it_is_and_ends_when_told_to(tmp_path):
 def test_a_port_that_is_taken_ends_the_server_with_one_clear_line(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        process = server("--addresses", str(tmp_path / "addresses.json"), "--port", str(port))
-        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+        with server("--addresses", str(tmp_path / "addresses.json"), "--port", str(port)) as process:
+            _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 3
     assert errors == f"sandbox: 127.0.0.1:{port} cannot be used: Address already in use\n"
     assert not (tmp_path / "addresses.json").exists()

@@ -13,6 +13,7 @@ from deployments.sandbox.faults import FaultKind
 from deployments.sandbox.package_builds import code_with
 from runbooks.errors import AnswerLost, Outside, Refused
 from runbooks.function_package import LARGEST_UPLOAD_BYTES, FunctionPackage
+from tasks.gateways.actions import actions
 from tests.tasks.gateways.aws_world import ACCOUNT, REGION, AwsWorld, operation, statuses
 from tests.tasks.gateways.function_world import (
     IMAGE_FUNCTION,
@@ -172,11 +173,31 @@ def test_the_code_of_a_build_is_put_in_by_the_very_version_that_was_built(aws: A
     assert latest(aws)["CodeSha256"] == package.code_sha256
 
 
-def test_what_was_exchanged_in_a_bucket_without_versions_is_found_out_and_not_taken_for_the_builds(aws: AwsWorld):
+@pytest.mark.parametrize("versioned", [True, False])
+def test_what_was_exchanged_before_it_was_looked_at_is_not_put_in(aws: AwsWorld, versioned: bool):
+    built = furnish_own_code(aws, versioned=versioned)
+    package = a_package(aws, built)
+    stored = aws.client("s3").put_object(Bucket=package.bucket, Key=package.key, Body=b"exchanged meanwhile")
+    step = a_code_update(aws, package.model_copy(update={"version": stored.get("VersionId")}))
+    before = latest(aws)["CodeSha256"]
+    with pytest.raises(Outside, match="is not what build .* has made") as refused:
+        carry_out(aws, step)
+    assert refused.value.code == "not-what-was-built"
+    assert statuses(aws.look(step)) == ["as-expected"]
+    assert (latest(aws)["CodeSha256"], aws.parameters("UpdateFunctionCode")) == (before, [])
+
+
+def test_what_is_exchanged_right_before_lambda_takes_it_is_not_taken_for_the_builds(aws: AwsWorld):
     built = furnish_own_code(aws, versioned=False)
     package = a_package(aws, built)
-    aws.client("s3").put_object(Bucket=package.bucket, Key=package.key, Body=b"exchanged meanwhile")
+
+    def exchange(call: str) -> None:
+        if call == "UpdateFunctionCode":
+            aws.client("s3").put_object(Bucket=package.bucket, Key=package.key, Body=b"exchanged meanwhile")
+
     step = a_code_update(aws, package)
+    aws.sessions = aws.new_sessions(guard=exchange)
+    aws.actions = actions(aws.sessions)
     assert carry_out(aws, step) == "drifted"
     assert versions(aws) == ["$LATEST", "1"]
 

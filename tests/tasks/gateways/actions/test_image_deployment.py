@@ -11,6 +11,7 @@ from runbooks.errors import AnswerLost, Refused
 from runbooks.steps import DeployService
 from runbooks.steps.base import Role
 from tasks.gateways.actions import Look
+from tasks.gateways.actions.image_deployment import _progress
 from tests.tasks.gateways.aws_world import AwsWorld, a_target, statuses
 from tests.tasks.gateways.running_images import (
     LONG_ENOUGH,
@@ -83,6 +84,11 @@ def test_a_rolling_update_is_followed_to_its_end(aws: AwsWorld):
     aws.sandbox.advance(LONG_ENOUGH)
     assert statuses(aws.look(step)) == ["as-left"]
     assert running(aws) == {"checkout:2": 4}
+
+
+def test_one_minute_is_told_as_one() -> None:
+    baking = {"lifecycleStage": "BAKE_TIME", "deploymentConfiguration": {"bakeTimeInMinutes": 1}}
+    assert _progress(baking) == "0 of 0 tasks run, baking for 1 minute"
 
 
 def test_an_alarm_in_mid_canary_takes_the_service_back_and_the_deployment_has_failed(aws: AwsWorld):
