@@ -162,9 +162,11 @@ class BlockPromotion(Model):
     """`pipeline/stage`: the way into the stage is closed. `{repository}` does not stand for anything here."""
     deny_pulls: bool = False
     """Deny pulls of the whole repository: what runs goes on, what restarts or scales out fails. The deployment of the
-    patched image, which is in the same repository, begins by allowing them again."""
+    patched image, which is in the same repository, begins by leaving out the execution roles of what it deploys; to all
+    others pulls stay denied until the release."""
     may_pull: tuple[Annotated[str, Field(pattern=r"^arn:[a-z*-]+:iam::[0-9*]+:role/\S+$")], ...] = ()
-    """ARNs of roles, with wildcards, that may pull all the same: the build's, and the integration test's."""
+    """ARNs of roles, with wildcards, that may pull all the same: the build's, the integration test's, this system's
+    read role, and those of the instances on which ECS runs tasks that name no execution role."""
 
 
 class Contain(Model):

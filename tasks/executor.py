@@ -329,8 +329,8 @@ class Executor:
                     # It did not leave. Its intent stands, so that it is looked at first when changes may be made again.
                     self._held = _Held("halted", each.detail)
                     waiting.append(each.detail)
-                case Throttled() | AnswerLost():
-                    # The effect is unknown, or was refused for now: no outcome, so the next call looks first.
+                case Throttled() | AnswerLost() | Outside(code="unreachable"):
+                    # It did not leave, or its effect is unknown: no outcome, so the next call looks first.
                     waiting.append(f"{step.describe()}: {_unanswered(each)}")
                 case Outside():
                     refused.append((step, each))

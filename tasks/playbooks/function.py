@@ -20,16 +20,18 @@ from runbooks.image_verdict import Examination, examine
 from runbooks.plan import Phase, Plan
 from runbooks.planning.functions.becoming import Built
 from runbooks.planning.functions.containing import plan_function_containment
-from runbooks.planning.functions.rebuilding import gets_image, plan_function_rebuild
+from runbooks.planning.functions.rebuilding import gets_image, gets_package, plan_function_rebuild
 from runbooks.planning.functions.updating import plan_function_update
 from runbooks.planning.functions.verification import plan_function_verification
 from runbooks.records import CaseTriaged, Outcome
 from runbooks.steps import AnyStep, RebuildImage, RebuildPackage
 from runbooks.triage import Assessment
 from runbooks.verdict import NotYet, Verdict
+from tasks.authority import require_ours
 from tasks.examining import require_passed
 from tasks.function_evidence import FunctionSubject, gather_functions
 from tasks.function_facts import read_function_facts
+from tasks.gateways.actions import actions
 from tasks.gateways.functions import FunctionGateway
 from tasks.gateways.inspector import InspectorGateway
 from tasks.image_evidence import gather_candidate
@@ -60,6 +62,8 @@ def _update(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
     acting = to_act_on(run, cases)
     if any(gets_image(each) for each in acting):
         require_passed(run, history, _made(run, history))
+    if any(gets_package(each) for each in acting):
+        _require_built(run, history)
     return plan_function_update(
         run.response.id, run.runbook, acting, built(history), revision=history.next_revision(Phase.REMEDIATE)
     )
@@ -133,10 +137,37 @@ def _made_by(step: AnyStep, outcome: Outcome) -> Built | None:
                 build=str(outcome.result.get("build", "")),
             )
         case RebuildPackage():
-            result = {name: outcome.result.get(name) for name in FunctionPackage.model_fields}
-            return FunctionPackage.model_validate(result)
+            return _package(outcome.result)
         case _:
             return None
+
+
+def _package(result: Mapping[str, object]) -> FunctionPackage:
+    return FunctionPackage.model_validate({name: result.get(name) for name in FunctionPackage.model_fields})
+
+
+def _require_built(run: Run, history: ResponseHistory) -> None:
+    """Each zip is what its build has made, which CodeBuild and S3 are asked once more.
+
+    What was built may be in the ledger by anybody who can write there.
+
+    Raises:
+        NotApproved: this system has not made the plan of the builds that is in the ledger.
+        Refused: one of them is another one.
+        Outside: nobody said what was built.
+    """
+    plan, known = history.plan(Phase.REBUILD), built(history)
+    steps = [each for each in plan.steps if isinstance(each, RebuildPackage)] if plan is not None else []
+    if plan is None or not steps:
+        return
+    require_ours(history, plan, run.services.signer)
+    looks = actions(run.aws)[steps[0].kind].look(steps, {each.key: plan.operation(each) for each in plan.steps})
+    for step in steps:
+        look = looks[step.key]
+        made = _package(look.result) if look.status == "as-left" else None
+        if any(known.get(case, made) != made for case in step.cases):
+            what = f"what the ledger has of {step.address} is not what its build has made"
+            raise Refused(f"{what}: {look.detail}" if look.detail else what, code="person")
 
 
 def _candidates(history: ResponseHistory) -> dict[str, Candidate]:

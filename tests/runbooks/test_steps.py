@@ -44,8 +44,8 @@ from tests.runbooks.builders import CASE, a_target
 from tests.runbooks.every_step import every_step
 
 SERVICES = {
-    *("ec2", "autoscaling", "elasticloadbalancing", "ssm", "s3", "kms"),
-    *("ecr", "ecs", "batch", "codebuild", "codedeploy", "codepipeline", "cloudwatch", "inspector2", "lambda"),
+    *("ec2", "autoscaling", "elasticloadbalancing", "ssm", "s3", "kms", "batch", "events", "scheduler"),
+    *("ecr", "ecs", "codebuild", "codedeploy", "codepipeline", "cloudwatch", "inspector2", "lambda"),
 }
 READS = ("Describe", "List", "Get")
 SELF_INVERSE = (

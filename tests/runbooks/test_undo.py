@@ -336,43 +336,23 @@ Effect = dict[tuple[str, ...], tuple[Any, Any]]
 """Place -> the value expected there, and the value left."""
 
 
-def _swap(step: SwapSecurityGroups) -> Effect:
-    return {("groups", step.target.id): (step.expects, step.leaves)}
-
-
-def _attribute(step: SetInstanceAttribute) -> Effect:
-    return {("attribute", step.target.id, step.attribute): (step.expects, step.leaves)}
-
-
 def _volumes(step: SetDeleteOnTermination) -> Effect:
     return {
         ("volume", step.target.id, device): (deleted, step.leaves[device]) for device, deleted in step.expects.items()
     }
 
 
-def _detach(step: DetachFromAutoScaling) -> Effect:
-    return {("member", step.target.id): ((step.group, step.protected), None)}
-
-
-def _attach(step: AttachToAutoScaling) -> Effect:
-    return {("member", step.target.id): (None, (step.group, step.protected))}
-
-
-def _refresh(step: RefreshInstances) -> Effect:
-    return {("template version", step.target.id): (step.previous_version, step.version)}
-
-
 _EFFECTS: dict[type[Step], Callable[[Any], Effect]] = {
-    SwapSecurityGroups: _swap,
-    SetInstanceAttribute: _attribute,
+    SwapSecurityGroups: lambda step: {("groups", step.target.id): (step.expects, step.leaves)},
+    SetInstanceAttribute: lambda step: {("attribute", step.target.id, step.attribute): (step.expects, step.leaves)},
     SetDeleteOnTermination: _volumes,
-    DetachFromAutoScaling: _detach,
-    AttachToAutoScaling: _attach,
+    DetachFromAutoScaling: lambda step: {("member", step.target.id): ((step.group, step.protected), None)},
+    AttachToAutoScaling: lambda step: {("member", step.target.id): (None, (step.group, step.protected))},
     DeregisterTarget: lambda step: {("target", step.target.id, step.target_group, str(step.port)): (True, False)},
     RegisterTarget: lambda step: {("target", step.target.id, step.target_group, str(step.port)): (False, True)},
     StopInstance: lambda step: {("running", step.target.id): (True, False)},
     StartInstance: lambda step: {("running", step.target.id): (False, True)},
-    RefreshInstances: _refresh,
+    RefreshInstances: lambda step: {("template version", step.target.id): (step.previous_version, step.version)},
     ReplaceGroupRules: lambda step: {
         **{("rule", step.target.id, str(rule)): (True, False) for rule in step.removes},
         **{("rule", step.target.id, str(rule)): (False, True) for rule in step.adds},

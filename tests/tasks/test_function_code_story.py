@@ -93,6 +93,18 @@ def test_a_build_that_mends_nothing_changes_no_function(open_house: OpenHouse, t
     assert house.mutating_calls() == ["codebuild:StartBuild"]
 
 
+def test_what_the_ledger_alone_calls_the_builds_is_put_into_no_function(open_house: OpenHouse, tmp_path: Path):
+    playing = of_its_own_code(open_house, tmp_path)
+    assert playing.phase(Phase.REBUILD).result == "done"
+    plan = playing.asked[-1]
+    outcome = playing.house.history().step_outcomes(plan)[plan.steps[0].key]
+    for forged in ({"bucket": "somebodys", "key": "theirs.zip"}, {"code_sha256": "another"}, {"version": "another"}):
+        playing.run.journal.write(outcome.model_copy(update={"result": outcome.result | forged}))
+        with pytest.raises(Refused, match="is not what its build has made"):
+            playing.phase(Phase.REMEDIATE)
+    assert playing.house.mutating_calls() == ["codebuild:StartBuild"]
+
+
 def test_without_a_project_a_person_gets_it_as_before(open_house: OpenHouse, tmp_path: Path):
     playing = of_its_own_code(open_house, tmp_path, project=None)
     (assessment,) = playing.triaged.acting

@@ -25,6 +25,8 @@ from tests.tasks.gateways.running_images import (
     ELSEWHERE,
     LONG_ENOUGH,
     a_cluster_elsewhere,
+    a_definition,
+    a_rule,
     a_service,
     an_image,
     build,
@@ -187,6 +189,22 @@ def test_whom_nothing_was_deployed_to_is_not_waited_for(aws: AwsWorld):
     assert isinstance(verdict, Verdict)
     assert verdict.kind is VerdictKind.NOT_FIXED
     assert verdict.reasons[1] == f"nothing was deployed to {', '.join(left)}: a person brings them to another image"
+
+
+def test_whoever_starts_it_later_is_seen_now_and_brought_to_another_by_nobody_here(aws: AwsWorld):
+    built = an_image(aws)
+    shop = a_service(aws, built["image"])
+    a_rule(aws, "nightly", shop["cluster_arn"], a_definition(aws, built["image"]))
+    patched = build(aws, built, "1.4.3")
+    subject = a_subject(aws, built, patched, deployed=True)
+    deploy(aws, f"{built['repository_uri']}@{patched}")
+    aws.sandbox.advance(LONG_ENOUGH)
+    evidence = gather_images(aws.sessions, [subject])["case-1"]
+    words = ("EventBridge rule nightly (starts it later)",)
+    assert (evidence.users, evidence.unseen, evidence.left) == (words, (), words)
+    verdict = judged(aws, subject)
+    assert isinstance(verdict, Verdict)
+    assert verdict.kind is VerdictKind.NOT_FIXED
 
 
 def test_a_count_that_names_nobody_is_waited_for_only_where_it_may_be_those_deployed_to(aws: AwsWorld):

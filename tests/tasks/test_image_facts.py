@@ -87,6 +87,19 @@ def test_an_image_that_nobody_runs(aws: AwsWorld):
     assert facts.image_facts.stages == ()
 
 
+def test_who_starts_it_later_and_what_misses_it_are_named_though_nobody_runs_it(aws: AwsWorld):
+    built = furnish(aws)
+    cluster = a_service(aws, "public.example/other:1")["cluster_arn"]
+    a_rule(aws, "nightly", cluster, a_definition(aws, built["image"]))
+    a_dormant_version(aws, built["image"])
+    (facts,) = read(aws, finding_of(built))
+    found = facts.image_facts
+    assert [(one.kind, one.arn.rpartition("/")[2]) for one in found.others] == [("event-rule", "nightly")]
+    assert (found.services, found.functions, found.in_use_count, found.running) == ((), (), 0, True)
+    assert [(one.name, one.version) for one in found.versions] == [("exporter", "1")]
+    assert "it is run by EventBridge rule nightly (starts it later)" in " ".join(assess(facts, the_runbook()).triage.reasons)
+
+
 def test_an_image_that_is_gone_is_none_and_its_repository_is_still_there(aws: AwsWorld):
     built = furnish(aws)
     aws.client("ecr", Role.PATCH).batch_delete_image(

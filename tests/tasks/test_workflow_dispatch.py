@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ import pytest
 
 from deployments.sandbox.furnish_image import ImageOptions, furnish_image
 from deployments.sandbox.github import TOKEN, Hub, github_app
+from runbooks.build_terms import Workflow
 from runbooks.case import CaseKey, response_stream
 from runbooks.errors import AccessDenied
 from runbooks.event import read_payload
@@ -32,7 +34,7 @@ class Building:
     """A house whose one plan is a rebuild by a workflow."""
 
     def __init__(self, house: House, hub: Hub, url: str) -> None:
-        self.house, self.hub, self._url = house, hub, url
+        self.house, self.hub, self.url = house, hub, url
         options = ImageOptions(account=ACCOUNT, region=REGION, repository=REPOSITORY)
         house.built.append(furnish_image(house.sandbox.cloud, options))
         (finding,) = read_payload(json.dumps(house.built[0]["event"], default=str)).findings
@@ -43,7 +45,7 @@ class Building:
         self.run = self.with_github(self.run.approved(self.plan))
 
     def with_github(self, run: Run) -> Run:
-        run.actions = actions(self.house.sessions, Elsewhere(GitHubGateway(TOKEN, self._url, 5)))
+        run.actions = actions(self.house.sessions, Elsewhere(GitHubGateway(TOKEN, self.url, 5)))
         return run
 
     def once(self) -> str | None:
@@ -109,6 +111,24 @@ def test_what_is_waited_for_says_who_has_not_answered(open_house: OpenHouse) -> 
         assert here.once() == f"{step.describe()}: {lost}"
         here.hub.faults.add("GET runs", "throttle", retry_after=7)
         assert here.once() == "no answer yet (throttled: GitHub asks to wait 7 s); looking again"
+
+
+def test_a_dispatch_that_could_not_leave_is_sent_once_github_can_be_reached(open_house: OpenHouse) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closed = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    class ClosedMeanwhile(GitHubGateway):
+        """The door closes between the look and the call."""
+
+        def dispatch(self, workflow: Workflow, inputs: Mapping[str, str]) -> int | None:
+            return GitHubGateway(TOKEN, closed, 1).dispatch(workflow, inputs)
+
+    with building(open_house) as here:
+        here.run.actions = actions(here.house.sessions, Elsewhere(ClosedMeanwhile(TOKEN, here.url, 5)))
+        assert "no answer yet (unreachable: GitHub cannot be reached: " in (here.once() or "")
+        assert here.number_of_runs == 0
+        here.with_github(here.run).carry_out(here.plan)
+        assert (here.outcome()[0], here.number_of_runs) == ("done", 1)
 
 
 def test_a_run_that_cannot_be_found_again_by_its_name_ends_the_step_and_is_the_only_one(open_house: OpenHouse) -> None:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from runbooks.steps.function_building import RebuildPackage
 from tasks.gateways.actions.base import Look, Place
-from tasks.gateways.actions.image_building import _BuildAction
+from tasks.gateways.actions.image_building import BuildAction
 from tasks.gateways.aws_errors import code_of
 
 Members = Mapping[str, Any]
@@ -19,7 +19,7 @@ _NOT_THERE = ("404", "NoSuchKey", "NotFound")
 """Of HeadObject, whose answer has no body to say more (S3 API reference)."""
 
 
-class RebuildPackageAction(_BuildAction[RebuildPackage]):
+class RebuildPackageAction(BuildAction[RebuildPackage]):
     """Its result has the zip's SHA-256, as CodeBuild tells, and the version that S3 gave the object."""
 
     def _artifacts(self, step: RebuildPackage) -> dict[str, Any]:

@@ -16,7 +16,7 @@ Members = Mapping[str, Any]
 BuildT = TypeVar("BuildT", RebuildImage, TestImage, RebuildPackage)
 
 
-class _BuildAction(AwsAction[BuildT]):
+class BuildAction(AwsAction[BuildT]):
     """Starts a build once: within minutes the token holds, and after that the build itself is found."""
 
     def _look(self, place: Place, steps: Sequence[BuildT], operations: Mapping[str, str]) -> dict[str, Look]:
@@ -80,7 +80,7 @@ class _BuildAction(AwsAction[BuildT]):
         """The look when the build has succeeded."""
 
 
-class RebuildImageAction(_BuildAction[RebuildImage]):
+class RebuildImageAction(BuildAction[RebuildImage]):
     """Its result has the digest that stands under the tag when the build has succeeded."""
 
     def _pushed(self, place: Place, steps: Sequence[RebuildImage]) -> dict[str, str]:
@@ -93,7 +93,7 @@ class RebuildImageAction(_BuildAction[RebuildImage]):
         return after_the_push(step, f"build {build}", {"build": build}, pushed)
 
 
-class TestImageAction(_BuildAction[TestImage]):
+class TestImageAction(BuildAction[TestImage]):
     """The image passes when the build succeeds."""
 
     __test__ = False

@@ -180,7 +180,7 @@ def test_what_was_exchanged_before_it_was_looked_at_is_not_put_in(aws: AwsWorld,
     stored = aws.client("s3").put_object(Bucket=package.bucket, Key=package.key, Body=b"exchanged meanwhile")
     step = a_code_update(aws, package.model_copy(update={"version": stored.get("VersionId")}))
     before = latest(aws)["CodeSha256"]
-    with pytest.raises(Outside, match="is not what build .* has made") as refused:
+    with pytest.raises(Outside, match=r"is not what build .* has made") as refused:
         carry_out(aws, step)
     assert refused.value.code == "not-what-was-built"
     assert statuses(aws.look(step)) == ["as-expected"]
