@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
@@ -10,7 +11,7 @@ from itertools import groupby
 from typing import Any, Self
 
 import rfc8785
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from runbooks.model import Model
 from runbooks.steps import AnyStep
@@ -98,6 +99,14 @@ class Plan(Model):
     """Digest of the program that made it; another one asks again."""
     previous: str | None = None
     """Digest of the plan that this one takes the place of."""
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        """What came of a step is found by its key."""
+        twice = [key for key, count in Counter(step.key for step in self.steps).items() if count > 1]
+        if twice:
+            raise ValueError(f"steps: two have the key {twice[0]}, and what came of one would count for both")
+        return self
 
     @cached_property
     def digest(self) -> str:

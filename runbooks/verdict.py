@@ -120,7 +120,8 @@ def _agreement(each: Evidence, fixed_in: Mapping[str, str | None]) -> tuple[Verd
     if active:
         return None, (*words, f"Inspector still reports the finding on {each.resource}, against the installed version")
     scanned = each.coverage.last_scanned_at if each.coverage else None
-    seen = f"Inspector scanned {each.resource} at {moment(scanned)}, after the change, and reports it no more"
+    at = f" at {moment(scanned)}" if scanned else ""
+    seen = f"Inspector scanned {each.resource}{at}, after the change, and reports it no more"
     return VerdictKind.FIXED, (*words, seen)
 
 

@@ -265,8 +265,7 @@ class Executor:
 
     def _left(self, plan: Plan, step: AnyStep) -> bool:
         """Leave what others count on to the last of them, with which it is put back."""
-        who = self._counted_on.get(step.key, ())
-        if who:
+        if who := self._counted_on.get(step.key, ()):
             result = {COUNTED_ON: [key.id for key in who]}
             self._end(plan, step, "already-done", stays_for(who), Look(status="as-left", result=result))
         return bool(who)

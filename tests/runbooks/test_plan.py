@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from runbooks.instance import Rule
 from runbooks.plan import ApprovalRule, Phase, Plan
@@ -60,6 +61,12 @@ def backwards(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: backwards(inner) for key, inner in reversed(value.items())}
     return [backwards(each) for each in value] if isinstance(value, list) else value
+
+
+def test_no_two_steps_have_one_key() -> None:
+    step = CreateSnapshots(target=a_target(), cases=("case-1",), volumes=("vol-1",))
+    with pytest.raises(ValidationError, match="what came of one would count for both"):
+        a_contain_plan().model_copy(update={"steps": (step, step)})
 
 
 @settings(deadline=None)

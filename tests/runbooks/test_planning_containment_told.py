@@ -61,7 +61,8 @@ def test_a_release_by_itself_needs_the_runbooks_word_and_nobodys_suspicion(
 
 
 def test_one_suspected_host_keeps_the_whole_plan_from_releasing_by_itself() -> None:
-    suspected = an_assessment(case_facts(a_finding(2), case="b", suspected="a detection"))
+    another = instance_facts(an_instance("i-0b", interfaces=(an_interface(id="eni-0b"),)))
+    suspected = an_assessment(case_facts(a_finding(2), case="b", suspected="a detection", resource=another))
     assert not a_contain_plan(an_assessment(), suspected).releases_when_fixed
 
 

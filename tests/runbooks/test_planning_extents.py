@@ -22,6 +22,7 @@ from tests.runbooks.builders import (
     an_assessment,
     an_auto_scaling_membership,
     an_instance,
+    an_interface,
     case_facts,
     instance_facts,
 )
@@ -32,7 +33,11 @@ Planner = Callable[..., Plan]
 
 def a_case(number: int, runbook: Runbook, *, size: int | None = 40, **instance: Any) -> Any:
     name = f"i-{number:017x}"
-    values = {"tags": {"environment": "production"}, "targets": (a_target_registration(instances=9),)} | instance
+    values = {
+        "tags": {"environment": "production"},
+        "targets": (a_target_registration(instances=9),),
+        "interfaces": (an_interface(id=f"eni-{number:017x}"),),
+    } | instance
     facts = case_facts(
         a_finding(resource=a_resource(name)),
         case=f"case-{number}",

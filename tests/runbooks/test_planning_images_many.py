@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runbooks.container_image import EcsService
+from runbooks.facts import CaseFacts
 from runbooks.limits import exceeded
 from runbooks.plan import Plan
 from runbooks.planning.images.deploying import plan_deployment
@@ -15,6 +16,7 @@ from tests.runbooks.builders import RESPONSE
 from tests.runbooks.image_builders import (
     a_candidate,
     a_service,
+    an_image,
     an_image_assessment,
     an_image_case,
     an_image_key,
@@ -29,10 +31,12 @@ EVERY = tuple(an_image_key(digest(number)).id for number in range(MOST + 1))
 
 def images(*, run: bool = True) -> list[Assessment]:
     """One more than may begin together, each run by a service of its own."""
-    return [
-        an_image_assessment(an_image_case(of=digest(number), services=services(number) if run else ()), RUNBOOK)
-        for number in range(MOST + 1)
-    ]
+    return [an_image_assessment(a_case(number, services(number) if run else ()), RUNBOOK) for number in range(MOST + 1)]
+
+
+def a_case(number: int, run_by: tuple[EcsService, ...]) -> CaseFacts:
+    of = digest(number)
+    return an_image_case(of=of, image=an_image(of, tags=(f"1.4.{number}",)), services=run_by)
 
 
 def services(number: int) -> tuple[EcsService, ...]:

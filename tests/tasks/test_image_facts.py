@@ -14,9 +14,11 @@ from runbooks.event import read_payload
 from runbooks.facts import SUSPICION_TAG, CaseFacts
 from runbooks.finding import Finding
 from runbooks.steps.base import Role
+from runbooks.triage import assess
 from tasks.image_facts import read_image_facts
 from tests.tasks.gateways.aws_world import ACCOUNT, REGION, AwsWorld
-from tests.tasks.gateways.image_world import REASON, REPOSITORY, another_image, furnish, run_it
+from tests.tasks.gateways.image_world import REASON, REPOSITORY, a_dormant_version, another_image, furnish, run_it
+from tests.tasks.gateways.running_images import a_definition, a_rule, a_service
 
 PROJECT = "shop-checkout-build"
 
@@ -97,7 +99,8 @@ def test_who_starts_it_later_and_what_misses_it_are_named_though_nobody_runs_it(
     assert [(one.kind, one.arn.rpartition("/")[2]) for one in found.others] == [("event-rule", "nightly")]
     assert (found.services, found.functions, found.in_use_count, found.running) == ((), (), 0, True)
     assert [(one.name, one.version) for one in found.versions] == [("exporter", "1")]
-    assert "it is run by EventBridge rule nightly (starts it later)" in " ".join(assess(facts, the_runbook()).triage.reasons)
+    reasons = " ".join(assess(facts, the_runbook()).triage.reasons)
+    assert "it is run by EventBridge rule nightly (starts it later)" in reasons
 
 
 def test_an_image_that_is_gone_is_none_and_its_repository_is_still_there(aws: AwsWorld):

@@ -11,6 +11,7 @@ from deployments.sandbox.furnish_image import ImageOptions, furnish_image
 from deployments.sandbox.furnish_service import ServiceOptions, furnish_service
 from runbooks.steps import DeployByCodeDeploy, DeployService, RegisterTaskDefinition
 from runbooks.steps.base import Role
+from tasks.gateways.image_use import ImageUse, who_runs
 from tests.tasks.gateways.aws_world import ACCOUNT, CASE, REGION, AwsWorld, a_target
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -195,3 +196,28 @@ def running(aws: AwsWorld, service: str = "checkout") -> dict[str, int]:
         name = task["taskDefinitionArn"].rpartition("/")[2]
         found[name] = found.get(name, 0) + 1
     return found
+
+
+def users(aws: AwsWorld, *images: str) -> list[ImageUse]:
+    found = who_runs(aws.sessions, ACCOUNT, REGION, images)
+    assert list(found) == list(images)
+    return [found[image] for image in images]
+
+
+def arn_of(built: dict[str, Any], digest: str) -> str:
+    return f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{built['repository']}/{digest}"
+
+
+def a_function(aws: AwsWorld, image: str, name: str = "exporter") -> Any:
+    client = aws.client("lambda", Role.PATCH)
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    aws.client("iam", Role.PATCH).create_role(RoleName=f"checkout-{name}", AssumeRolePolicyDocument=trust)
+    client.create_function(
+        FunctionName=name,
+        Role=f"arn:aws:iam::{ACCOUNT}:role/checkout-{name}",
+        PackageType="Image",
+        Code={"ImageUri": image},
+    )
+    aws.sandbox.advance(60)
+    client.publish_version(FunctionName=name)
+    return client
