@@ -164,7 +164,8 @@ def test_of_one_case_the_worst_findings_are_told_and_the_others_counted() -> Non
 
 
 def test_what_has_ended_is_said_with_its_reason_and_nobody_counts_it_as_fixed() -> None:
-    keys = dict([(CaseKey.of(a_weakness(), CODE), "Inspector reports it no more (1 closed): {color:red}")])
+    keys: dict[CaseKey, str] = {}
+    keys[CaseKey.of(a_weakness(), CODE)] = "Inspector reports it no more (1 closed): {color:red}"
     comment = over_comment(keys)
     first, second = comment.splitlines()
     assert first == "1 case of this ticket ended, and none of them is counted as fixed:"
