@@ -83,6 +83,11 @@ def is_fixed(installed: str, fixed_in: str, scheme: Scheme) -> bool:
     return compare(installed, fixed_in, scheme) >= 0
 
 
+def without_epoch_zero(version: str | None) -> str | None:
+    """As the package manager takes and shows it: Inspector names the epoch of a fix also where there is none."""
+    return version.removeprefix("0:") if version else None
+
+
 def full_version(package: VulnerablePackage) -> str:
     """The package's `[epoch:]version[-release]`, which Inspector sends in three members; no epoch where it is 0."""
     release = f"-{package.release}" if package.release else ""

@@ -29,7 +29,8 @@ from runbooks.gating.cyclonedx import (
 )
 from runbooks.gating.judgement import Unscanned
 from runbooks.gating.unscanned import unscanned
-from runbooks.gating.vulnerability import Vulnerability, is_malicious, without_epoch_zero
+from runbooks.gating.vulnerability import Vulnerability, is_malicious
+from runbooks.packages import without_epoch_zero
 from runbooks.strict_json import members_of
 
 MAX_COMPONENTS = 5_000
@@ -127,7 +128,7 @@ def _vulnerabilities(
     scores = [score for rating in cvss if (score := number_of(rating, "score")) is not None]
     for ref in dict.fromkeys(text_of(affected, "ref") for affected in objects_of(each, "affects")) or ("",):
         component = components.get(ref, {})
-        fixed_in = without_epoch_zero(properties.get(f"fixed_version:{ref}", "")) or None
+        fixed_in = without_epoch_zero(properties.get(f"fixed_version:{ref}"))
         yield Vulnerability(
             id=name,
             title=text_of(each, "description")[:200],

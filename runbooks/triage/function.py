@@ -11,7 +11,7 @@ from runbooks.finding import Finding, VulnerablePackage
 from runbooks.function import LATEST, FunctionFacts, LambdaFunction, short_layer
 from runbooks.function_choices import alarm_names, package_project_name
 from runbooks.function_users import not_open, openings, users_in_words
-from runbooks.packages import full_version
+from runbooks.packages import full_version, without_epoch_zero
 from runbooks.triage.assessment import Origin, PackageState, Remediation, Triage
 from runbooks.triage.signals import active, answered, ends, priority, signals
 
@@ -70,7 +70,7 @@ def function_packages(facts: CaseFacts) -> tuple[PackageState, ...]:
             architecture=package.arch,
             manager=package.manager,
             installed=full_version(package),
-            fixed_in=package.fixed_in,
+            fixed_in=without_epoch_zero(package.fixed_in),
             state="vulnerable",
             origin=_origin(package),
         )

@@ -13,7 +13,7 @@ from runbooks.errors import BadInput
 from runbooks.facts import CaseFacts
 from runbooks.finding import Finding, VulnerablePackage
 from runbooks.image_users import users_in_words
-from runbooks.packages import compare, full_version, scheme_for
+from runbooks.packages import compare, full_version, scheme_for, without_epoch_zero
 from runbooks.triage.assessment import Decided, PackageState, Remediation, Triage
 from runbooks.triage.signals import active, answered, ends, priority, signals
 
@@ -72,7 +72,7 @@ def image_packages(facts: CaseFacts) -> tuple[PackageState, ...]:
                 architecture=package.arch,
                 manager=package.manager,
                 installed=full_version(package),
-                fixed_in=package.fixed_in,
+                fixed_in=without_epoch_zero(package.fixed_in),
                 state="vulnerable",
                 origin=_origin(package, layers),
             )

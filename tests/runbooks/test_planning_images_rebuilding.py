@@ -110,6 +110,11 @@ def test_several_digests_are_rebuilt_once_as_the_newest_of_them_is_built() -> No
     assert "an older image of this response was built from debian:11" in plan.not_covered[0]
 
 
+def test_a_build_is_told_of_a_version_as_its_package_manager_takes_it() -> None:
+    step = rebuilt(an_image_finding(packages=(an_os_package(fixed_in="0:3.0.16-1~deb12u1"),)))
+    assert step.variables["PACKAGES"] == "libssl3=3.0.16-1~deb12u1"
+
+
 def test_of_two_versions_whose_order_is_not_known_the_build_is_told_both() -> None:
     jars = [a_package(name="org.x:y", version="1", manager="JAR", fixed_in=fix) for fix in ("2.17.1", "2.12.4")]
     cases = [
