@@ -175,6 +175,12 @@ def build_variables(
     }
 
 
+def in_words(variables: Mapping[str, str]) -> str:
+    """The variables as the end of a sentence: ` (BASE_IMAGE=..., IMAGE_TAG=...)`, nothing where there are none."""
+    given = ", ".join(f"{name}={value}" for name, value in variables.items())
+    return f" ({given})" if given else ""
+
+
 def new_tag(old_tags: Iterable[str], digests: Iterable[str], response: str, revision: int) -> str:
     """The tag under which a build pushes: the old image's, and a mark that is the same for the same plan alone.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from runbooks.model import Model
 
@@ -66,8 +66,15 @@ class Step(Model):
     @property
     def key(self) -> str:
         """Unique in its plan: what it does and to what."""
-        kind: str = getattr(self, "kind")  # noqa: B009 - every subclass has the discriminator, the base has not
-        return f"{kind}:{self.target.id}"
+        return f"{self._kind}:{self.target.id}"
+
+    def key_of(self, name: str) -> str:
+        """The key of what has this name in its account and region alone."""
+        return f"{self._kind}:{self.target.account}/{self.target.region}/{name}"
+
+    @property
+    def _kind(self) -> str:
+        return getattr(self, "kind")  # noqa: B009 - every subclass has the discriminator, the base has not
 
     @property
     def acting_role(self) -> Role:
@@ -78,6 +85,15 @@ class Step(Model):
     def undo(self) -> Step | None:
         """The step that puts back what was there, or None with the class's `undo_reason`."""
         return None
+
+    def exchanged(self, **more: Any) -> Self:
+        """The same step the other way round, for `undo`: what it expects and what it leaves change places.
+
+        Args:
+            more: what else is another value then.
+        """
+        ends = {"expects": getattr(self, "leaves"), "leaves": getattr(self, "expects")}  # noqa: B009 - subclasses' own
+        return self.model_copy(update={**ends, "undoes": not self.undoes, **more})
 
     @property
     def follows(self) -> bool:

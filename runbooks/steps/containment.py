@@ -238,7 +238,7 @@ class SetInstanceAttribute(Step):
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
+        return self.exchanged()
 
     def describe(self) -> str:
         return f"Set {self.attribute} of {self.target.id} to {in_words(self.leaves)}"
@@ -263,7 +263,7 @@ class SetDeleteOnTermination(Step):
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
+        return self.exchanged()
 
     def of(self, devices: Collection[str]) -> SetDeleteOnTermination:
         """The same of these devices alone."""
@@ -324,15 +324,7 @@ class SwapSecurityGroups(Step):
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(
-            update={
-                "expects": self.leaves,
-                "leaves": self.expects,
-                "via": None,
-                "may_rest_on": self.via or self.may_rest_on,
-                "undoes": not self.undoes,
-            }
-        )
+        return self.exchanged(via=None, may_rest_on=self.via or self.may_rest_on)
 
     def describe(self) -> str:
         passing = f" by way of {self.via}" if self.via else ""

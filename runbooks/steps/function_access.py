@@ -34,11 +34,11 @@ class SetReservedConcurrency(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.function}"
+        return self.key_of(self.function)
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
+        return self.exchanged()
 
     def describe(self) -> str:
         if self.leaves is None:
@@ -71,11 +71,11 @@ class SetFunctionUrlAuth(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{_qualified(self.function, self.qualifier)}"
+        return self.key_of(_qualified(self.function, self.qualifier))
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
+        return self.exchanged()
 
     def describe(self) -> str:
         whose = f"the URL of {_qualified(self.function, self.qualifier)}"

@@ -45,11 +45,11 @@ class ShiftAlias(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.function}:{self.alias}"
+        return self.key_of(f"{self.function}:{self.alias}")
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
+        return self.exchanged()
 
     def describe(self) -> str:
         whose, what = f"alias {self.alias} of function {self.function}", _version(self.leaves)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from runbooks.build_terms import in_words
 from runbooks.steps.base import Role, Step
 
 
@@ -41,11 +42,10 @@ class RebuildPackage(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.bucket}/{self.object_key}"
+        return self.key_of(f"{self.bucket}/{self.object_key}")
 
     def describe(self) -> str:
-        given = ", ".join(f"{name}={value}" for name, value in self.variables.items())
-        told = f" ({given})" if given else ""
+        told = in_words(self.variables)
         return f"Build the code of function {self.function} with project {self.project}{told}, into {self.address}"
 
     def expectation(self) -> str:

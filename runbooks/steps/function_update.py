@@ -38,11 +38,11 @@ class UpdateFunctionConfiguration(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.function}"
+        return self.key_of(self.function)
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
+        return self.exchanged()
 
     def describe(self) -> str:
         return f"Give function {self.function} {' and '.join(self._changes()) or 'what it has'}"
@@ -83,11 +83,11 @@ class UpdateFunctionImage(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.function}"
+        return self.key_of(self.function)
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
+        return self.exchanged()
 
     def describe(self) -> str:
         return f"Give function {self.function} the image {self.leaves}"
@@ -126,11 +126,11 @@ class UpdateFunctionCode(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.function}"
+        return self.key_of(self.function)
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
+        return self.exchanged()
 
     def describe(self) -> str:
         if self.undoes:
@@ -161,7 +161,7 @@ class PublishVersion(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.function}"
+        return self.key_of(self.function)
 
     def describe(self) -> str:
         return f"Publish a version of function {self.function}"

@@ -6,9 +6,9 @@ no token. What is patched in place is known by its layers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from runbooks.build_terms import in_words
 from runbooks.steps.base import Role, Step
 
 _PERMISSIONS = ("codebuild:ListBuildsForProject", "codebuild:BatchGetBuilds", "codebuild:StartBuild")
@@ -18,55 +18,67 @@ _LISTED_WITHIN_SECONDS = 60
 """GitHub promises no bound. It answers a dispatch with the run that it has made, and lists that a moment later."""
 
 
-class RebuildImage(Step):
-    """Start the build that makes the patched image; its outcome has the digest that was pushed under the tag."""
+class _MakesImage(Step):
+    """Makes the patched image, and pushes it under a tag."""
 
-    kind: Literal["rebuild-image"] = "rebuild-image"
-    calls: ClassVar = ("codebuild:StartBuild",)
-    permissions: ClassVar = (*_PERMISSIONS, "ecr:DescribeImages")
     role: ClassVar = Role.PATCH
-    finishes_later: ClassVar = True
     all_at_once: ClassVar = True
     undo_reason: ClassVar = "an image more in the repository harms nobody; deprecating it is a plan of its own"
 
-    project: str
     repository: str
     tag: str
-    """Under which the build pushes; no image has it yet."""
-    variables: dict[str, str]
-    """Environment variables of this build only, in plain text: never a secret."""
+    """Under which it is pushed; no image has it yet."""
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.repository}:{self.tag}"
-
-    def describe(self) -> str:
-        return f"Build {self.repository}:{self.tag} with project {self.project}{_given(self.variables)}"
-
-    def expectation(self) -> str:
-        return f"the project exists, and no image has the tag {self.tag}"
+        return self.key_of(f"{self.repository}:{self.tag}")
 
 
-class TestImage(Step):
-    """Run the integration test's build project against the new image, by its digest."""
+class _TriesImage(Step):
+    """Tries the new image, by its digest."""
 
     __test__: ClassVar = False
-    kind: Literal["test-image"] = "test-image"
-    calls: ClassVar = ("codebuild:StartBuild",)
-    permissions: ClassVar = _PERMISSIONS
     role: ClassVar = Role.PATCH
     finishes_later: ClassVar = True
     all_at_once: ClassVar = True
     undo_reason: ClassVar = "a test leaves nothing behind"
 
-    project: str
     image: str
     """repository URI, an at sign, and the digest."""
     variables: dict[str, str]
 
+
+class RebuildImage(_MakesImage):
+    """Start the build that makes the patched image; its outcome has the digest that was pushed under the tag."""
+
+    kind: Literal["rebuild-image"] = "rebuild-image"
+    calls: ClassVar = ("codebuild:StartBuild",)
+    permissions: ClassVar = (*_PERMISSIONS, "ecr:DescribeImages")
+    finishes_later: ClassVar = True
+
+    project: str
+    variables: dict[str, str]
+    """Environment variables of this build only, in plain text: never a secret."""
+
+    def describe(self) -> str:
+        return f"Build {self.repository}:{self.tag} with project {self.project}{in_words(self.variables)}"
+
+    def expectation(self) -> str:
+        return f"the project exists, and no image has the tag {self.tag}"
+
+
+class TestImage(_TriesImage):
+    """Run the integration test's build project against the new image, by its digest."""
+
+    kind: Literal["test-image"] = "test-image"
+    calls: ClassVar = ("codebuild:StartBuild",)
+    permissions: ClassVar = _PERMISSIONS
+
+    project: str
+
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.project}/{self.image}"
+        return self.key_of(f"{self.project}/{self.image}")
 
     def describe(self) -> str:
         return f"Test {self.image} with project {self.project}"
@@ -75,58 +87,40 @@ class TestImage(Step):
         return "the project exists, and no test of this operation was started yet"
 
 
-class RebuildByWorkflow(Step):
+class RebuildByWorkflow(_MakesImage):
     """Have a GitHub workflow make the patched image; its outcome has the digest that was pushed under the tag."""
 
     kind: Literal["rebuild-by-workflow"] = "rebuild-by-workflow"
     calls: ClassVar = (_DISPATCH,)
     permissions: ClassVar = ("ecr:DescribeImages",)
-    role: ClassVar = Role.PATCH
     finishes_later: ClassVar = True
-    all_at_once: ClassVar = True
     shows_within_seconds: ClassVar = _LISTED_WITHIN_SECONDS
-    undo_reason: ClassVar = RebuildImage.undo_reason
 
     workflow: str
     """owner/repository/.github/workflows/file.yml, an at sign, and the branch or tag."""
-    repository: str
-    tag: str
-    """Under which the workflow pushes; no image has it yet."""
     variables: dict[str, str]
     """Inputs of this run, in plain text: never a secret."""
 
-    @property
-    def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.repository}:{self.tag}"
-
     def describe(self) -> str:
-        return f"Build {self.repository}:{self.tag} with workflow {self.workflow}{_given(self.variables)}"
+        return f"Build {self.repository}:{self.tag} with workflow {self.workflow}{in_words(self.variables)}"
 
     def expectation(self) -> str:
         return f"the workflow exists, and no image has the tag {self.tag}"
 
 
-class TestByWorkflow(Step):
+class TestByWorkflow(_TriesImage):
     """Have a GitHub workflow try the new image, by its digest."""
 
-    __test__: ClassVar = False
     kind: Literal["test-by-workflow"] = "test-by-workflow"
     calls: ClassVar = (_DISPATCH,)
     permissions: ClassVar = ()
-    role: ClassVar = Role.PATCH
-    finishes_later: ClassVar = True
-    all_at_once: ClassVar = True
     shows_within_seconds: ClassVar = _LISTED_WITHIN_SECONDS
-    undo_reason: ClassVar = TestImage.undo_reason
 
     workflow: str
-    image: str
-    """repository URI, an at sign, and the digest."""
-    variables: dict[str, str]
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.target.id}"
+        return self.key_of(self.target.id)
 
     def describe(self) -> str:
         return f"Test {self.image} with workflow {self.workflow}"
@@ -135,7 +129,7 @@ class TestByWorkflow(Step):
         return "the workflow exists, and no test of this operation was started yet"
 
 
-class PatchImage(Step):
+class PatchImage(_MakesImage):
     """Have Copacetic add a layer with the operating system's updates to the image, and push that under the tag."""
 
     kind: Literal["patch-image"] = "patch-image"
@@ -147,20 +141,10 @@ class PatchImage(Step):
     )
     acting_reads: ClassVar = ("ecr:BatchGetImage", "ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer")
     permissions: ClassVar = ("ecr:DescribeImages", "ecr:BatchCheckLayerAvailability", *acting_reads, *calls)
-    role: ClassVar = Role.PATCH
-    all_at_once: ClassVar = True
-    undo_reason: ClassVar = RebuildImage.undo_reason
 
     image: str
     """repository URI, an at sign, and the digest."""
-    repository: str
-    tag: str
-    """Under which the patched image is pushed; no image has it yet."""
     timeout_minutes: int
-
-    @property
-    def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.repository}:{self.tag}"
 
     def describe(self) -> str:
         return f"Patch {self.image} in place with copa, as {self.repository}:{self.tag}"
@@ -171,8 +155,3 @@ class PatchImage(Step):
 
 ImageBuild = RebuildImage | RebuildByWorkflow | PatchImage
 """The steps that make a patched image."""
-
-
-def _given(variables: Mapping[str, str]) -> str:
-    given = ", ".join(f"{name}={value}" for name, value in variables.items())
-    return f" ({given})" if given else ""

@@ -35,7 +35,7 @@ class RegisterTaskDefinition(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.source}"
+        return self.key_of(self.source)
 
     def describe(self) -> str:
         return (
@@ -104,16 +104,8 @@ class DeployService(_Deployment):
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(
-            update={
-                "expects": self.leaves,
-                "leaves": self.expects,
-                "strategy": self.replaces.get("strategy", self.strategy),
-                "configuration": self.replaces,
-                "replaces": self.configuration,
-                "undoes": not self.undoes,
-            },
-        )
+        strategy = self.replaces.get("strategy", self.strategy)
+        return self.exchanged(strategy=strategy, configuration=self.replaces, replaces=self.configuration)
 
     def describe(self) -> str:
         alarms: dict[str, Any] = self.configuration.get("alarms", {})
@@ -160,9 +152,7 @@ class DeployByCodeDeploy(_Deployment):
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(
-            update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes},
-        )
+        return self.exchanged()
 
     def describe(self) -> str:
         watched = "" if self.undoes else _back_when(self.alarms)

@@ -50,7 +50,7 @@ class SetImageTag(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.repository}:{self.tag}"
+        return self.key_of(f"{self.repository}:{self.tag}")
 
     @property
     def undo(self) -> Step | None:
@@ -82,7 +82,7 @@ class SetImageArchived(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.repository}@{self.digest}"
+        return self.key_of(f"{self.repository}@{self.digest}")
 
     @property
     def undo(self) -> Step | None:
@@ -110,7 +110,7 @@ class DeleteImage(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.repository}@{self.digest}"
+        return self.key_of(f"{self.repository}@{self.digest}")
 
     def describe(self) -> str:
         return f"Delete {self.repository}@{self.digest[:19]} for good"
@@ -141,11 +141,11 @@ class PutLifecyclePolicy(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.repository}"
+        return self.key_of(self.repository)
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
+        return self.exchanged()
 
     def describe(self) -> str:
         if self.undoes:
@@ -173,11 +173,11 @@ class SetTagMutability(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.repository}"
+        return self.key_of(self.repository)
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
+        return self.exchanged()
 
     def describe(self) -> str:
         return f"Set the tags of repository {self.repository} to {self.leaves.lower()}"

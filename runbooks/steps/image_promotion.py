@@ -38,7 +38,7 @@ class SetStageTransition(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.pipeline}/{self.stage}"
+        return self.key_of(f"{self.pipeline}/{self.stage}")
 
     @property
     def undo(self) -> Step | None:
@@ -69,11 +69,11 @@ class SetRepositoryPolicy(Step):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.repository}"
+        return self.key_of(self.repository)
 
     @property
     def undo(self) -> Step | None:
-        return self.model_copy(update={"expects": self.leaves, "leaves": self.expects, "undoes": not self.undoes})
+        return self.exchanged()
 
     def describe(self) -> str:
         if self.undoes:

@@ -24,7 +24,7 @@ class WriteOverrideList(Step):
     @property
     def key(self) -> str:
         # One bucket may serve several accounts and regions.
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.target.id}"
+        return self.key_of(self.target.id)
 
     def describe(self) -> str:
         return f"Write the list of packages to s3://{self.bucket}/{self.object_key}"

@@ -67,7 +67,7 @@ class RefreshInstances(Step):
     @property
     def key(self) -> str:
         # Unlike an id of EC2, a group's name is its own only in its account and region.
-        return f"{self.kind}:{self.target.account}/{self.target.region}/{self.target.id}"
+        return self.key_of(self.target.id)
 
     @property
     def undo(self) -> Step | None:
