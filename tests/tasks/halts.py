@@ -26,6 +26,16 @@ def services(ledger: Ledger, signer: Signer | None = SIGNER, **settings: Any) ->
     return have
 
 
+def halt(have: Services) -> None:
+    halting.halt(have, "jane", "the wrong group")
+
+
+def resume(have: Services) -> None:
+    before = halting.halted(have)
+    assert before is not None
+    halting.resume(have, before, "joe", "mended")
+
+
 def product_run(have: Services, run: Run) -> ProductRun:
     row = have.ledger.response(run.house.response)
     assert row is not None

@@ -3,162 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows.response_run import LookAgain, _played
-from runbooks.case import HALT_STREAM, response_stream
-from runbooks.errors import Halted, LedgerError, Unsafe
+from runbooks.case import response_stream
+from runbooks.errors import Halted
 from runbooks.history import HALTED, Dated, fold
 from runbooks.plan import Phase, Plan
-from runbooks.records import Halted as HaltedRecord
-from runbooks.records import Intent, Outcome, Resumed, RunStarted, Waiting
-from runbooks.signing import Signer
+from runbooks.records import Intent, Outcome, RunStarted, Waiting
 from runbooks.steps import SwapSecurityGroups
 from runbooks.steps.base import Role
 from tasks import halting, patience, run
 from tasks.executor import MOST_TRIES
-from tasks.gateways.ledger import Ledger
 from tasks.services import Services
 from tasks.sweeping.dispatch import _why_to_start
 from tests.runbooks.builders import after
-from tests.runbooks.signatures import SIGNER
 from tests.tasks.aftermath import described, effects, intents_open, of_kind, records_of, statuses_of
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.contained import furnished, to_contain
 from tests.tasks.gateways.aws_world import ACCOUNT, INSTANCE, REGION, an_event
-from tests.tasks.halts import as_far_as_it_goes, once, product_run, services, stage_as_far_as_it_goes, woken
+from tests.tasks.halts import (
+    as_far_as_it_goes,
+    halt,
+    once,
+    product_run,
+    resume,
+    services,
+    stage_as_far_as_it_goes,
+    woken,
+)
 from tests.tasks.harness import House, the_runbook
 from tests.tasks.shaky import Died
 
 SWAP = "ec2:ModifyNetworkInterfaceAttribute"
 CUTTING = {"contain": {"cut_connections": True}}
 SUSPECTED = {"remediation:compromise-suspected": "a detection"}
-ANOTHER = Signer(b"another key of thirty-two bytes!")
-Write = Callable[[Services], object]
-
-
-# --- on and off ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def have(tmp_path: Path) -> Any:
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
-    yield services(ledger)
-    ledger.close()
-
-
-def halt(have: Services) -> None:
-    halting.halt(have, "jane", "the wrong group")
-
-
-def resume(have: Services) -> None:
-    before = halting.halted(have)
-    assert before is not None
-    halting.resume(have, before, "joe", "mended")
-
-
-def append(*records: HaltedRecord | Resumed) -> Write:
-    return lambda have: have.ledger.append(HALT_STREAM, *records)
-
-
-def resumed(ends: int = 1, signer: Signer | None = SIGNER, stream: str = HALT_STREAM) -> Resumed:
-    record = Resumed(by="mallory", reason="let me", ends=ends)
-    return record if signer is None else signer.signed(stream, record)
-
-
-def replayed(have: Services) -> None:
-    """The resumption that ended an earlier halt, written once more."""
-    records = [entry.record() for entry in have.ledger.entries(HALT_STREAM)]
-    have.ledger.append(HALT_STREAM, next(record for record in records if isinstance(record, Resumed)))
-
-
-@pytest.mark.parametrize(
-    ("story", "is_halted"),
-    [
-        ([], False),
-        ([halt], True),
-        ([halt, halt], True),
-        ([halt, resume], False),
-        ([halt, halt, resume], False),
-        ([halt, resume, halt], True),
-        ([halt, resume, halt, resume], False),
-        ([append(HaltedRecord(by="jane", reason="no key at hand"))], True),
-        ([append(HaltedRecord(by="jane", reason="a false one", signature="0" * 64))], True),
-        ([halt, append(resumed(signer=None))], True),
-        ([halt, append(resumed(signer=ANOTHER))], True),
-        ([halt, append(resumed(stream="system"))], True),
-        ([halt, append(resumed(ends=0))], True),
-        ([halt, append(resumed(), resumed())], True),
-        ([append(resumed(ends=0, signer=None))], True),
-        ([halt, resume, halt, replayed], True),
-        ([halt, resume, replayed], True),
-        ([halt, append(resumed(signer=None)), resume], False),
-    ],
-)
-def test_it_is_on_from_any_halt_until_a_resumption_that_is_signed_for_that_very_halt(
-    have: Services, story: Sequence[Write], is_halted: bool
-):
-    for write in story:
-        write(have)
-    assert (halting.halted(have) is not None) == is_halted
-
-
-def test_a_halt_whose_entry_was_cut_off_holds_until_somebody_resumes(have: Services, tmp_path: Path):
-    halt(have)
-    resume(have)
-    halt(have)
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as owner, owner:
-        owner.execute("DROP TRIGGER entries_refuse_delete")
-        owner.execute("DELETE FROM entries WHERE stream = ? AND sequence = 3", (HALT_STREAM,))
-
-    found = halting.halted(have)
-    assert found is not None
-    assert (found.by, found.number) == ("the ledger", 3)
-    resume(have)
-    assert halting.halted(have) is None
-
-
-def test_it_says_since_when_by_whom_and_why(have: Services):
-    made = halting.halt(have, "jane", "the wrong group")
-    assert halting.halted(have) == made
-    assert halting.words(made) == f"halted since {made.at:%Y-%m-%d %H:%M:%S} UTC by jane: the wrong group"
-
-
-def test_halting_needs_no_key_and_resuming_does(have: Services, tmp_path: Path):
-    keyless = services(have.ledger, signer=None, home=tmp_path / "nobody")
-    made = halting.halt(keyless, "jane", "the key is gone")
-    assert halting.halted(have) == made
-    with pytest.raises(Unsafe):
-        halting.resume(keyless, made, "jane", "never mind")
-    assert halting.halted(have) == made
-    assert halting.resume(have, made, "joe", "mended") is None
-    assert halting.halted(keyless) is not None, "without the key nobody can tell that it is off"
-
-
-def test_a_halt_that_comes_while_another_is_ended_holds(have: Services):
-    first = halting.halt(have, "jane", "the wrong group")
-    second = halting.halt(have, "joe", "and the wrong account")
-    assert halting.resume(have, first, "jane", "mended") is not None
-    last = halting.halted(have)
-    assert last is not None
-    assert last.number == second.number + 1
-    assert halting.resume(have, last, "joe", "both are mended") is None
-
-
-def test_a_ledger_that_does_not_say_lets_nothing_leave(have: Services, tmp_path: Path):
-    halt(have)
-    have.ledger.close()
-    (tmp_path / "ledger.db").write_bytes(b"this is no database" * 100)
-    with pytest.raises(LedgerError):
-        halting.require_running(have)
 
 
 # --- nothing leaves --------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from runbooks.history import ResponseHistory
 from runbooks.plan import Phase, Plan
 from runbooks.records import AnswerGiven, CandidateExamined, Decision, Outcome, PhaseEnded, PlanMade
 from tests.attacks.played.attack import Moment, Played, PlayedAttack
-from tests.attacks.tampering import edited, rewrite, saying, without
+from tests.attacks.rewriting import edited, rewrite, saying, without
 from tests.runbooks.signatures import SIGNER
 from tests.tasks.gateways.aws_world import ACCOUNT, REGION
 

@@ -15,8 +15,11 @@ import pytest
 from deployments.cli.main import main
 from deployments.sandbox.server import Sandbox
 from tasks.gateways.ledger import Ledger
+from tests.deployments.cli.gated import lax, registry
 from tests.tasks.gateways.aws_world import AwsWorld
 from tests.tasks.gateways.ledger.samples import Clock
+
+__all__ = ["lax", "registry"]
 
 
 @dataclass(frozen=True)
