@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from runbooks.definition import Runbook
 from runbooks.errors import LimitExceeded
 from runbooks.function import FunctionFacts, LambdaFunction
-from runbooks.limits import Room
-from runbooks.planning.extents import extent_of
+from runbooks.planning.extents import as_many_as_may
 from runbooks.steps import Target
 from runbooks.triage import Assessment
 
@@ -43,14 +42,7 @@ def chosen_of(runbook: Runbook, assessments: Sequence[Assessment]) -> tuple[list
     """
     if len(assessments) > runbook.limits.maximum_cases:
         raise LimitExceeded(f"{len(assessments)} cases, and {runbook.name} allows {runbook.limits.maximum_cases}")
-    room, now, later = Room(runbook.limits), list[Chosen](), list[str]()
-    for each in sorted(assessments, key=lambda each: each.triage.priority):
-        function, extent = each.facts.function_facts.function, [extent_of(runbook, each)]
-        if function is None:
-            continue
-        if now and not room.has_for(extent):
-            later.append(each.case)
-            continue
-        room.take(extent)
-        now.append(Chosen(each, function))
-    return now, tuple(later)
+    there = [each for each in assessments if each.facts.function_facts.function is not None]
+    now, later = as_many_as_may(runbook, there)
+    chosen = [Chosen(each, function) for each in now if (function := each.facts.function_facts.function) is not None]
+    return chosen, tuple(each.case for each in later)
