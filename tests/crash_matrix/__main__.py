@@ -43,10 +43,17 @@ def main() -> int:
 def _broken(options: argparse.Namespace, folder: Path) -> Iterator[Any]:
     """Every point as it is judged, whichever worker broke it; a worker that fails is None."""
     kinds: set[str] = set()
-    told = _fork.SimpleQueue()
-    workers = [_fork.Process(target=_work, args=(part, options, folder, told)) for part in range(options.workers)]
+    told, stories = _fork.SimpleQueue(), _fork.SimpleQueue()
+    workers = [
+        _fork.Process(target=_work, args=(options, folder / str(number), stories, told))
+        for number in range(options.workers)
+    ]
     for worker in workers:
         worker.start()
+    for name in [options.story] if options.story else STORIES:
+        stories.put(name)
+    for _ in workers:
+        stories.put(None)
     running = len(workers)
     while running:
         broken = told.get()
@@ -102,23 +109,21 @@ def _measure_stopped(options: argparse.Namespace, folder: Path) -> int:
     return 1 if any(each.others for each in late) or not late else 0
 
 
-def _work(part: int, options: argparse.Namespace, folder: Path, told: Any) -> None:
+def _work(options: argparse.Namespace, folder: Path, stories: Any, told: Any) -> None:
     from tests.crash_matrix.matrix import Worker  # loads everything, in each worker
-
-    stories = [options.story] if options.story else list(STORIES)
 
     def choose(points: list[Any]) -> list[Any]:
         chosen = [point for point in points if options.only in str(point)]
-        if options.sample:
-            # The middle of each of as many equal parts.
-            wanted = min(max(1, options.sample // len(stories)), len(chosen))
-            chosen = [chosen[(2 * number + 1) * len(chosen) // (2 * wanted)] for number in range(wanted)]
-        return chosen[part :: options.workers]
+        if not options.sample:
+            return chosen
+        # The middle of each of as many equal parts.
+        wanted = min(max(1, options.sample // (1 if options.story else len(STORIES))), len(chosen))
+        return [chosen[(2 * number + 1) * len(chosen) // (2 * wanted)] for number in range(wanted)]
 
-    (folder / str(part)).mkdir()
-    worker = Worker(folder / str(part), choose, told.put)
+    folder.mkdir()
+    worker = Worker(folder, choose, told.put)
     try:
-        worker.run(stories)
+        worker.run(iter(stories.get, None))
     finally:
         told.put(frozenset(worker.kinds))
 

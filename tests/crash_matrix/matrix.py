@@ -11,7 +11,7 @@ import os
 import pickle
 import shutil
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,26 +40,27 @@ Choose = Callable[[list[Point]], list[Point]]
 
 
 class Worker:
-    """Breaks its share of the points."""
+    """Breaks one story after another, as it is given them."""
 
     def __init__(self, folder: Path, choose: Choose, tell: Callable[[Broken], None]) -> None:
         self._folder = folder
         self._choose = choose
         self._tell = tell
         self.addresses = Addresses()
+        self._rehearsed: set[type] = set()
         self.kinds: set[str] = set()
         """Of the steps that the stories carried out, undisturbed."""
 
-    def run(self, stories: Sequence[str]) -> None:
+    def run(self, stories: Iterable[str]) -> None:
         with the_product(self.addresses):
-            self.rehearse(STORIES[name] for name in stories)
             for name in stories:
+                self.rehearse(STORIES[name])
                 self._break(name)
 
     def run_stopped(self, only: str, tell: Callable[[Late], None]) -> None:
         """Instead of breaking anything: hold back each change of AWS until another run has brought its case home."""
         with the_product(self.addresses):
-            self.rehearse([STORIES["patch"]])
+            self.rehearse(STORIES["patch"])
             world = self.new_world(STORIES["patch"], "patch")
             undisturbed: Undisturbed = self.in_a_copy(world, live_through)
             for number, turn in enumerate(turns(world)):
@@ -71,15 +72,17 @@ class Worker:
                 play(world, turn)
                 world.rest()
 
-    def rehearse(self, stories: Iterable[Story]) -> None:
-        """Load what the processes will need, before they are forked: one story about each kind of resource."""
-        first = {type(story.subject): story for story in reversed([*stories])}
-        for kind, story in first.items():
-            world = self.new_world(story, f"rehearsal-{kind.__name__}")
-            world.serve()
-            for turn in turns(world):
-                play(world, turn, here=True)
-            world.rest()
+    def rehearse(self, story: Story) -> None:
+        """Load what the processes will need, before they are forked: once for each kind of resource."""
+        kind = type(story.subject)
+        if kind in self._rehearsed:
+            return
+        self._rehearsed.add(kind)
+        world = self.new_world(story, f"rehearsal-{kind.__name__}")
+        world.serve()
+        for turn in turns(world):
+            play(world, turn, here=True)
+        world.rest()
 
     def _break(self, name: str) -> None:
         world = self.new_world(STORIES[name], name)
@@ -89,9 +92,12 @@ class Worker:
         assert [result for result, _ in undisturbed.facts.ended] == ["fixed"], undisturbed.facts
         self.kinds |= undisturbed.facts.kinds
         points = self._choose(list(points_of(name, undisturbed.events, STORIES[name].breadth)))
+        last = max((point.turn for point in points), default=-1)
         for number, turn in enumerate(turns(world)):
             for point in (each for each in points if each.turn == number):
                 self._tell(self.in_a_copy(world, partial(broken_at, turn=turn, point=point, undisturbed=undisturbed)))
+            if number >= last:
+                break
             world.serve()
             play(world, turn)
             world.rest()
