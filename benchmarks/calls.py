@@ -3,14 +3,14 @@
     python -m benchmarks.calls [INSTANCES [ROUNDS]]
 
 Instances with two volumes and one interface each are contained, patched, verified and released in one response, by
-the product's own planners, executor and gateways with their ledger, over HTTP in one process with the sandbox. Every
+the product's own planners, executor and gateways with their ledger, over HTTP, the sandbox in a process of its own. Every
 request that the sandbox records is counted: `calls_per_instance`; `plan_minimum`, the mutating calls that the plans
 name; `calls_ratio`, all calls over that. `cut_down` is one snapshot, one group swap and the patch alone:
 `calls_per_instance` from the findings on, and `acting_per_instance` from the approved plans on. `asked_one_by_one` are
 the calls for what AWS tells of one instance at a time only, for each instance: no batch makes them fewer. `time_ratio`
-is the response over boto3 alone, batched, that makes the same changes and the same one-by-one reads, without a plan or
-a ledger; `bare_calls_per_instance` are its calls; `processor_ratio` is the same of processor seconds, the sandbox's
-included, for machines that are busy.
+is the response over boto3 alone, batched, that makes the same changes and the same one-by-one reads one after the other,
+without a plan or a ledger; `bare_calls_per_instance` are its calls; `processor_ratio` is the same of processor seconds,
+the sandbox's apart.
 
 Why nothing is asked in bulk there. Installed packages: GetInventory takes many nodes at a time, and refuses
 `AWS:Application` as what to tell of them ("Supported type names are: AWS:InstanceInformation, AWS:PatchSummary": open
@@ -38,9 +38,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.calls_bare import bare
-from benchmarks.fleet import ACCOUNT, REGION, reaching, roomy_runbook, sandbox_of
+from benchmarks.fleet import ACCOUNT, REGION, furnished, roomy_runbook
 from benchmarks.response import LOOK_SECONDS, SIGNER, Response
-from deployments.sandbox.server import Sandbox
+from benchmarks.sandbox_apart import SandboxApart, sandbox_apart
 from runbooks.definition import Runbook
 from runbooks.plan import Phase
 from tasks.gateways.ledger import Ledger
@@ -51,7 +51,7 @@ ONE_BY_ONE = ("ec2:DescribeInstanceAttribute", "ssm:ListInventoryEntries")
 
 def measure(instances: int = INSTANCES, rounds: int = 1) -> dict[str, Any]:
     """Both kinds of work over so many instances; times are medians of the rounds, counts those of the last."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, Sandbox(pace=0.0) as sandbox, reaching(sandbox):
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, sandbox_apart(pace=0.0) as sandbox:
         whole, alone = list[Work](), list[Work]()
         for number in range(rounds):
             whole.append(_respond(sandbox, Path(folder, f"whole-{number}.db"), instances, roomy_runbook(whole=True)))
@@ -91,7 +91,7 @@ class Work:
 
     seconds: float = 0.0
     processor_seconds: float = 0.0
-    """Of this process: the sandbox's part included."""
+    """Of this process: the sandbox has its own."""
     minimum: int = 0
     acting: int = 0
     """Calls from the approved plans on."""
@@ -102,32 +102,33 @@ class Work:
         return self.counted.total()
 
 
-def _respond(sandbox: Sandbox, database: Path, instances: int, runbook: Runbook, *phases: Phase) -> Work:
+def _respond(sandbox: SandboxApart, database: Path, instances: int, runbook: Runbook, *phases: Phase) -> Work:
     work = Work()
-    with sandbox_of(sandbox, instances) as (findings, bucket):
-        ledger = Ledger.open(f"sqlite:///{database}", clock=sandbox.cloud.clock.now, sign=SIGNER.signed)
-        response = Response(sandbox, ledger, runbook, findings, bucket)
-        with _timed(sandbox, work):
-            for phase in phases or (Phase.CONTAIN, Phase.REMEDIATE, Phase.VERIFY, Phase.RELEASE):
-                response.phase(phase)
-        ledger.close()
+    findings, bucket = furnished(sandbox, instances)
+    ledger = Ledger.open(f"sqlite:///{database}", clock=sandbox.now, sign=SIGNER.signed)
+    response = Response(sandbox, ledger, runbook, findings, bucket)
+    with _timed(sandbox, work):
+        for phase in phases or (Phase.CONTAIN, Phase.REMEDIATE, Phase.VERIFY, Phase.RELEASE):
+            response.phase(phase)
+    ledger.close()
     work.minimum, work.acting = response.minimum, response.acting
     return work
 
 
-def _bare(sandbox: Sandbox, instances: int) -> Work:
+def _bare(sandbox: SandboxApart, instances: int) -> Work:
     work = Work()
-    with sandbox_of(sandbox, instances) as (findings, bucket), _timed(sandbox, work):
+    findings, bucket = furnished(sandbox, instances)
+    with _timed(sandbox, work):
         bare(REGION, f"arn:aws:iam::{ACCOUNT}:role/bare", findings, bucket, lambda: sandbox.advance(LOOK_SECONDS))
     return work
 
 
 @contextmanager
-def _timed(sandbox: Sandbox, work: Work) -> Iterator[None]:
+def _timed(sandbox: SandboxApart, work: Work) -> Iterator[None]:
     began, processor = time.perf_counter(), time.process_time()
     yield
     work.seconds, work.processor_seconds = time.perf_counter() - began, time.process_time() - processor
-    calls = sandbox.cloud.record.calls()
+    calls = sandbox.calls()
     work.counted = Counter(f"{call['service']}:{call['operation']}" for call in calls)
 
 

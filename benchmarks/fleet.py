@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from deployments.sandbox.server import Sandbox
+from benchmarks.sandbox_apart import SandboxApart
 from runbooks.case import CaseKey
 from runbooks.catalog import Catalog
 from runbooks.definition import Runbook
@@ -20,22 +17,8 @@ AT = datetime(2026, 3, 2, 9, 15, 30, tzinfo=UTC)
 _PACKAGE_SOURCE = "10.20.0.0/16"
 
 
-@contextmanager
-def reaching(sandbox: Sandbox) -> Iterator[None]:
-    """The clients of this process reach the sandbox, and nothing else."""
-    wanted = {"AWS_ENDPOINT_URL": sandbox.url, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-@contextmanager
-def sandbox_of(sandbox: Sandbox, instances: int) -> Iterator[tuple[list[Finding], str]]:
-    """An emptied sandbox with so many instances that the internet reaches, and their findings."""
+def furnished(sandbox: SandboxApart, instances: int) -> tuple[list[Finding], str]:
+    """Empty the sandbox, and give it so many instances that the internet reaches: their findings, and the bucket."""
     sandbox.reset()
     findings = [_finding(number) for number in range(instances)]
     built: dict[str, Any] = {}
@@ -43,8 +26,8 @@ def sandbox_of(sandbox: Sandbox, instances: int) -> Iterator[tuple[list[Finding]
         event = {"detail-type": "Inspector2 Finding", "source": "aws.inspector2", "detail": to_detail(each)}
         event |= {"account": ACCOUNT, "region": REGION, "time": "2026-03-02T09:15:31Z", "resources": [each.resource.id]}
         built = sandbox.furnish(event, interfaces=1, volumes=2, known_exploited=True)
-    sandbox.cloud.record.clear()
-    yield findings, built["bucket"]
+    sandbox.forget_calls()
+    return findings, built["bucket"]
 
 
 def _finding(number: int) -> Finding:

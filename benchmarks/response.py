@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.fleet import ACCOUNT, AT, REGION, case_key
-from deployments.sandbox.server import Sandbox
+from benchmarks.sandbox_apart import SandboxApart
 from runbooks.case import case_stream, response_stream
 from runbooks.definition import Runbook
 from runbooks.finding import Finding
@@ -41,7 +41,7 @@ class Response:
     """One run over all cases, from the findings to the release."""
 
     def __init__(
-        self, sandbox: Sandbox, ledger: Ledger, runbook: Runbook, findings: list[Finding], bucket: str
+        self, sandbox: SandboxApart, ledger: Ledger, runbook: Runbook, findings: list[Finding], bucket: str
     ) -> None:
         self._sandbox, self._ledger, self._runbook, self._bucket = sandbox, ledger, runbook, bucket
         for each in findings:
@@ -69,10 +69,10 @@ class Response:
         self._write(PlanMade(digest=plan.digest, plan=plan))
         decision = Decision(digest=plan.digest, attempt=1, answer="approved", channel="plan", approver=None)
         self._ledger.decide(self._row.id, SIGNER.signed(response_stream(self._row.id), decision))
-        before = len(self._sandbox.cloud.record.calls())
+        before = len(self._sandbox.calls())
         for stage in plan.stages():
             self._until(lambda stage=stage: self._executor().carry_out(plan, stage).finished)
-        self.acting += len(self._sandbox.cloud.record.calls()) - before
+        self.acting += len(self._sandbox.calls()) - before
         outcomes = self._journal.history().step_outcomes(plan).values()
         bad = [each for each in outcomes if each.status not in ("done", "already-done")]
         if bad or len(outcomes) != len(plan.steps):
@@ -124,7 +124,7 @@ class Response:
 
     def _executor(self) -> Executor:
         trust = Trust(SIGNER, Registry())
-        now, limits = self._sandbox.cloud.clock.now(), self._runbook.limits
+        now, limits = self._sandbox.now(), self._runbook.limits
         return Executor(self._journal, actions(self._aws), now, trust, limits=limits)
 
     def _judged(self) -> bool:

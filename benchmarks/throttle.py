@@ -3,11 +3,10 @@
     python -m benchmarks.throttle [INSTANCES [SCALE]]
 
 Instances with two volumes and one interface each are snapshotted and isolated in one response, by the product's own
-planner, executor, gateways, pacing and ledger, over HTTP in one process with a sandbox that throttles. All times are
+planner, executor, gateways, pacing and ledger, over HTTP; the sandbox throttles, in a process of its own. All times are
 AWS's: sandbox seconds, which pass SCALE times as quickly as real ones, and so refill the buckets as much quicker; the
 product is told so by its setting for raised quotas. SCALE is 2 by default, so that the buckets set the pace and not the
-processor: 20 changes a second, where sandbox and product together manage some 35 in one process with a thousand
-instances in it. Each answer takes 0.3 of AWS's seconds, so that it shows what is sent one after the other.
+processor: 20 changes a second, of a thousand instances. Each answer takes 0.3 of AWS's seconds, so that it shows what is sent one after the other.
 
 `throttle_share` is the time in which the plan's calls can be made at all, beginning with full buckets, over the time
 that it took from the assessed findings until everything was done and recorded; `isolated_share` is the same of the
@@ -35,9 +34,9 @@ from typing import Any
 
 import boto3
 
-from benchmarks.fleet import ACCOUNT, REGION, reaching, roomy_runbook, sandbox_of
+from benchmarks.fleet import ACCOUNT, REGION, furnished, roomy_runbook
 from benchmarks.response import ROLE_ARN, SIGNER, Response
-from deployments.sandbox.server import Sandbox
+from benchmarks.sandbox_apart import SandboxApart, sandbox_apart
 from runbooks.finding import Finding
 from runbooks.plan import Phase
 from runbooks.request_rates import request_rate, seconds_for
@@ -100,7 +99,7 @@ class Containment(Response):
 
 def measure(instances: int = INSTANCES, scale: float = SCALE) -> dict[str, Any]:
     """Both, over so many instances."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, Sandbox(pace=scale) as sandbox, reaching(sandbox):
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, sandbox_apart(pace=scale) as sandbox:
         planned, ours = _respond(sandbox, Path(folder, "ledger.db"), instances, scale)
         bare = _bare(sandbox, instances, scale)
     rates = {call: request_rate(*call.split(":")) for call in planned}
@@ -117,38 +116,38 @@ def measure(instances: int = INSTANCES, scale: float = SCALE) -> dict[str, Any]:
     }
 
 
-def _respond(sandbox: Sandbox, database: Path, instances: int, scale: float) -> tuple[Counter[str], Work]:
+def _respond(sandbox: SandboxApart, database: Path, instances: int, scale: float) -> tuple[Counter[str], Work]:
     runbook, work = roomy_runbook(whole=False), Work()
-    with sandbox_of(sandbox, instances) as (findings, bucket):
-        ledger = Ledger.open(f"sqlite:///{database}", clock=sandbox.cloud.clock.now, sign=SIGNER.signed)
-        response = Containment(sandbox, ledger, runbook, findings, bucket, scale=scale)
-        response.triage()
-        with _timed(sandbox, scale, work):
-            response.phase(Phase.CONTAIN)
-        planned = response.calls_planned()
-        ledger.close()
+    findings, bucket = furnished(sandbox, instances)
+    ledger = Ledger.open(f"sqlite:///{database}", clock=sandbox.now, sign=SIGNER.signed)
+    response = Containment(sandbox, ledger, runbook, findings, bucket, scale=scale)
+    response.triage()
+    with _timed(sandbox, scale, work):
+        response.phase(Phase.CONTAIN)
+    planned = response.calls_planned()
+    ledger.close()
     return planned, work
 
 
-def _bare(sandbox: Sandbox, instances: int, scale: float) -> Work:
+def _bare(sandbox: SandboxApart, instances: int, scale: float) -> Work:
     work = Work()
-    with sandbox_of(sandbox, instances) as (findings, _):
-        ec2, interfaces, group = _prepared(findings)
-        with _timed(sandbox, scale, work), ThreadPoolExecutor(2) as both:
-            swap = both.submit(
-                _paced,
-                lambda one: ec2.modify_network_interface_attribute(NetworkInterfaceId=one, Groups=[group]),
-                interfaces,
-                scale,
-            )
-            snapshot = both.submit(
-                _paced,
-                lambda one: ec2.create_snapshots(InstanceSpecification={"InstanceId": one}),
-                [each.resource.id for each in findings],
-                scale,
-            )
-            swap.result()
-            snapshot.result()
+    findings, _ = furnished(sandbox, instances)
+    ec2, interfaces, group = _prepared(findings)
+    with _timed(sandbox, scale, work), ThreadPoolExecutor(2) as both:
+        swap = both.submit(
+            _paced,
+            lambda one: ec2.modify_network_interface_attribute(NetworkInterfaceId=one, Groups=[group]),
+            interfaces,
+            scale,
+        )
+        snapshot = both.submit(
+            _paced,
+            lambda one: ec2.create_snapshots(InstanceSpecification={"InstanceId": one}),
+            [each.resource.id for each in findings],
+            scale,
+        )
+        swap.result()
+        snapshot.result()
     return work
 
 
@@ -184,21 +183,17 @@ def _paced(call: Callable[[str], Any], items: Sequence[str], scale: float) -> No
 
 
 @contextmanager
-def _timed(sandbox: Sandbox, scale: float, work: Work) -> Iterator[None]:
+def _timed(sandbox: SandboxApart, scale: float, work: Work) -> Iterator[None]:
     """Enforce the rates from here on, with full buckets, and count what they are asked for."""
-    cloud = sandbox.cloud
-    with cloud.lock:
-        cloud.throttling.enforce(1, LATENCY_SECONDS / scale)
-        began_at: datetime = cloud.clock.now()
-    began = time.perf_counter()
+    sandbox.enforce(1, LATENCY_SECONDS / scale)
+    began_at, began = sandbox.now(), time.perf_counter()
     yield
     work.seconds = (time.perf_counter() - began) * scale
-    with cloud.lock:
-        seen = cloud.throttling.view()
-        work.requests, work.throttled = Counter(seen["requests"]), sum(seen["throttled"].values())
-        swaps = [each["at"] for each in cloud.record.calls() if each["operation"] == SWAPS.partition(":")[2]]
-        work.isolated_after = (max(swaps) - began_at).total_seconds()
-        cloud.throttling.enforce(0)
+    seen = sandbox.throttling()
+    work.requests, work.throttled = Counter(seen["requests"]), sum(seen["throttled"].values())
+    swaps = [each["at"] for each in sandbox.calls() if each["operation"] == SWAPS.partition(":")[2]]
+    work.isolated_after = (datetime.fromisoformat(max(swaps)) - began_at).total_seconds()
+    sandbox.enforce(0)
 
 
 def main(instances: int = INSTANCES, scale: float = SCALE) -> None:
