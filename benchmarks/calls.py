@@ -3,14 +3,14 @@
     python -m benchmarks.calls [INSTANCES [ROUNDS]]
 
 Instances with two volumes and one interface each are contained, patched, verified and released in one response, by
-the product's own planners, executor and gateways with their ledger, over HTTP, the sandbox in a process of its own. Every
-request that the sandbox records is counted: `calls_per_instance`; `plan_minimum`, the mutating calls that the plans
-name; `calls_ratio`, all calls over that. `cut_down` is one snapshot, one group swap and the patch alone:
+the product's own planners, executor and gateways with their ledger, over HTTP, the sandbox in a process of its own.
+Every request that the sandbox records is counted: `calls_per_instance`; `plan_minimum`, the mutating calls that the
+plans name; `calls_ratio`, all calls over that. `cut_down` is one snapshot, one group swap and the patch alone:
 `calls_per_instance` from the findings on, and `acting_per_instance` from the approved plans on. `asked_one_by_one` are
 the calls for what AWS tells of one instance at a time only, for each instance: no batch makes them fewer. `time_ratio`
-is the response over boto3 alone, batched, that makes the same changes and the same one-by-one reads one after the other,
-without a plan or a ledger; `bare_calls_per_instance` are its calls; `processor_ratio` is the same of processor seconds,
-the sandbox's apart.
+is the response over boto3 alone, batched, that makes the same changes and the same one-by-one reads one after the
+other, without a plan or a ledger; `bare_calls_per_instance` are its calls; `processor_ratio` is the same of processor
+seconds, the sandbox's apart.
 
 Why nothing is asked in bulk there. Installed packages: GetInventory takes many nodes at a time, and refuses
 `AWS:Application` as what to tell of them ("Supported type names are: AWS:InstanceInformation, AWS:PatchSummary": open

@@ -6,7 +6,8 @@ Instances with two volumes and one interface each are snapshotted and isolated i
 planner, executor, gateways, pacing and ledger, over HTTP; the sandbox throttles, in a process of its own. All times are
 AWS's: sandbox seconds, which pass SCALE times as quickly as real ones, and so refill the buckets as much quicker; the
 product is told so by its setting for raised quotas. SCALE is 2 by default, so that the buckets set the pace and not the
-processor: 20 changes a second, of a thousand instances. Each answer takes 0.3 of AWS's seconds, so that it shows what is sent one after the other.
+processor: 20 changes a second, of a thousand instances. Each answer takes 0.3 of AWS's seconds, so that it shows what
+is sent one after the other.
 
 `throttle_share` is the time in which the plan's calls can be made at all, beginning with full buckets, over the time
 that it took from the assessed findings until everything was done and recorded; `isolated_share` is the same of the
