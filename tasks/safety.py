@@ -113,7 +113,7 @@ def _server(chosen: PrefectSettings) -> Iterator[Check]:
 
 
 def _approvers(have: Services) -> Check:
-    grants = " ".join(f"--grant '{phase}@*'" for phase in ("contain", "remediate", "release", "deprecate"))
+    grants = " ".join(f"--grant '{phase}@*'" for phase in ("contain", "rebuild", "remediate", "release", "deprecate"))
     mend = f"runbooks approvers add NAME {grants}"
     try:
         known = registry(have)

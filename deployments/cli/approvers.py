@@ -30,7 +30,7 @@ Examples:
   runbooks approvers unlock jane
   runbooks approvers revoke jane
 
-A grant is a phase (contain, remediate, release, or *), an @, and an environment
+A grant is a phase (contain, rebuild, remediate, release, deprecate, or *), an @, and an environment
 (or *). The secret of the one-time codes is shown by add, and never again.
 """,
 )
