@@ -59,6 +59,7 @@ READ_BY_GATEWAYS = (
     "ecr:DescribeRepositories",
     "ecr:GetLifecyclePolicy",
     "ecr:GetLifecyclePolicyPreview",
+    "ecr:GetRegistryPolicy",
     "ecr:GetRepositoryPolicy",
     "ecr:ListTagsForResource",
     "ecs:DescribeServiceDeployments",

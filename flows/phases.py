@@ -39,12 +39,12 @@ async def carry_out_phase(phase: Phase) -> PhaseEnded:
 
 async def carry_out(plan: Plan) -> None:
     """Every stage of an approved plan, in order; a wave begins when the one before was verified."""
-    before = 0
+    entered: int | None = None
     for number, stage in enumerate(plan.stages()):
         wave = plan.wave_of(stage[0])
-        if wave > before:
-            await verify_wave(plan, before, wave)
-            before = wave
+        if entered is None or wave > entered:
+            await enter_wave(plan, wave, entered)
+            entered = wave
         if is_over(plan, wave):
             continue
         words = stage_words(stage)
@@ -53,12 +53,12 @@ async def carry_out(plan: Plan) -> None:
             await patience.wait(progress.waiting, progress.held, progress.until)
 
 
-async def verify_wave(plan: Plan, wave: int, following: int) -> None:
-    """Judge a wave, and wait while an operator holds the one that follows back."""
-    if not is_over(plan, wave):
+async def enter_wave(plan: Plan, wave: int, before: int | None) -> None:
+    """Judge the wave before, where there is one, and wait while an operator holds this one back."""
+    if before is not None and not is_over(plan, before):
         await verify_until_known()
-        end_wave(plan, wave)
-    if (why := why_paused(plan, following)) is not None:
+        end_wave(plan, before)
+    if not is_over(plan, wave) and (why := why_paused(plan, wave)) is not None:
         raise LookAgain(PAUSED, why, next_turn(current(), PAUSED))
 
 

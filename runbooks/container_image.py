@@ -41,6 +41,8 @@ class ContainerImage(Model):
     digest: str
     """sha256:... of its manifest; the same for ever."""
     tags: tuple[str, ...] = ()
+    index_tags: tuple[str, ...] = ()
+    """Of the indexes that list it: whoever pulls by one gets this image on its platform. Often only these have tags."""
     pushed_at: datetime | None = None
     archived: bool = False
     media_type: str | None = None
@@ -51,6 +53,11 @@ class ContainerImage(Model):
     def arn(self) -> str:
         """As Inspector names the image."""
         return f"arn:aws:ecr:{self.region}:{self.account}:repository/{self.repository}/{self.digest}"
+
+    @property
+    def reachable_by(self) -> tuple[str, ...]:
+        """Every tag by which it is pulled."""
+        return (*self.tags, *self.index_tags)
 
     @property
     def name(self) -> str:
@@ -90,6 +97,8 @@ class Repository(Model):
     policy: str | None = None
     """The repository policy as JSON text, exactly as ECR keeps it; None where there is none."""
     lifecycle_policy: str | None = None
+    reader: str | None = None
+    """ARN of the role with which this system reads its images, and may not lock itself out; None where it has none."""
     tags: dict[str, str] = Field(default_factory=dict)
 
 
@@ -126,6 +135,9 @@ class EcsService(Model):
     """How ECS replaces its tasks: ROLLING, BLUE_GREEN, LINEAR or CANARY."""
     task_definition: str
     """ARN of the revision its primary deployment has."""
+    revisions: tuple[str, ...] = ()
+    """What tells this deployment of the task definition from another one: the ARNs of its current service revisions; of
+    CodeDeploy's the id of the task set that has the traffic."""
     containers: tuple[str, ...] = ()
     """Names of the task definition's containers that are made from the image."""
     desired: int = 0
@@ -188,6 +200,8 @@ class ImageFacts(Model):
     dormant: tuple[ImageFunction, ...] = ()
     """Published versions that nobody is seen to call: they do not run it, and fail when it is gone."""
     others: tuple[OtherUse, ...] = ()
+    may_be_used_in: tuple[str, ...] = ()
+    """Accounts and organizations that may pull it, and where this system cannot look."""
     stages: tuple[StageTransition, ...] = ()
     """Of the pipelines that the runbook names."""
     in_use_count: int = 0

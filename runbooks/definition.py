@@ -165,8 +165,8 @@ class BlockPromotion(Model):
     patched image, which is in the same repository, begins by leaving out the execution roles of what it deploys; to all
     others pulls stay denied until the release."""
     may_pull: tuple[Annotated[str, Field(pattern=r"^arn:[a-z*-]+:iam::[0-9*]+:role/\S+$")], ...] = ()
-    """ARNs of roles, with wildcards, that may pull all the same: the build's, the integration test's, this system's
-    read role, and those of the instances on which ECS runs tasks that name no execution role."""
+    """ARNs of roles, with wildcards, that may pull all the same: the build's, the integration test's, and those of the
+    instances on which ECS runs tasks that name no execution role. This system's own role for reading always may."""
 
 
 class Contain(Model):
@@ -327,7 +327,7 @@ class Runbook(Model):
         if self.playbook == "image":
             block = self.contain.block
             if self.rebuild.patch_in_place and block.deny_pulls and not block.may_pull:
-                raise ValueError("contain.block.may_pull: copa pulls what it patches; name the roles read and patch")
+                raise ValueError("contain.block.may_pull: copa pulls what it patches; name the role patch")
             told = any("tag" in named(each) for each in self.rebuild.variables.values())
             if not told and not self.rebuild.patch_in_place:
                 raise ValueError("rebuild.variables: one of them must name {tag}, under which the build pushes")

@@ -28,6 +28,8 @@ class Aside(StrEnum):
     """One unreadable finding among several."""
     MALFORMED_MESSAGE = "malformed-message"
     """One message among several whose body cannot be read."""
+    TOO_MANY = "too-many"
+    """It lists more findings or messages than anybody sends at once."""
     PARTIAL_LIST = "partial-list"
     """The list of findings goes on elsewhere."""
     UNKNOWN_KIND = "unknown-kind"

@@ -15,17 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import chain
 from typing import cast
 
 from runbooks import strict_json, timestamps
 from runbooks.delivery import Aside, CoverageChange, Delivery, ScannedImage, SetAside, set_aside, text_of
 from runbooks.envelopes import Body, Envelope, envelope, is_confirmation
-from runbooks.errors import MalformedPayload
+from runbooks.errors import MalformedPayload, UnknownKind
 from runbooks.finding import Finding
 from runbooks.finding_forms import is_finding, read_each, read_one
 from runbooks.gating.subject import is_image_arn
 from runbooks.inspector_events import other_event
+from runbooks.inspector_json import LONGEST_NAME
 from runbooks.strict_json import entries_of, member_path, members_of
 
 __all__ = ["Aside", "Delivery", "SetAside", "parse", "read_payload"]
@@ -41,7 +41,7 @@ def read_payload(raw: bytes | str) -> Delivery:
         MalformedPayload: With the code too-large, not-json, not-an-object, malformed-event or malformed-finding, and a
             message that says what is wrong, where, and what to do.
     """
-    return _delivery(strict_json.loads(raw))
+    return _bounded(strict_json.loads(raw))
 
 
 def parse(value: object) -> Delivery:
@@ -51,9 +51,11 @@ def parse(value: object) -> Delivery:
         MalformedPayload: As `read_payload` does.
     """
     strict_json.check(value)
-    return _delivery(value)
+    return _bounded(value)
 
 
+MOST_PARTS = 5_000
+"""Findings and messages of one payload: as large as it may be, a thousand findings as AWS sends them fill it."""
 MAX_WRAPPERS = 4
 """How deep messages are taken out of messages: SNS in SQS in a function's records is three."""
 _FINDING_EVENT = ("aws.inspector2", "Inspector2 Finding")
@@ -64,6 +66,13 @@ _FINDINGS_EVENTS = (
     ("aws.securityhub", "Findings Imported V2"),
 )
 """Those that hold a finding, and those that list some (Inspector and Security Hub user guides, "EventBridge")."""
+
+
+def _bounded(value: object) -> Delivery:
+    try:
+        return _delivery(value)
+    except UnknownKind as error:
+        return _holding(set_aside(Aside(error.code), "finding-list", error.detail, {}))
 
 
 def _delivery(value: object, depth: int = 0) -> Delivery:
@@ -109,15 +118,16 @@ def _unwrapped(wrapper: Envelope, depth: int) -> Delivery:
         return _holding(set_aside(Aside.NOT_A_FINDING, wrapper.kind, "there is no message in it", {}))
     if len(wrapper.bodies) == 1:
         return _opened(wrapper.bodies[0], depth)
-    held: list[Delivery] = []
+    _require_few(len(wrapper.bodies), wrapper.kind, "messages")
+    held: list[_Held] = []
     for body in wrapper.bodies:
         try:
-            held.append(_opened(body, depth))
+            each = _opened(body, depth)
+            held += (*each.findings, *each.scanned, *each.coverage, *each.set_aside)
         except MalformedPayload as error:
-            held.append(_holding(set_aside(Aside.MALFORMED_MESSAGE, wrapper.kind, error.detail, {})))
-    return _holding(
-        *chain.from_iterable((*each.findings, *each.scanned, *each.coverage, *each.set_aside) for each in held)
-    )
+            held.append(set_aside(Aside.MALFORMED_MESSAGE, wrapper.kind, error.detail, {}))
+        _require_few(len(held), wrapper.kind, "findings")
+    return _holding(*held)
 
 
 def _opened(body: Body, depth: int) -> Delivery:
@@ -132,18 +142,33 @@ def _opened(body: Body, depth: int) -> Delivery:
 
 
 def _listed(result: Members, name: str, path: str) -> list[Finding | SetAside]:
-    held = [*read_each(entries_of(_required(result, name, list, path)), member_path(path, name))]
+    entries, place = entries_of(_required(result, name, list, path)), member_path(path, name)
+    _require_few(len(entries), place, "findings")
+    held = [*read_each(entries, place)]
     if result.get("nextToken") or result.get("NextToken"):
         reason = "the list has a next token: ask for the rest of it and send that too"
         held.append(set_aside(Aside.PARTIAL_LIST, "finding-list", reason, {}))
     return held
 
 
+def _require_few(number: int, where: str, what: str) -> None:
+    """Stop at what would take minutes to read, and as long to write down. What it holds is one thing, set aside whole.
+
+    Raises:
+        UnknownKind: (too-many) There are more.
+    """
+    if number > MOST_PARTS:
+        raise UnknownKind(
+            f"{where} lists {number:,} {what}, more than {MOST_PARTS:,}: send fewer at a time", code=Aside.TOO_MANY
+        )
+
+
 def _scanned_image(detail: Members) -> ScannedImage | None:
     """The image; None where it is of something else. `repository-name` holds an ARN, whatever its name says."""
     arn = f"{detail.get('repository-name')}/{detail.get('image-digest')}"
     is_complete = detail.get("scan-status") == "INITIAL_SCAN_COMPLETE"
-    return ScannedImage(arn=arn) if is_complete and is_image_arn(arn) else None
+    is_named = len(arn) <= LONGEST_NAME and is_image_arn(arn)
+    return ScannedImage(arn=arn) if is_complete and is_named else None
 
 
 def _holding(*held: _Held) -> Delivery:

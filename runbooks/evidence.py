@@ -96,7 +96,7 @@ class FunctionEvidence(Model):
     """When $LATEST was changed last."""
     aliases: tuple[FunctionAlias, ...] = ()
     pinned: tuple[str, ...] = ()
-    """Who invokes a version by its number, each in words."""
+    """Who invokes, or may invoke, by its number a version with other packages than $LATEST, each in words."""
     vulnerable: tuple[FunctionContent, ...] = ()
     """What it was when Inspector found it vulnerable, as triage read it."""
 
@@ -113,6 +113,8 @@ class NetworkEvidence(Model):
     """Every way that leads there from the internet now, evaluated anew, in words."""
     findings: dict[str, str] = Field(default_factory=dict)
     """ARN -> status; ABSENT when Inspector has the finding no more, EXPECTED when it is about what is meant to be."""
+    beside: tuple[str, ...] = ()
+    """Ports that Inspector reports now by a path that nothing was done about, and that are not meant to be open."""
     closed_at: datetime | None = None
     """When Inspector last closed one of them."""
     coverage: Coverage | None = None

@@ -89,6 +89,24 @@ def public_addresses(interface: Interface, subnet: Subnet) -> Iterator[tuple[str
             yield address, subnet.internet_gateway_ipv6
 
 
+def shut_by(facts: InstanceFacts, group: str, rule: Rule) -> Iterator[str]:
+    """What keeps the internet out though this rule lets it in, as far as is seen: at each interface with the group."""
+    for interface in facts.instance.interfaces if facts.instance else ():
+        if group in interface.groups:
+            yield _shut_at(interface, facts.subnet(interface.subnet), 6 if ":" in rule.peer else 4)
+
+
+def _shut_at(interface: Interface, subnet: Subnet | None, version: int) -> str:
+    if subnet is None:
+        return f"{interface.subnet} of {interface.id} could not be read"
+    if not (interface.public_address if version == 4 else interface.ipv6_addresses):
+        return f"{interface.id} has no {'public' if version == 4 else 'IPv6'} address"
+    if not (subnet.internet_gateway if version == 4 else subnet.internet_gateway_ipv6):
+        leads_to = subnet.nat_gateway if version == 4 else None
+        return f"the default route of {subnet.id} leads to {leads_to or 'no internet gateway'}"
+    return f"the network ACL of {subnet.id} keeps the internet at large out"
+
+
 def _balanced(facts: InstanceFacts, to: PortRange | None) -> Iterator[InternetPath]:
     if facts.instance is None:
         return

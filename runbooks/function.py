@@ -135,6 +135,8 @@ class LambdaFunction(Model):
     """None: it has no reservation. 0: it is never called."""
     aliases: tuple[FunctionAlias, ...] = ()
     urls: tuple[FunctionUrl, ...] = ()
+    alike: tuple[str, ...] = ()
+    """The published versions whose packages are those of $LATEST."""
     event_sources: tuple[EventSource, ...] = ()
     invokers: tuple[Invoker, ...] = ()
     tags: dict[str, str] = Field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runbooks.function import LATEST, LambdaFunction
+from runbooks.function import LATEST, EventSource, Invoker, LambdaFunction
 
 _GATEWAY = "apigateway.amazonaws.com"
 
@@ -23,8 +23,13 @@ def of_latest(function: LambdaFunction) -> tuple[str, ...]:
 
 def of_a_version(function: LambdaFunction) -> tuple[str, ...]:
     """Those who name a version by its number: no shift of an alias reaches them."""
-    pinned = ((qualifier, who) for qualifier, who in _users(function) if qualifier and qualifier.isdigit())
-    return tuple(f"{who} invokes version {qualifier} by its number" for qualifier, who in pinned)
+    return tuple(dict.fromkeys(words for _, words in _of_versions(function)))
+
+
+def of_another_version(function: LambdaFunction) -> tuple[str, ...]:
+    """Those of them whose version has not the packages of $LATEST."""
+    others = (words for version, words in _of_versions(function) if version not in function.alike)
+    return tuple(dict.fromkeys(others))
 
 
 def openings(function: LambdaFunction) -> Iterator[str]:
@@ -45,20 +50,32 @@ def not_open(function: LambdaFunction) -> str:
     return closed
 
 
+def _of_versions(function: LambdaFunction) -> Iterator[tuple[str, str]]:
+    sources = ((each.qualifier, f"{_source(each)} invokes") for each in function.event_sources)
+    invokers = ((each.qualifier, f"{_invoker(each)} may invoke") for each in function.invokers)
+    for qualifier, words in (*sources, *invokers):
+        if qualifier and qualifier.isdigit():
+            yield qualifier, f"{words} version {qualifier} by its number"
+
+
 def _users(function: LambdaFunction) -> Iterator[tuple[str | None, str]]:
     for url in function.urls:
         yield url.qualifier, "whoever has its URL" if url.auth_type == "NONE" else "its URL, with IAM credentials"
     for source in function.event_sources:
-        off = "" if source.enabled else " (switched off)"
-        yield source.qualifier, f"{_source(source.arn)}{off}"
+        yield source.qualifier, _source(source)
     for invoker in function.invokers:
-        yield invoker.qualifier, "anyone" if invoker.is_anyone else invoker.principal
+        yield invoker.qualifier, _invoker(invoker)
 
 
-def _source(arn: str) -> str:
+def _source(source: EventSource) -> str:
     """Service and name: `sqs orders`."""
-    parts = arn.split(":")
-    return f"{parts[2]} {parts[-1].partition('/')[0]}" if len(parts) > 5 else arn
+    parts = source.arn.split(":")
+    named = f"{parts[2]} {parts[-1].partition('/')[0]}" if len(parts) > 5 else source.arn
+    return named if source.enabled else f"{named} (switched off)"
+
+
+def _invoker(invoker: Invoker) -> str:
+    return "anyone" if invoker.is_anyone else invoker.principal
 
 
 def _name(qualifier: str | None) -> str:

@@ -49,10 +49,15 @@ def _judged(evidence: FunctionEvidence, *, final: bool) -> _Answer:
 
 
 def _old(evidence: FunctionEvidence) -> Iterator[str]:
-    """What still serves the content that was found vulnerable."""
+    """What still serves the content that was found vulnerable.
+
+    Of what $LATEST is now Inspector's scan is the evidence: a triage that reads a finding after the update, and before
+    the scan that closes it, takes the patched content for a vulnerable one.
+    """
+    old = [content for content in evidence.vulnerable if content != evidence.latest]
     for alias in evidence.aliases:
         for served in alias.serves:
-            if served.version != LATEST and served.content in evidence.vulnerable:
+            if served.version != LATEST and served.content in old:
                 share = f" to {share:.0%}" if (share := alias.weights.get(served.version)) else ""
                 yield f"alias {alias.name} still serves version {served.version}{share}, which has the vulnerability"
     yield from (f"{words}, which nobody has brought to another" for words in evidence.pinned)

@@ -52,6 +52,12 @@ def unnamed_users(users: Users) -> Iterator[str]:
     yield from (_other(each) for each in users.others if each.kind == "other")
 
 
+def out_of_sight(places: Sequence[str]) -> Iterator[str]:
+    """That somebody may use it where this system cannot look; nothing where there is no such place."""
+    if places:
+        yield f"it may be used in {', '.join(places)}: whoever is there may pull it, and this system cannot look there"
+
+
 def left_to_others(users: Users) -> Iterator[str]:
     """Those whom this system cannot bring to another image, each with the reason."""
     for service in users.services:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from runbooks.delivery import SCAN_TYPES, Aside, CoverageChange, ScanType, SetAside, set_aside, text_of
+from runbooks.inspector_json import LONGEST_NAME
 from runbooks.strict_json import entries_of, members_of
 
 INSPECTOR = "aws.inspector2"
@@ -42,7 +43,9 @@ class _Named(NamedTuple):
 
 _COVERAGE, _KIND = "Inspector2 Coverage", "inspector-coverage"
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
-_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]", re.ASCII)
+_REGION = re.compile(r"[a-z]{2,20}(-[a-z]{1,20}){1,4}-[0-9]", re.ASCII)
+_MOST_RESOURCES = 100
+"""An event is about one; each is asked about by itself."""
 _ON_DEMAND = "a machine image was scanned on demand, which names nothing that runs"
 _CIS = _Named(Aside.NOT_A_FINDING, "inspector-cis", "a CIS benchmark is about settings, and no runbook here is")
 _SBOM = _Named(
@@ -104,6 +107,12 @@ def _coverage(event: Members, detail: Members) -> tuple[CoverageChange, ...] | t
         named = _Named(Aside.NOT_A_FINDING, _KIND, f"Inspector says {str(code)[:40]}, {reason}")
     elif reason == TERMINATED:
         named = _Named(Aside.NOT_A_FINDING, _KIND, "the resource is gone")
+    elif len(resources) > _MOST_RESOURCES or any(len(each) > LONGEST_NAME for each in resources):
+        named = _Named(
+            Aside.NOT_A_FINDING,
+            _KIND,
+            f"it names more than {_MOST_RESOURCES} resources, or one by more than {LONGEST_NAME:,} characters",
+        )
     elif not (resources and _ACCOUNT.fullmatch(account) and _REGION.fullmatch(region)):
         named = _Named(Aside.NOT_A_FINDING, _KIND, "it does not say which resource, in which account and region")
     elif scan_type is None:

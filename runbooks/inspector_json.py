@@ -18,6 +18,9 @@ from runbooks import timestamps
 Members = dict[str, Any]
 Moment = Annotated[datetime, BeforeValidator(timestamps.read)]
 Text = Annotated[str, Field(min_length=1)]
+LONGEST_NAME = 1_024
+"""Characters. What is longer fits no database's index; a finding's ARN has 100 at most, and resources have some 300."""
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 
 
 class Sent(BaseModel):
@@ -88,10 +91,10 @@ class SentPackageDetails(Sent):
 
 
 class SentResource(Sent):
-    type: Text
-    id: Text
-    partition: Text | None = None
-    region: Text | None = None
+    type: Name
+    id: Name
+    partition: Name | None = None
+    region: Name | None = None
     tags: dict[str, str] = {}
     details: Members = {}
 
@@ -103,11 +106,11 @@ class SentResource(Sent):
 
 
 class SentFinding(Sent):
-    finding_arn: Text
+    finding_arn: Name
     aws_account_id: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
-    type: Text
-    status: Text
-    severity: Text
+    type: Name
+    status: Name
+    severity: Name
     title: str | None = None
     description: str = ""
     resources: Annotated[tuple[SentResource, ...], Field(min_length=1)]

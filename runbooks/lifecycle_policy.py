@@ -90,6 +90,16 @@ def checked_lifecycle_policy(text: str) -> str:
     return text
 
 
+def expires_images(text: str | None) -> bool:
+    """Whether ECR deletes images by this policy; of a text that cannot be read that is not ruled out."""
+    if text is None:
+        return False
+    try:
+        return any(rule["action"]["type"] == "expire" for rule in json.loads(text)["rules"])
+    except (ValueError, TypeError, LookupError):
+        return True
+
+
 def with_mark(text: str, mark: str) -> str:
     """The same rules, with a mark in the description of the first: ECR gives the text of a preview back as it was sent.
 

@@ -58,6 +58,9 @@ def _by_inspector(each: NetworkEvidence, since: datetime) -> _Answer:
         return None, f"Inspector has not evaluated the network of {each.resource} since the change, {EVERY}"
     if FindingStatus.ACTIVE in each.findings.values():
         return None, f"Inspector still reports the way into {each.resource}, and none is seen there"
+    if each.beside:
+        others = " and ".join(each.beside)
+        return VerdictKind.UNVERIFIABLE, f"another path leads to {others} of {each.resource}: a person decides about it"
     return VerdictKind.FIXED, (
         f"Inspector evaluated the network of {each.resource} at {moment(looked)}, after the change, and reports "
         "the way in no more"

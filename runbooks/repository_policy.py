@@ -13,17 +13,18 @@ SID = "RemediationDenyPulls"
 LONGEST_POLICY = 10_240
 """Characters (ECR API reference, SetRepositoryPolicy)."""
 
-_PULLS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+PULLS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+"""What a pull consists of."""
 _SCANNER = "arn:*:iam::*:role/aws-service-role/inspector2.amazonaws.com/*"
 """Inspector's own role: the patched image is in the same repository, and has to be scanned."""
 
 
 def denies_pulls(policy: str | None) -> bool:
     """Whether our statement is in it."""
-    return any(each.get("Sid") == SID for each in _statements(_document(policy)))
+    return any(each.get("Sid") == SID for each in statements_of(policy))
 
 
-def with_pulls_denied(policy: str | None, may_pull: Sequence[str] = ()) -> str:
+def with_pulls_denied(policy: str | None, may_pull: Sequence[str] = (), reader: str | None = None) -> str:
     """The policy with one statement more, which denies pulls to everybody but Inspector and these roles.
 
     Nothing of what was there is changed; the text it was is what puts it back. ECR has no condition on an image or a
@@ -32,6 +33,7 @@ def with_pulls_denied(policy: str | None, may_pull: Sequence[str] = ()) -> str:
     Args:
         policy: as ECR keeps it; None where there is none.
         may_pull: ARNs of roles, with wildcards, that may go on pulling.
+        reader: ARN of this system's own role for reading: what an index lists is seen by a pull, and by nothing else.
 
     Raises:
         Refused: the text is no policy, or would become longer than ECR takes.
@@ -39,12 +41,13 @@ def with_pulls_denied(policy: str | None, may_pull: Sequence[str] = ()) -> str:
     if denies_pulls(policy):
         return policy or ""
     document = _document(policy)
+    left_out = list(dict.fromkeys((_SCANNER, *((reader,) if reader else ()), *may_pull)))
     statement = {
         "Sid": SID,
         "Effect": "Deny",
         "Principal": "*",
-        "Action": list(_PULLS),
-        "Condition": {"ArnNotLike": {"aws:PrincipalArn": [_SCANNER, *may_pull]}},
+        "Action": list(PULLS),
+        "Condition": {"ArnNotLike": {"aws:PrincipalArn": left_out}},
     }
     return _that_fits(document | {"Statement": [*_statements(document), statement]})
 
@@ -78,6 +81,15 @@ def with_pulls_allowed(policy: str | None) -> str | None:
     document = _document(policy)
     left = [each for each in _statements(document) if each.get("Sid") != SID]
     return json.dumps(document | {"Statement": left}, indent=2) if left else None
+
+
+def statements_of(policy: str | None) -> list[dict[str, Any]]:
+    """What the policy says; nothing where there is none.
+
+    Raises:
+        Refused: the text is no policy.
+    """
+    return _statements(_document(policy))
 
 
 def _left_out(statement: dict[str, Any]) -> list[str]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from runbooks.errors import NotApproved
 from runbooks.history import SUCCEEDED, ResponseHistory
 from runbooks.in_force import COUNTED_ON
 from runbooks.plan import Phase, Plan
 from runbooks.records import PhaseEnded
 from runbooks.steps import AnyStep
+from runbooks.timestamps import moment
 from tasks.artifacts import show
-from tasks.authority import trust_now
+from tasks.authority import Trust, trust_now, yes_ends_at
 from tasks.containments import counted_on
 from tasks.executor import Executor, Progress
 from tasks.gateways.actions import actions
@@ -19,7 +22,7 @@ from tasks.halting import halted
 from tasks.halting import words as words_of
 from tasks.notices import tell_held, tell_progress
 from tasks.playbooks import playbook
-from tasks.rounds import fallen_out
+from tasks.rounds import fallen_out, kept_waiting
 from tasks.run import Run, current
 from tasks.visible import visible
 
@@ -32,10 +35,15 @@ def stage_words(stage: tuple[AnyStep, ...]) -> str:
 
 @visible("stage", "{words}")
 def carry_out_stage(plan: Plan, number: int, words: str) -> Progress:
-    """Bring one stage of an approved plan as far as it goes now."""
+    """Bring one stage of an approved plan as far as it goes now.
+
+    A plan that was kept waiting until the yes to it ended is over: nothing of it was begun, and its cases are asked
+    about again.
+    """
     run = current()
     stage = list(plan.stages())[number]
     run.hold(plan)
+    trust = trust_now(run.services)
     halt = halted(run.services)
     why = words_of(halt) if halt else None
     limits = run.runbook.limits
@@ -43,7 +51,7 @@ def carry_out_stage(plan: Plan, number: int, words: str) -> Progress:
         run.journal,
         actions(run.aws, run.services.elsewhere),
         run.now(),
-        trust_now(run.services),
+        trust,
         limits=limits,
         halted=why,
         protected=partial(playbook(run).protected, run),
@@ -51,11 +59,37 @@ def carry_out_stage(plan: Plan, number: int, words: str) -> Progress:
     )
     if halt is None and is_overdue(run, plan.phase):
         executor.give_up(plan, stage)
-    progress = executor.carry_out(plan, stage)
+    try:
+        progress = _with_end_of_yes(run, plan, executor.carry_out(plan, stage), trust)
+    except NotApproved as refusal:
+        progress = _put_off(run, plan, refusal)
     show.progress(run, plan, progress.waiting)
     tell_held(run, plan, progress)
     tell_progress(run, plan, stage, progress)
     return progress
+
+
+def _with_end_of_yes(run: Run, plan: Plan, progress: Progress, trust: Trust) -> Progress:
+    """What waits for its turn says until when it can: before its first change a yes does not last for ever."""
+    if progress.held not in ("limits", "window"):
+        return progress
+    ends = yes_ends_at(run.history(), plan, trust)
+    words = f"; not begun by {moment(ends)} it needs another yes, and is asked about again" if ends else ""
+    return replace(progress, waiting=f"{progress.waiting}{words}")
+
+
+def _put_off(run: Run, plan: Plan, refusal: NotApproved) -> Progress:
+    """End a plan that was kept waiting longer than the yes to it holds.
+
+    Raises:
+        NotApproved: `refusal`, where it is another one, or nothing kept the plan waiting.
+    """
+    held = kept_waiting(run.history(), plan)
+    if refusal.code != "expired" or held is None:
+        raise refusal
+    words = f"{refusal.detail}, while {'the limits' if held == 'limits' else 'its change window'} kept it waiting"
+    run.journal.write(PhaseEnded(phase=plan.phase, result="expired", digest=plan.digest, detail=words))
+    return Progress(outcomes={}, waiting=f"{words}; it is asked about again", held=held, until=run.now())
 
 
 def is_overdue(run: Run, phase: Phase) -> bool:

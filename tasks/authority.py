@@ -83,6 +83,21 @@ def has_begun(history: ResponseHistory, plan: Plan, signer: Signer, *, wave: int
     return any(each.operation in theirs and signer.verifies(stream, each) for each in intents)
 
 
+def yes_ends_at(history: ResponseHistory, plan: Plan, trust: Trust) -> datetime | None:
+    """When the yes of the plan's approvers ends; None where it holds for good, or nobody was asked.
+
+    It holds for good once the plan's first change has been made.
+
+    Raises:
+        NotApproved: there is no valid yes of theirs.
+    """
+    decision = history.decisions.get(plan.digest)
+    asked = decision is not None and decision.channel not in ("plan", "runbook")
+    if decision is None or not asked or has_begun(history, plan, trust.signer):
+        return None
+    return _deadline(history, plan, _answers_for(history, plan, decision, trust))
+
+
 def require_ours(history: ResponseHistory, plan: Plan, signer: Signer) -> None:
     """That this system has made the plan, and started the response.
 

@@ -11,7 +11,7 @@ from runbooks.case import CaseKey
 from runbooks.evidence import ABSENT, FunctionEvidence
 from runbooks.finding import Finding, FindingStatus
 from runbooks.function import FunctionContent
-from runbooks.function_users import of_a_version
+from runbooks.function_users import of_another_version
 from tasks.function_facts import function_name
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.functions import FunctionGateway
@@ -67,7 +67,7 @@ def _gathered(
             latest=function.content if function else None,
             modified_at=timestamps.read(function.last_modified) if function else None,
             aliases=function.aliases if function else (),
-            pinned=of_a_version(function) if function else (),
+            pinned=of_another_version(function) if function else (),
             vulnerable=each.vulnerable,
         )
     return evidence

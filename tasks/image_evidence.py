@@ -12,7 +12,7 @@ from runbooks.evidence import CandidateEvidence, Coverage, ImageEvidence
 from runbooks.finding import Finding
 from runbooks.gating.coverage import scan_state
 from runbooks.gating.subject import ImageName
-from runbooks.image_users import users_in_words
+from runbooks.image_users import out_of_sight, users_in_words
 from runbooks.image_verdict import reduced
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.ecr import EcrGateway
@@ -155,8 +155,9 @@ def _may_be_those_deployed_to(other: OtherUse, subject: ImageSubject) -> bool:
 
 
 def _unseen(use: ImageUse, *, there: bool) -> Iterator[str]:
-    """Whom nobody but Inspector sees: that it counts them does not mean that they run it still."""
+    """Whom nobody but Inspector sees, which may count them though they run it no more, and where nobody looks."""
     yield from users_in_words(ImageUse(others=tuple(filter(_is_late, use.others))))
+    yield from out_of_sight(use.may_be_used_in)
     if there and not use.listed:
         yield "Inspector does not list the image, so that nobody tells who else runs it"
 

@@ -93,6 +93,8 @@ def _resource(
     project: str | None,
     cannot_build: str | None,
 ) -> Resource:
+    if image is not None:
+        image = image.model_copy(update={"index_tags": tuple(sorted({*use.tags} - {*image.tags}))})
     facts = ImageFacts(
         image=image,
         repository=repository,
@@ -100,6 +102,7 @@ def _resource(
         functions=use.functions,
         dormant=use.dormant,
         others=use.others,
+        may_be_used_in=use.may_be_used_in,
         stages=stages,
         in_use_count=use.in_use_count,
         last_in_use_at=use.last_in_use_at,

@@ -1,11 +1,11 @@
-"""Intake: from what lies in the inbox to open cases, and to what was judged, asked about or set aside.
+"""Intake: from what lies in the inbox to open cases, and to what is to be judged, is asked about or set aside.
 
 A pass that is killed anywhere loses nothing: a delivery is settled last, and taken again it is no news.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from runbooks.case import CaseKey
@@ -25,14 +25,14 @@ from tasks.responding import respond
 __all__ = ["COMMAND", "Drained", "drain", "latecomers"]
 
 Gate = Callable[[str, str], object]
-"""Judges the image of this ARN, which a delivery of this id says was scanned, and writes it down."""
+"""Writes down that the image of this ARN, which a delivery of this id says was scanned, is to be judged."""
 
 NO_RUNBOOK = "no-runbook"
 _TYPES, _RESOURCES = frozenset(FindingType), frozenset(ResourceType)
 BATCH = 100
 """Deliveries that are taken in one commit: a tenth of a second, in which nobody else writes."""
 _MOST_TOLD = 10
-"""Parts of one delivery that are named in the inbox; the others are counted."""
+"""Parts of one delivery, of each kind, that are named in the inbox; the others are counted."""
 MOST = 5_000
 """Deliveries of one pass: what comes after it in a sweep does not wait for ever."""
 
@@ -60,7 +60,8 @@ def drain(
     Args:
         grouping_seconds: how long a case may wait for others like it; 0 for not at all.
         most: about so many deliveries; the rest waits for the next pass.
-        gate: judges a scanned image; it may be asked twice. None: nobody does here, and such deliveries are set aside.
+        gate: has a scanned image judged later; it may be asked twice. None: there is no gate here, and such deliveries
+            are set aside.
         gaps: whether somebody wants to know of what is scanned no more and has no case.
     """
     deliveries, responses, watch = 0, list[str](), Watch(ledger, catalog)
@@ -69,7 +70,7 @@ def drain(
         _take(ledger, watch, read)
         resting = Resting(ledger, catalog, pending[-1].received_at)
         for each in read:
-            _judge(each, gate)
+            _have_judged(each, gate)
             _hear(each, ledger, resting, gaps=gaps)
         if any(is_command(each.delivery.source) for each in read):
             # Whoever asked follows the response from when the delivery is settled.
@@ -105,11 +106,24 @@ class _Read:
 
     def outcome(self) -> Settlement:
         """What is written to the inbox about it."""
-        asides = [reason for _, reason in self.aside]
+        asides = _told(reason for _, reason in self.aside)
         if self.aside and not self.done:
             return Settlement(self.delivery.id, "set-aside", self.aside[0][0], "; ".join(asides))
         done = (f"{words} {listed(dict.fromkeys(what), most=_MOST_TOLD)}" for words, what in self.done.items())
         return Settlement(self.delivery.id, "handled", None, "; ".join((*done, *asides)) or None)
+
+
+def _told(asides: Iterable[str]) -> list[str]:
+    """The first parts of every kind, and how many more of it there are: a kind is found by its name in the inbox."""
+    kinds: dict[str, list[str]] = {}
+    for each in asides:
+        kinds.setdefault(each.partition(": ")[0], []).append(each)
+    told = list[str]()
+    for kind, parts in kinds.items():
+        told += parts[:_MOST_TOLD]
+        if len(parts) > _MOST_TOLD:
+            told.append(f"{kind}: {len(parts) - _MOST_TOLD:,} more")
+    return told
 
 
 def _read(delivery: Delivery, catalog: Catalog) -> _Read:
@@ -176,8 +190,8 @@ def _take_alone(ledger: Ledger, read: _Read, sighting: Sighting) -> Taken | None
         return None
 
 
-def _judge(read: _Read, gate: Gate | None) -> None:
-    """Have the gate judge what was scanned; one that it refuses to judge keeps no other one out."""
+def _have_judged(read: _Read, gate: Gate | None) -> None:
+    """Write down that the gate is to judge what was scanned; one that it does not take keeps no other one out."""
     for image in read.scanned:
         if gate is None:
             reason = f"{image.arn} was scanned, and no gate is there to judge it"
@@ -185,7 +199,7 @@ def _judge(read: _Read, gate: Gate | None) -> None:
             continue
         try:
             gate(image.arn, read.delivery.id)
-            read.note("the gate has judged", image.arn)
+            read.note("the gate is to judge", image.arn)
         except (BadInput, Refused) as error:
             read.aside.append((error.code, f"inspector-scan: {error.detail}"))
 
@@ -193,7 +207,12 @@ def _judge(read: _Read, gate: Gate | None) -> None:
 def _hear(read: _Read, ledger: Ledger, resting: Resting, *, gaps: bool) -> None:
     """Write down what is scanned no more, where somebody will ask Inspector about it, and what is new."""
     for change in read.coverage:
-        if report(ledger, resting, change, read.delivery.id, gaps=gaps):
+        try:
+            matters = report(ledger, resting, change, read.delivery.id, gaps=gaps)
+        except BadInput as error:
+            read.aside.append((error.code, f"inspector-coverage: {error.detail}"))
+            continue
+        if matters:
             read.note("Inspector is asked about", change.resource)
         else:
             reason = f"Inspector scans {change.resource} no more, {change.reason}, and no case rests on that"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from runbooks.case import CaseKey
@@ -30,11 +30,19 @@ class WaySubject:
     @property
     def counted(self) -> tuple[Finding, ...]:
         """The findings that count: on what was to be closed, and not accepted by a suppression rule before."""
-        return tuple(each for each in self.findings if each.status != FindingStatus.SUPPRESSED and self._is_ours(each))
+        return self._of(direct=True)
 
-    def _is_ours(self, finding: Finding) -> bool:
-        opening = opening_of(finding)
-        return opening is not None and opening.direct and bool(without([opening.ports], self.expected))
+    @property
+    def beside(self) -> tuple[Finding, ...]:
+        """The findings on paths that nothing was done about: while one is active, a person has to decide."""
+        return self._of(direct=False)
+
+    def _of(self, *, direct: bool) -> tuple[Finding, ...]:
+        asked = (each for each in self.findings if each.status != FindingStatus.SUPPRESSED)
+        read = ((each, opening) for each in asked if (opening := opening_of(each)) is not None)
+        return tuple(
+            each for each, opening in read if opening.direct is direct and without([opening.ports], self.expected)
+        )
 
 
 def gather_ways(aws: AwsSessions, subjects: Sequence[WaySubject]) -> dict[str, NetworkEvidence]:
@@ -54,7 +62,8 @@ def _of_a_place(
     inspector, ids = InspectorGateway(aws), sorted({each.key.resource_id for each in subjects})
     hosts = WaysInGateway(aws).hosts(account, region, ids)
     coverage = inspector.coverage(account, region, ids, "NETWORK")
-    now = inspector.findings(account, region, [finding.arn for each in subjects for finding in each.counted])
+    asked = (finding.arn for each in subjects for finding in (*each.counted, *each.beside))
+    now = inspector.findings(account, region, [*asked])
     found: dict[str, NetworkEvidence] = {}
     for each in subjects:
         host = hosts[each.key.resource_id]
@@ -66,10 +75,18 @@ def _of_a_place(
             ports=tuple(map(str, each.closing)),
             paths=tuple(map(str, ways_in(host, each.closing))),
             findings={arn: _status(one, each.expected) for arn, one in live.items()},
+            beside=tuple(_still_open([now.get(finding.arn) for finding in each.beside], each.expected)),
             closed_at=max(closed, default=None),
             coverage=coverage.get(each.key.resource_id),
         )
     return found
+
+
+def _still_open(findings: Sequence[Finding | None], expected: Sequence[PortRange]) -> Iterator[str]:
+    for each in findings:
+        opening = opening_of(each) if each is not None else None
+        if opening is not None and _status(each, expected) == FindingStatus.ACTIVE:
+            yield str(opening.ports)
 
 
 def _status(finding: Finding | None, expected: Sequence[PortRange]) -> str:

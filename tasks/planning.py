@@ -14,9 +14,18 @@ from tasks.artifacts import show
 from tasks.authority import has_begun, require_ours
 from tasks.playbooks import playbook
 from tasks.program import code_digest
-from tasks.rounds import drifted, fallen_out, going_on, outdated, remediates_again, scope_of
+from tasks.rounds import (
+    asked_again,
+    drifted,
+    fallen_out,
+    going_on,
+    lapsed,
+    outdated,
+    remediates_again,
+    scope_of,
+)
 from tasks.run import Run, current
-from tasks.triage import triage_again
+from tasks.triage import Triaged, already_triaged, triage_again
 from tasks.visible import visible
 
 
@@ -42,6 +51,14 @@ def make_plan(phase: Phase) -> Plan:
     if not plan.approval.required or plan.approval.pre_authorised:  # the others are shown when they are asked about
         show.plan(run, plan)
     return plan
+
+
+def triaged_before(phase: Phase) -> Triaged:
+    """The world read again for the first plan of the phase; once that is made, what triage wrote down last."""
+    run = current()
+    if run.history().plan(phase) is not None and (known := already_triaged()) is not None:
+        return known
+    return triage_again(run.response.cases)
 
 
 def _overtaken(run: Run, history: ResponseHistory, plan: Plan) -> bool:
@@ -79,10 +96,13 @@ def _why_again(run: Run, history: ResponseHistory, known: Plan) -> str:
         return f"{again}{changed} has changed since {before}"
     if remediates_again(run, history, known):
         return f"{again}{before} did not fix it"
-    if known.deferred:
+    if lapsed(history, known):
+        return f"{again}the approval of {before} ended while the limits or its change window kept it waiting"
+    these, fallen = asked_again(history, known), fallen_out(history, known)
+    moved = [case for case in drifted(history, known) if case in these]
+    if known.deferred and not moved:
         return f"{again}{before} was as much as the limits let begin together; these are the next"
-    fallen = fallen_out(history, known)
-    found = listed(dict.fromkeys(fallen[case] for case in drifted(history, known) if case in fallen))
+    found = listed(dict.fromkeys(fallen[case] for case in moved if case in fallen))
     return f"{again}{before} did not find what it expected" + (f": {found}" if found else "")
 
 

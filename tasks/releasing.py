@@ -11,7 +11,7 @@ from runbooks.planning.release import plan_release, staying
 from runbooks.verdict import WORST_FIRST
 from tasks.containments import contained_by, counted_on, remediated
 from tasks.run import Run
-from tasks.triage import assessments_of
+from tasks.triage import assessments_of, rightly_left_alone
 from tasks.verdicts import newest_verdict
 
 
@@ -22,6 +22,7 @@ def release(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
     """
     contained = contained_by(run.services.ledger, run.response)
     patched = [case for case in run.response.cases if not remediated(history, case).replaced]
+    over = rightly_left_alone(run, history)
     known = assessments_of(run.services.ledger, run.response.id, run.response.cases)
     suspected = any(Signal.COMPROMISE_SUSPECTED in each.triage.signals for each in known.values())
     # Only what was approved in this very response can say so; an older containment is asked about.
@@ -34,7 +35,7 @@ def release(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
         patched,
         response=run.response.id,
         by_itself=by_itself and said_so and not suspected,
-        proven=_proven(run, patched),
+        proven=_proven(run, [case for case in patched if case not in over]),
         revision=history.next_revision(Phase.RELEASE),
         kept_for=contained.kept_for,
     )

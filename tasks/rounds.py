@@ -1,23 +1,26 @@
 """Which plan of a phase counts, and whether the phase has ended: a plan is made anew where the one before is over.
 
-A phase ends with its newest plan, but for two things: cases that fell out because the world had moved are planned
-again, they alone, a few times; and what verification finds not fixed may be remediated again, all of it.
+A phase ends with its newest plan, but for these: cases that fell out because the world had moved are planned again,
+they alone, a few times; what the limits put off is planned next; what was kept waiting until the yes to it ended is
+asked about again; and what verification finds not fixed may be remediated again, all of it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import Literal
 
 from runbooks.history import ResponseHistory
 from runbooks.plan import Phase, Plan
-from runbooks.records import PhaseEnded
+from runbooks.records import Decision, PhaseEnded, Waiting
 from runbooks.verdict import VerdictKind
 from runbooks.waves import not_begun, to_verify
 from tasks.run import Run, current
 from tasks.verdicts import verdicts_on
 
 MOST_REVISIONS = 3
-"""How often a phase is planned anew because the world has moved, before a person looks at it."""
+"""How many plans of a phase may find that a case has moved, before a person looks at it."""
 
 
 def settled(phase: Phase) -> PhaseEnded | None:
@@ -60,13 +63,43 @@ def remediates_again(run: Run, history: ResponseHistory, plan: Plan) -> bool:
 def asked_again(history: ResponseHistory, plan: Plan) -> tuple[str, ...]:
     """The cases that are planned, and asked about, after a plan that has ended; a person looks at the rest.
 
-    What the limits put off is fewer each time; what drifted is planned so many times and no more.
+    It comes to an end: what drifted is planned so many times and no more, what the limits put off is fewer each time,
+    and what was kept waiting takes another yes of a person each time.
     """
-    if history.next_revision(plan.phase) > MOST_REVISIONS and not plan.deferred:
-        return ()
-    ended = history.phase_ended(plan.phase)
-    declined = ended is not None and ended.result in ("rejected", "expired")
-    return (*drifted(history, plan), *(() if declined else plan.deferred))
+    ended, lost = history.phase_ended(plan.phase), lapsed(history, plan)
+    declined = not lost and ended is not None and ended.result in ("rejected", "expired")
+    plans = (each for each in history.plans.values() if each.phase is plan.phase)
+    often = Counter(case for each in plans for case in drifted(history, each))
+    those = plan.cases if lost else drifted(history, plan)
+    return (*(case for case in those if often[case] < MOST_REVISIONS), *(() if declined else plan.deferred))
+
+
+def kept_waiting(history: ResponseHistory, plan: Plan) -> Literal["limits", "window"] | None:
+    """What has held the plan back since a person approved it; None where nothing has, or nobody was asked.
+
+    What goes unasked is not planned again for it: only a person's yes each time keeps that from going on for ever.
+    """
+    decision = history.decisions.get(plan.digest)
+    if decision is None or decision.answer != "approved" or decision.channel in ("plan", "runbook"):
+        return None
+    for dated in reversed(history.entries):
+        match dated.record:
+            case Waiting(phase="limits" | "window" as held):
+                return held
+            case Decision() as made if made == decision:
+                return None
+            case _:
+                continue
+    return None
+
+
+def lapsed(history: ResponseHistory, plan: Plan) -> bool:
+    """Whether the yes to the plan ended before its first change could be made: nobody has declined it."""
+    decision = history.decisions.get(plan.digest)
+    if decision is None or decision.answer != "approved":
+        return False
+    ends = (each.record for each in history.entries if isinstance(each.record, PhaseEnded))
+    return any(each.digest == plan.digest and each.result == "expired" for each in ends)
 
 
 def drifted(history: ResponseHistory, plan: Plan) -> tuple[str, ...]:
@@ -85,8 +118,9 @@ def earlier(history: ResponseHistory, plan: Plan) -> Iterator[Plan]:
     """The plans of the same round that this one was made after, for what had drifted of them; the newest first."""
     before = history.plans.get(plan.previous or "")
     while before is not None and before.phase is plan.phase:
-        if history.step_outcomes(before):  # one without was overtaken before it began
-            if not set(plan.cases) <= {*drifted(history, before), *before.deferred}:
+        if history.step_outcomes(before):  # one without was overtaken, or lapsed, before it began
+            left = before.cases if lapsed(history, before) else drifted(history, before)
+            if not set(plan.cases) <= {*left, *before.deferred}:
                 return
             yield before
             plan = before
@@ -99,13 +133,14 @@ def scope_of(run: Run, history: ResponseHistory, known: Plan | None) -> tuple[st
     if known is None or not is_current(run, history, known):
         return everything
     if history.phase_ended(known.phase) is not None:
-        return (*drifted(history, known), *known.deferred) or everything
-    return known.cases if any(earlier(history, known)) else everything
+        return asked_again(history, known) or everything
+    return (*known.cases, *known.deferred) if any(earlier(history, known)) else everything
 
 
 def going_on(history: ResponseHistory, plan: Plan) -> set[str]:
     """The cases that have not fallen out of the round that this plan belongs to, this plan included once it began."""
-    begun = (each for each in (plan, *earlier(history, plan)) if history.step_outcomes(each))
+    there = (each for each in (plan, *earlier(history, plan)) if history.step_outcomes(each))
+    begun = [each for each in there if not lapsed(history, each)]
     return {case for each in begun for case in each.cases if case not in fallen_out(history, each)}
 
 
@@ -121,10 +156,10 @@ def _over_all(history: ResponseHistory, plan: Plan, ended: PhaseEnded) -> PhaseE
     """The end of the round: what went on in its earlier plans is part of it, whatever became of the rest."""
     before = tuple(earlier(history, plan))
     there = going_on(history, before[0]) if before else set[str]()
+    if before and ended.result in ("done", "partial"):
+        there |= going_on(history, plan)
     if not there:
         return ended
-    if ended.result in ("done", "partial"):
-        there |= going_on(history, plan)
     every = {case for each in (*before, plan) for case in (*each.cases, *each.deferred)}
     return ended.model_copy(update={"result": "done" if every <= there else "partial"})
 

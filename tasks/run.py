@@ -24,6 +24,8 @@ from tasks.services import Services, services
 
 SHARED = ("security-group", "launch-template", "auto-scaling-group", "pipeline-stage", "repository", "service")
 """Types of targets that other responses may change at the same time: a plan holds a lease on each that it touches."""
+TO_START = "start"
+"""What a response waits for, in place of a phase, while another run holds what its own needs to begin."""
 
 
 @dataclass
@@ -201,4 +203,4 @@ def not_now(response: str, attempt: int, lost: LeaseLost) -> None:
     row = have.ledger.response(response)
     if row is not None and row.status == "starting" and attempt in (0, row.attempt):
         until = have.now() + timedelta(seconds=have.settings.lease_seconds / 2)
-        have.ledger.wait(response, "start", lost.detail, until)
+        have.ledger.wait(response, TO_START, lost.detail, until)

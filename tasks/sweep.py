@@ -3,7 +3,7 @@
 It drains the inbox, starts the runs of new responses, wakes those whose time to look has come, restarts those whose
 run died or never started (as a new flow run, after settling), expires approvals and reminds of them, looks again at
 what could not be verified and at what Inspector is said to scan no more, tells people of what is new, anchors the
-ledger, has the gate judge again what Inspector did not show yet, and asks Inspector about the open cases that nobody
+ledger, has the gate judge the images that were scanned, and asks Inspector about the open cases that nobody
 acts on and for what was never delivered. Everything it knows is in the ledger; everything it does can be done twice,
 also by two sweeps at the same moment.
 """
@@ -21,7 +21,7 @@ from tasks.intake import drain
 from tasks.services import Services
 from tasks.sweeping.coverage import follow_coverage
 from tasks.sweeping.dispatch import asleep, keep_moving, live_responses
-from tasks.sweeping.gating import judge_again, judge_scanned
+from tasks.sweeping.gating import judge_waiting, request_judgement
 from tasks.sweeping.looking_again import look_again
 from tasks.sweeping.notices import give_notice
 from tasks.sweeping.over import look_at_what_is_over
@@ -54,13 +54,13 @@ async def sweep(have: Services) -> Swept:
     await swept.guarded("notices", give_notice(have, now, swept))
     await swept.guarded("ledger", _anchor(have))
     await swept.guarded("open cases", look_at_what_is_over(have, now, swept))
-    await swept.guarded("gate", judge_again(have, now, swept))
+    await swept.guarded("gate", judge_waiting(have, now, swept))
     await swept.guarded("inspector", reconcile(have, now, swept))
     return swept
 
 
 async def _drain(have: Services, swept: Swept) -> None:
-    gate = partial(judge_scanned, have)
+    gate = partial(request_judgement, have)
     chosen = have.settings
     gaps = chosen.coverage_gaps == "ticket"
     drained = drain(have.ledger, have.catalog, grouping_seconds=chosen.grouping_seconds, gate=gate, gaps=gaps)

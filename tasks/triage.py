@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from runbooks.case import case_stream
 from runbooks.errors import Refused
 from runbooks.facts import CaseFacts
+from runbooks.history import ResponseHistory
+from runbooks.left_alone import left_alone
 from runbooks.records import CaseTriaged
 from runbooks.triage import Assessment, assess
 from tasks.artifacts import show
@@ -88,6 +90,13 @@ def all_assessments(ledger: Ledger, response: str, case: str) -> list[Assessment
     """Every assessment this response made of a case, oldest first: the first saw it before anything was changed."""
     records = (entry.record() for entry in ledger.entries(case_stream(case)))
     return [record.assessment for record in records if isinstance(record, CaseTriaged) and record.response == response]
+
+
+def rightly_left_alone(run: Run, history: ResponseHistory) -> dict[str, str]:
+    """Case -> why it is over without a verdict; not one that is contained: that waits for a proof, or for a person."""
+    found = left_alone(history, assessments_of(run.services.ledger, run.response.id, run.response.cases).values())
+    contained = contained_cases(run.services.ledger, run.response, contains=False) if found else frozenset[str]()
+    return {case: why for case, why in found.items() if case not in contained}
 
 
 def to_act_on(run: Run, cases: Sequence[str]) -> list[Assessment]:

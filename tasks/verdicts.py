@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runbooks.case import case_stream, response_stream
 from runbooks.plan import Plan
-from runbooks.records import CaseVerdict, ResponseStarted
+from runbooks.records import CaseTriaged, CaseVerdict, ResponseStarted
 from runbooks.verdict import Verdict
 from tasks.containments import responses_of
 from tasks.gateways.ledger import Ledger, ResponseRow
@@ -26,9 +26,17 @@ def verdicts_on(have: Services, response: ResponseRow, remediation: Plan | None)
 
 
 def newest_verdict(have: Services, case: str) -> Verdict | None:
-    """The last word on a case, whichever response reached it."""
-    records = _verdicts(have, case)
-    return records[-1].verdict if records else None
+    """The last word on a case, whichever response reached it; None where triage has found more to do since then."""
+    stream = case_stream(case)
+    for entry in reversed(have.ledger.entries_of(stream, "case-verdict", "case-triaged")):
+        match entry.record():
+            case CaseTriaged(assessment=found) if found.triage.decision != "nothing-to-do":
+                return None
+            case CaseVerdict() as said if have.signer.verifies(stream, said):
+                return said.verdict
+            case _:
+                pass
+    return None
 
 
 def _verdicts(have: Services, case: str) -> list[CaseVerdict]:

@@ -17,7 +17,7 @@ from tasks.looking import NOT_BELIEVED, SHOWS_WITHIN
 from tasks.playbooks import playbook
 from tasks.rounds import left_behind, remediates_again
 from tasks.run import Run, current
-from tasks.triage import assessments_of
+from tasks.triage import assessments_of, rightly_left_alone
 from tasks.verdicts import verdicts_on
 from tasks.visible import visible
 
@@ -39,8 +39,10 @@ def look_for_verdict() -> Verified:
     history = run.history()
     remediation = history.plan(Phase.REMEDIATE)
     verdicts = verdicts_on(run.services, run.response, remediation)
-    left = _left(run, history, remediation)
-    open_cases = [case for case in _wanted(run, history, remediation) if case not in verdicts and case not in left]
+    over = rightly_left_alone(run, history)
+    left = {case: why for case, why in _left(run, history, remediation).items() if case not in over}
+    wanted = [case for case in _wanted(run, history, remediation) if case not in over]
+    open_cases = [case for case in wanted if case not in verdicts and case not in left]
     waiting: list[str] = []
     known: dict[str, list[CaseVerdict]] = {}
     for case, answer in _judged(run, history, remediation, open_cases).items():

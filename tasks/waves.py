@@ -26,7 +26,12 @@ def is_over(plan: Plan, wave: int) -> bool:
 
 
 def why_paused(plan: Plan, wave: int) -> str | None:
-    """Who holds this wave back, and why; None where nobody does, or where it has begun: it goes on to its end."""
+    """Who holds this wave back, and why; None where nobody does, or where it has begun: it goes on to its end.
+
+    A plan without waves, such as one that puts back, is never held.
+    """
+    if not plan.waves:
+        return None
     run = current()
     history = run.history()
     if any(plan.wave_of(step) == wave and plan.operation(step) in history.intents for step in plan.steps):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from runbooks.case import case_stream
+from runbooks.counting import counted
 from runbooks.errors import Outside
 from runbooks.history import Dated, ResponseHistory, fold
 from runbooks.plan import Phase
 from runbooks.records import CaseOpened, PhaseEnded, ResponseEnded
+from runbooks.steps.base import Role
 from runbooks.telling.messages import note, outcome_message
 from runbooks.telling.post_mortem import PostMortem, write_post_mortem
 from runbooks.telling.post_mortem_text import post_mortem_markdown
 from runbooks.telling.tickets import Ticket, person_ticket, post_mortem_ticket
+from runbooks.telling.words import listed
 from runbooks.verdict import Verdict, VerdictKind
 from tasks.alert import create_once, findings_of, ticket_of
 from tasks.artifacts import show
@@ -24,7 +27,7 @@ from tasks.journal import dated, read_history
 from tasks.notices import artifact_url, post_once, run_url, undelivered
 from tasks.patience import exhausted
 from tasks.run import Run, current
-from tasks.triage import assessments_of
+from tasks.triage import assessments_of, rightly_left_alone
 from tasks.verdicts import SWEEP, looks_again, newest_verdict, started_by, verdicts_on
 from tasks.visible import visible
 
@@ -84,6 +87,10 @@ def close_with_post_mortem() -> ResponseEnded:
     released = history.phase_ended(Phase.RELEASE)
     contained = is_contained(run.services.ledger, run.response)
     reason = "every case is fixed, and the evidence agrees"
+    if over := rightly_left_alone(run, history):
+        others = counted(len(over), "other case")
+        reason = "every case that was acted upon is fixed, and the evidence agrees"
+        reason += f"; triage left nothing to do in {others}: {listed(dict.fromkeys(over.values()))}"
     if contained:
         kept = released is not None and released.result == "not-needed"
         reason += (
@@ -123,7 +130,8 @@ def _end(run: Run, ended: ResponseEnded) -> ResponseEnded:
         post_mortem_url=post_mortem.url if post_mortem else artifact_url(run, "post-mortem"),
     )
     undelivered(lambda: post_once(run, "outcome", message))
-    closing = _closing(run, ended, verdicts)
+    # What comes while Jira is told keeps its case open; which those are, the ledger says as it ends the response.
+    closing = _closing(run, ended, history, verdicts)
     for ticket in _alerts_of(run, closing):
         _resolve(run, ticket)
     run.services.ledger.end_response(run.response.id, ended, closing, lease=run.lease)
@@ -145,19 +153,20 @@ def _open_linked(run: Run, subject: str, ticket: Ticket) -> None:
 
 
 def _alerts_of(run: Run, closing: Mapping[str, str]) -> list[TicketRef]:
-    """The alerts' tickets of the cases that close: this response's own, or that of the playbook before it.
+    """The alerts' tickets of the cases that close, those of whose cases none stays open.
 
-    Where the ticket is all there is, every one that was opened about them.
+    Of each case this response's own, or that of the playbook before it; where the ticket is all there is, every one
+    that was opened about it.
     """
     played: dict[str, ResponseRow] = {}
     for row in responses_of(run.services.ledger, tuple(closing)):
         if row.purpose == "respond":
             theirs = {row.id} if run.runbook.playbook == "ticket" else set(row.cases) & closing.keys()
             played |= dict.fromkeys(theirs, row)
-    over = [row for row in played.values() if all(_is_over(run, case, closing) for case in row.cases)]
-    mine = [row for row in played.values() if row.id == run.response.id]
-    tickets = {row.id: ticket_of(row.id, read_history(run.services.ledger, row.id)) for row in (*over, *mine)}
-    return [ticket for ticket in tickets.values() if ticket is not None]
+    newest = {row.id: row for row in played.values()}.values()
+    over = [row for row in newest if all(_is_over(run, case, closing) for case in row.cases)]
+    tickets = [ticket_of(row.id, read_history(run.services.ledger, row.id)) for row in over]
+    return [ticket for ticket in tickets if ticket is not None]
 
 
 def _is_over(run: Run, case: str, closing: Mapping[str, str]) -> bool:
@@ -175,35 +184,33 @@ def _resolve(run: Run, ticket: TicketRef) -> None:
             raise
 
 
-def _closing(run: Run, ended: ResponseEnded, verdicts: Mapping[str, Verdict]) -> dict[str, str]:
+def _closing(
+    run: Run, ended: ResponseEnded, history: ResponseHistory, verdicts: Mapping[str, Verdict]
+) -> dict[str, str]:
     """The cases that are over, each with its reason: proven fixed and not contained, or rightly left alone."""
     if ended.contained:
         return {}
-    answered = [case for case in run.response.cases if not latecomers(run.services.ledger, case)]
     match run.response.purpose, ended.result:
-        case "respond", "nothing-to-do":
-            return dict.fromkeys(answered, ended.reason)
-        case "respond", "person" if run.runbook.playbook == "ticket":
-            return _over(run, answered)
         case "respond" | "verify", _:
-            return {case: "fixed" for case in answered if case in verdicts and verdicts[case].kind == "fixed"}
-        case "release", "released" if run.runbook.playbook == "network":
-            # What is put back there is the remediation itself: the way in is open again.
-            return {}
-        case "release", "released":
+            over = rightly_left_alone(run, history) | dict.fromkeys(_fixed(verdicts), "fixed")
+        case "release", "released" if not _puts_remedy_back(run, history):
             newest = {case: newest_verdict(run.services, case) for case in run.response.cases}
-            return {
-                case: "fixed and released" for case, verdict in newest.items() if verdict and verdict.kind == "fixed"
-            }
+            over = dict.fromkeys(_fixed(newest), "fixed and released")
         case _:
-            return {}
+            over = {}
+    return {case: why for case, why in over.items() if not latecomers(run.services.ledger, case)}
 
 
-def _over(run: Run, cases: Sequence[str]) -> dict[str, str]:
-    """Those of the cases in which triage left nothing to do, while others of the response were handed over."""
-    known = assessments_of(run.services.ledger, run.response.id, cases)
-    over = {case: each.triage for case, each in known.items() if each.triage.decision == "nothing-to-do"}
-    return {case: "; ".join(triage.reasons) for case, triage in over.items()}
+def _puts_remedy_back(run: Run, history: ResponseHistory) -> bool:
+    """Whether the remediation itself is put back: of a network case it is, and the way in is open again; of a function
+    it may be, which is vulnerable again then.
+    """
+    plan = history.plan(Phase.RELEASE)
+    return run.runbook.playbook == "network" or any(step.role is Role.PATCH for step in (plan.steps if plan else ()))
+
+
+def _fixed(verdicts: Mapping[str, Verdict | None]) -> list[str]:
+    return [case for case, verdict in verdicts.items() if verdict is not None and verdict.kind is VerdictKind.FIXED]
 
 
 def _write_post_mortem(run: Run, history: ResponseHistory, verdicts: Mapping[str, Verdict]) -> PostMortem:

@@ -51,7 +51,7 @@ def waves(
 
     Args:
         case: A case, or its instance.
-        pause: The next wave is not begun until it is resumed.
+        pause: The next wave, be it the first, is not begun until it is resumed.
         resume: The waves go on.
         stop_after: The last wave that is begun, from 1; 0 for none.
         reason: Why, for everyone who meets it.

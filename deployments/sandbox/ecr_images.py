@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from moto.ecr.exceptions import InvalidParameterException
+from moto.sts.models import sts_backends
 
 from deployments.sandbox import registry
 from deployments.sandbox.container_images import ContainerImage, digest_of
@@ -159,9 +160,16 @@ def _repository_images(call: Call) -> list[ContainerImage]:
 def _pull(call: Call, image: ContainerImage) -> None:
     uri = registry.repository_of(call.world, image.repository).uri
     try:
-        pull(call.world, f"{uri}@{image.digest}")
+        pull(call.world, f"{uri}@{image.digest}", _role_of(call))
     except CannotPull as error:
         raise AwsError("AccessDeniedException", f"User is not authorized to pull {error}") from error
+
+
+def _role_of(call: Call) -> str | None:
+    """ARN of the role that the caller has assumed."""
+    backends = [backend for partitions in sts_backends.values() for backend in partitions.values()]
+    assumed = (each.get_assumed_role_from_access_key(call.message.access_key) for each in backends)
+    return next((each.role_arn for each in assumed if each is not None), None)
 
 
 def _image_ids(call: Call) -> list[dict[str, str]]:

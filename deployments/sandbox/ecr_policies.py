@@ -1,4 +1,4 @@
-"""The operations of Amazon ECR on lifecycle policies, and on how images are scanned."""
+"""The operations of Amazon ECR on lifecycle policies, on the registry, and on how images are scanned."""
 
 from __future__ import annotations
 
@@ -81,6 +81,14 @@ def by_moto(call: Call) -> Answer:
     """moto's, in a registry with enhanced scanning of everything: to name the world is to have it made so."""
     registry.backend(call.world)
     return call.forward()
+
+
+@operation("ecr", "PutRegistryPolicy")
+def put_registry_policy(call: Call) -> dict[str, Any]:
+    """Replace the registry's policy, whatever actions of ECR it is about: moto takes two of them."""
+    text = call.params["policyText"]
+    registry.backend(call.world).registry_policy = text
+    return {"registryId": call.account, "policyText": text}
 
 
 @operation("ecr", "StartImageScan")

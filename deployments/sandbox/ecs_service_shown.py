@@ -80,11 +80,11 @@ def _serving(service: Service) -> Rollout:
 
 
 def _task_set(world: World, service: Service, rollout: Rollout) -> dict[str, Any]:
-    """A CODE_DEPLOY service's tasks of one revision."""
-    number = _counts(world, service, rollout)
+    """A CODE_DEPLOY service's tasks of one revision: the very same set has the traffic again after a way back."""
+    number, name = _counts(world, service, rollout), f"ecs-svc/{rollout.revision.arn.rpartition('/')[2]}"
     return {
-        "id": rollout.id,
-        "taskSetArn": ecs_tasks.arn(world, "task-set", service.cluster, service.name, rollout.id),
+        "id": name,
+        "taskSetArn": ecs_tasks.arn(world, "task-set", service.cluster, service.name, name),
         "serviceArn": service.arn,
         "clusterArn": ecs_tasks.arn(world, "cluster", service.cluster),
         "status": "PRIMARY" if rollout is _serving(service) else "ACTIVE",

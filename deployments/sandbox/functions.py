@@ -33,6 +33,8 @@ class Function:
         busy_until: when the creation or update under way is done.
         is_new: no update was ever begun.
         is_gone: it was deleted.
+        ready_at: version -> when it can be invoked.
+        failed: version -> why it never can be.
         provisioned: version or alias -> the environments of it that are kept ready.
     """
 
@@ -44,6 +46,8 @@ class Function:
     revision_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     is_new: bool = True
     is_gone: bool = False
+    ready_at: dict[str, datetime] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
     provisioned: dict[str, int] = field(default_factory=dict)
     platform: Platform = _NO_SYSTEM
     first_scanned_at: datetime | None = None
@@ -107,13 +111,27 @@ def is_busy(world: World, function: Function) -> bool:
     return world.now < function.busy_until
 
 
+def published(world: World, function: Function, version: str) -> None:
+    """A version was published: it takes a while before it can be invoked (the waiter PublishedVersionActive)."""
+    begins = max(world.now, function.busy_until)
+    function.ready_at[version] = begins + timedelta(seconds=world.settings.function_publish)
+
+
+def state_of(world: World, function: Function, version: str) -> str:
+    """The state of a published version."""
+    if version in function.failed:
+        return "Failed"
+    return "Pending" if world.now < function.ready_at.get(version, world.now) else "Active"
+
+
 def show_state(world: World, function: Function, configuration: dict[str, Any]) -> dict[str, Any]:
     """A function's configuration, of $LATEST or of a version, with where it stands."""
-    published = str(configuration.get("Version") or "$LATEST") != "$LATEST"
-    busy = is_busy(world, function) and not published
-    identity = uuid.uuid5(uuid.NAMESPACE_URL, configuration["FunctionArn"])
+    version = str(configuration.get("Version") or "$LATEST")
+    if version != "$LATEST":
+        return configuration | _state_of_published(world, function, version, configuration["FunctionArn"])
+    busy = is_busy(world, function)
     shown = {
-        "RevisionId": str(identity) if published else function.revision_id,
+        "RevisionId": function.revision_id,
         "State": "Pending" if busy and function.is_new else "Active",
         "LastUpdateStatus": "InProgress" if busy and not function.is_new else "Successful",
     }
@@ -126,6 +144,18 @@ def show_state(world: World, function: Function, configuration: dict[str, Any]) 
 def image_digest(function: LambdaFunction) -> str:
     """The digest of the image a function runs."""
     return f"sha256:{function.code_sha_256}"
+
+
+def _state_of_published(world: World, function: Function, version: str, arn: str) -> dict[str, Any]:
+    shown = {"RevisionId": str(uuid.uuid5(uuid.NAMESPACE_URL, arn)), "State": state_of(world, function, version)}
+    match shown["State"]:
+        case "Pending":
+            shown |= {"StateReason": "The function is being created.", "StateReasonCode": "Creating"}
+        case "Failed":
+            shown |= {"StateReason": function.failed[version], "StateReasonCode": "FunctionError"}
+        case _:
+            pass
+    return shown
 
 
 def _packages(world: World, function: LambdaFunction) -> list[Package]:

@@ -116,6 +116,7 @@ def _function(world: World, options: FunctionOptions, layers: list[LayerVersion]
     function.is_new = False
     latest.last_modified = (world.now - _SINCE).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
     publish(world, function)
+    function.ready_at.clear()
     functions.backend(world).create_alias("live", function.name, "1", "what customers call", "")
     if options.public is not None:
         _url(world, function, public=options.public)

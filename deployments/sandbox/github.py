@@ -51,6 +51,7 @@ class Hub:
 
     cloud: Cloud
     token: str = TOKEN
+    branches: set[str] = field(default_factory=lambda: {BRANCH})
     faults: Faults = field(default_factory=Faults)
 
     def admit(self, authorization: str | None) -> None:
@@ -127,12 +128,12 @@ def _dispatch(hub: Hub, request: Request, sent: dict[str, Any]) -> tuple[int, An
     world, name = hub.workflow(request.path_params)
     if unknown := sorted(sent.keys() - _MEMBERS):
         raise GitHubRefusal(400, f'"{unknown[0]}" is not a permitted key.')
-    if sent.get("ref") != BRANCH:
+    if sent.get("ref") not in hub.branches:
         raise GitHubRefusal(422, f"No ref found for: {sent.get('ref')}")
     inputs = {key: str(value) for key, value in (sent.get("inputs") or {}).items()}
     if undeclared := sorted(inputs.keys() - _INPUTS):
         raise GitHubRefusal(422, f"Unexpected inputs provided: {json.dumps(undeclared)}")
-    build = builds.start(world, {"projectName": name}, None, inputs)
+    build = builds.start(world, {"projectName": name, "ref": sent["ref"]}, None, inputs)
     if not sent.get("return_run_details"):
         return 204, None
     run = _shown(request, world, build)
@@ -143,6 +144,8 @@ def _listed(hub: Hub, request: Request, sent: dict[str, Any]) -> tuple[int, Any]
     world, name = hub.workflow(request.path_params)
     since = world.now - timedelta(seconds=world.settings.workflow_listed)
     runs = [build for _, build in hub.runs() if build.project == name and build.started_at <= since][::-1]
+    if branch := request.query_params.get("branch"):
+        runs = [build for build in runs if build.request["ref"] == branch]
     size, page = int(request.query_params.get("per_page", 30)), int(request.query_params.get("page", 1))
     shown = runs[(page - 1) * size : page * size]
     return 200, {"total_count": len(runs), "workflow_runs": [_shown(request, world, build) for build in shown]}
@@ -167,7 +170,7 @@ def _shown(request: Request, world: World, build: Build) -> dict[str, Any]:
         "name": file,
         "display_title": f"Remediation {operation}" if recipe.names_runs else file,
         "event": "workflow_dispatch",
-        "head_branch": BRANCH,
+        "head_branch": build.request["ref"],
         "path": _path(build.project),
         "status": _status(build),
         "conclusion": _CONCLUSIONS.get(build.status),

@@ -18,6 +18,7 @@ from deployments.sandbox.wire import Answer, AwsError
 from deployments.sandbox.world import World
 
 _MOST_FUNCTIONS = 50
+_LEFT_OUT_OF_LISTS = ("State", "LastUpdateStatus")
 
 
 @operation("lambda", "CreateFunction")
@@ -140,6 +141,7 @@ def publish(world: World, function: Function, description: str = "") -> dict[str
         published.code = dict(published.code)
         published.tags = {}
         published.last_modified = latest.last_modified
+        functions.published(world, function, str(published.version))
     return functions.show_state(world, function, published.get_configuration())
 
 
@@ -209,7 +211,9 @@ def _content(function: Any) -> dict[str, Any]:
 
 
 def _shown(world: World, entry: dict[str, Any]) -> dict[str, Any]:
-    return functions.show_state(world, functions.find(world, entry["FunctionName"]), entry)
+    """As a list shows it: without where it stands (API reference, ListFunctions)."""
+    shown = functions.show_state(world, functions.find(world, entry["FunctionName"]), entry)
+    return {name: value for name, value in shown.items() if not name.startswith(_LEFT_OUT_OF_LISTS)}
 
 
 def _page(call: Call, entries: list[dict[str, Any]], result: str) -> dict[str, Any]:

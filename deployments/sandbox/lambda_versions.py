@@ -52,8 +52,11 @@ def update_alias(call: Call) -> dict[str, Any]:
     check_revision(params.get("RevisionId"), alias.revision_id)
     routing = params.get("RoutingConfig", alias.routing_config)
     _check_route(call.world, function, params.get("FunctionVersion") or alias.function_version, _weights(routing))
+    former = alias.function_version
     alias.update(params.get("Description"), params.get("FunctionVersion"), routing)
     alias.revision_id = str(uuid.uuid4())
+    if alias.name in function.provisioned and alias.function_version != former and not _weights(routing):
+        _make_ready(call.world, alias, former)
     return _shown(alias.to_json())
 
 
@@ -80,6 +83,22 @@ def _alias(world: World, function: Function, name: str) -> LambdaAlias:
     return functions.backend(world).get_alias(name, function.name)
 
 
+def _make_ready(world: World, alias: LambdaAlias, former: str) -> None:
+    """The former version serves on until the environments of the new one are ready, by weights that AWS itself sets
+    and takes away (hashicorp/terraform-provider-aws, 48116).
+    """
+    shares: Any = {"AdditionalVersionWeights": {former: 1.0}}
+    alone: Any = {}
+    alias.routing_config = shares
+
+    def ready() -> None:
+        if alias.routing_config is shares:
+            alias.routing_config = alone
+            alias.revision_id = str(uuid.uuid4())
+
+    world.clock.after(world.settings.function_provisioning, ready)
+
+
 def _weights(routing: dict[str, Any] | None) -> dict[str, float]:
     return dict((routing or {}).get("AdditionalVersionWeights") or {})
 
@@ -91,6 +110,9 @@ def _check_route(world: World, function: Function, version: str, weights: dict[s
         if one != _LATEST and one not in published:
             arn = f"{function.latest.function_arn}:{one}"
             raise AwsError("ResourceNotFoundException", f"Function not found: {arn}", status=404)
+        if one != _LATEST and (state := functions.state_of(world, function, one)) != "Active":
+            message = f"The operation cannot be performed at this time. The function is in the state {state}."
+            raise AwsError("ResourceConflictException", message, status=409)
     if not weights:
         return
     if _LATEST in (version, *weights):

@@ -63,7 +63,7 @@ def _scan_one(world: World, node: Node, instance: Instance) -> None:
         (instance.id, each.interface, each.protocol, each.begin, each.end): each for each in ways_in(world, instance)
     }
     for key, finding in known.items():
-        if key not in open_now and finding.status == "ACTIVE":
+        if key not in open_now and finding.status == "ACTIVE" and not _leads_through_a_balancer(finding):
             inspector.close(world, finding)
     for key, way in open_now.items():
         finding = known.get(key)
@@ -76,6 +76,12 @@ def _scan_one(world: World, node: Node, instance: Instance) -> None:
         if finding.status == "CLOSED":
             finding.status, finding.closed_at, finding.updated_at = "ACTIVE", None, world.now
             events.send_finding(world, finding)
+
+
+def _leads_through_a_balancer(finding: Finding) -> bool:
+    """Such a path is not evaluated here: its finding stays as it was put into the world."""
+    steps = finding.advisory.body["networkReachabilityDetails"]["networkPath"]["steps"]
+    return any("LoadBalancing" in one["componentType"] for one in steps)
 
 
 def _key(finding: Finding) -> Key:

@@ -31,6 +31,8 @@ class SandboxSettings:
         deployment_minute: how long each minute takes that a deployment was told to wait or bake.
         rolling_bake: how long a rolling update with alarms bakes, when nothing was said of it.
         function_update: how long the creation or an update of a Lambda function takes.
+        function_publish: from the publication of a version until it can be invoked.
+        function_provisioning: how long an alias with provisioned concurrency still serves its former version.
         function_scan: from the end of that until Inspector has scanned the function.
         image_scan: from the push (or the restoring) of an image until Inspector has scanned it.
         image_scan_duration: how long Inspector scans an image that is neither pushed nor used.
@@ -62,6 +64,8 @@ class SandboxSettings:
     deployment_minute: float = 60.0
     rolling_bake: float = 60.0
     function_update: float = 3.0
+    function_publish: float = 2.0
+    function_provisioning: float = 8.0
     function_scan: float = 3.0
     image_scan: float = 3.0
     image_scan_duration: float = 14 * 86400.0

@@ -7,7 +7,9 @@ from flows.playbooks.opening import alert_and_triage, left_alone
 from runbooks.plan import Phase
 from runbooks.records import ResponseEnded
 from runbooks.verdict import VerdictKind
-from tasks.triage import still_contained
+from tasks.planning import triaged_before
+from tasks.rounds import settled
+from tasks.triage import Triaged, still_contained
 from tasks.write_up import close_with_post_mortem, hand_over
 
 
@@ -16,21 +18,15 @@ async def play() -> ResponseEnded:
     if not triaged.acting:
         return left_alone(triaged)
 
-    if triaged.containing:
-        blocked = await carry_out_phase(Phase.CONTAIN)
-        if not blocked.went_well:
-            return hand_over(blocked.result, blocked.detail)
+    if (missing := await _not_ready(triaged)) is not None:
+        return hand_over(*missing)
 
-    rebuilt = await carry_out_phase(Phase.REBUILD)
-    if not rebuilt.went_well:
-        return hand_over(rebuilt.result, rebuilt.detail)
-    examined = await examine_until_known()
-    if not examined.passed:
-        return hand_over("not fixed", "; ".join(examined.reasons))
-    tested = await carry_out_phase(Phase.TEST)
-    if not tested.went_well:
-        return hand_over(tested.result, tested.detail)
-
+    # Building and testing took their time: somebody may have released since, or an exploit be known.
+    while (triaged := triaged_before(Phase.REMEDIATE)).containing and settled(Phase.CONTAIN) is None:
+        if (missing := await _not_blocked(triaged)) is not None:
+            return hand_over(*missing)
+    if not triaged.acting:
+        return left_alone(triaged)
     deployed = await carry_out_phase(Phase.REMEDIATE)
     if not deployed.went_well:
         return hand_over(deployed.result, deployed.detail)
@@ -42,3 +38,25 @@ async def play() -> ResponseEnded:
         await carry_out_phase(Phase.RELEASE)
     await carry_out_phase(Phase.DEPRECATE)
     return close_with_post_mortem()
+
+
+async def _not_ready(triaged: Triaged) -> tuple[str, str] | None:
+    """Block, rebuild, re-scan and test; how that ended, and why, where nothing may be deployed."""
+    if (missing := await _not_blocked(triaged)) is not None:
+        return missing
+    rebuilt = await carry_out_phase(Phase.REBUILD)
+    if not rebuilt.went_well:
+        return rebuilt.result, rebuilt.detail
+    examined = await examine_until_known()
+    if not examined.passed:
+        return "not fixed", "; ".join(examined.reasons)
+    tested = await carry_out_phase(Phase.TEST)
+    return None if tested.went_well else (tested.result, tested.detail)
+
+
+async def _not_blocked(triaged: Triaged) -> tuple[str, str] | None:
+    """Block promotion where triage asks for it; how that ended, and why, where it did not go well."""
+    if not triaged.containing:
+        return None
+    blocked = await carry_out_phase(Phase.CONTAIN)
+    return None if blocked.went_well else (blocked.result, blocked.detail)

@@ -13,8 +13,8 @@ from tasks.write_up import close_with_post_mortem, hand_over
 
 async def play() -> ResponseEnded:
     triaged = alert_and_triage()
+    tell_acceptance()
     if not triaged.acting:
-        tell_acceptance()
         return left_alone(triaged)
 
     verdict = None

@@ -40,13 +40,13 @@ class GateJudged(Model):
 
 
 class GateWaiting(Model):
-    """The scan of an image is said to be complete, and Inspector does not show it yet: the sweep judges it again."""
+    """The scan of an image is said to be complete: the sweep judges it, and again while Inspector does not show it."""
 
     kind: Literal["gate-waiting"] = "gate-waiting"
     delivery: str
     """Which said so."""
     since: datetime
-    """When it was first judged; how long it is waited for is in the gate's runbook."""
+    """When it was first looked at, or asked for if it was not; how long it is waited for is in the gate's runbook."""
     reason: str
-    """Why it could not be told."""
+    """Why it could not be told yet."""
     look_again_at: datetime

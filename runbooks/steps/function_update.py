@@ -143,7 +143,9 @@ class UpdateFunctionCode(Step):
 
 
 class PublishVersion(Step):
-    """Publish $LATEST as a version. Lambda gives the newest one again when nothing has changed since."""
+    """Publish $LATEST as a version, and wait until it can be invoked. Lambda gives the newest one again when nothing
+    has changed since.
+    """
 
     kind: Literal["publish-version"] = "publish-version"
     calls: ClassVar = ("lambda:PublishVersion",)
@@ -153,6 +155,7 @@ class PublishVersion(Step):
         "lambda:PublishVersion",
     )
     role: ClassVar = Role.PATCH
+    finishes_later: ClassVar = True
     undo_reason: ClassVar = "a version does nothing until an alias names it"
 
     function: str

@@ -58,6 +58,9 @@ class _Deployment(Step):
     family: str
     expects: str
     """ARN of the task definition that the service has."""
+    revisions: tuple[str, ...] = ()
+    """What it was deployed as, as `EcsService.revisions` has it: the same task definition deployed again is a newer
+    release where a tag has moved. What puts back does not ask: it takes back whatever stands there of ours."""
     leaves: str
     """ARN of the one to deploy, or `@operation` for the revision that this plan's own step made."""
 
@@ -73,7 +76,8 @@ class _Deployment(Step):
 
     def expectation(self) -> str:
         has = "the revision that was deployed" if self.expects.startswith("@") else self.expects.rpartition("/")[2]
-        return f"the service has {has}, nothing is being deployed, and no alarm is raised"
+        since = "" if self.undoes else ", not deployed again since the plan was made"
+        return f"the service has {has}{since}, nothing is being deployed, and no alarm is raised"
 
 
 class DeployService(_Deployment):

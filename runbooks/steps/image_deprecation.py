@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from runbooks.lifecycle_policy import expires_images
 from runbooks.steps.base import Role, Step
 
 _IN_USE = (
     "batch:DescribeJobDefinitions",
     "ecr:BatchGetImage",
     "ecr:DescribeImages",
+    "ecr:GetRegistryPolicy",
+    "ecr:GetRepositoryPolicy",
     "ecs:DescribeServiceRevisions",
     "ecs:DescribeServices",
     "ecs:DescribeTaskDefinition",
@@ -147,9 +150,15 @@ class PutLifecyclePolicy(Step):
     def undo(self) -> Step | None:
         return self.exchanged()
 
+    @property
+    def deletes(self) -> bool:
+        """Whether ECR deletes images for good while the policy that this step leaves is there."""
+        return expires_images(self.leaves)
+
     def describe(self) -> str:
         if self.undoes:
-            return f"Put the former lifecycle policy of {self.repository} back"
+            gone = ": what was deleted by the other one stays deleted" if expires_images(self.expects) else ""
+            return f"Put the former lifecycle policy of {self.repository} back{gone}"
         return f"Change the lifecycle policy of {self.repository}"
 
     def expectation(self) -> str:

@@ -28,7 +28,7 @@ from runbooks.telling.blocks import (
 )
 from runbooks.telling.escaping import NOTHING, fitted, plain, slack, slack_code
 from runbooks.telling.plan_text import plan_title
-from runbooks.telling.plan_words import approval_words, blast_radius, window_words
+from runbooks.telling.plan_words import approval_words, blast_radius, put_back_whole, window_words
 from runbooks.telling.words import (
     ANSWERS,
     by_whom,
@@ -257,8 +257,7 @@ def _tags(finding: Finding) -> Iterator[str]:
 
 
 def _terms(plan: Plan, expires_at: datetime) -> Iterator[tuple[str, str]]:
-    put_back = sum(1 for step in plan.steps if step.undo is not None)
-    yield "Steps", value(f"{len(plan.steps)}, of which {put_back} can be put back")
+    yield "Steps", value(f"{len(plan.steps)}, of which {put_back_whole(plan)} can be put back")
     yield "Answer before", value(moment(expires_at))
     if plan.phase == "contain":
         yield "When it is fixed", value("released by itself" if plan.releases_when_fixed else "a person releases it")

@@ -19,7 +19,14 @@ from runbooks.steps import (
 from runbooks.telling.difference import plan_difference
 from runbooks.telling.escaping import code, markdown
 from runbooks.telling.layout import blocks, bullets, fence, section, table
-from runbooks.telling.plan_words import approval_words, blast_radius, step_in_words, undo_in_words, window_words
+from runbooks.telling.plan_words import (
+    approval_words,
+    blast_radius,
+    put_back_whole,
+    step_in_words,
+    undo_in_words,
+    window_words,
+)
 from runbooks.telling.wave_words import planned_waves
 from runbooks.telling.words import counted, doing_to, listed, sentence
 
@@ -86,13 +93,13 @@ def _lead(plan: Plan) -> str:
     if not plan.steps:
         return "Nothing will be changed: the plan has no steps."
     steps = counted(len(plan.steps), "step")
-    put_back = sum(1 for step in plan.steps if step.undo is not None)
     if plan.phase is Phase.TEST:
         return f"{steps}. Nothing that runs is changed."
     if plan.phase is Phase.VERIFY:
         return f"{steps}. Nothing is changed: AWS is asked to look again."
     if all(step.undoes for step in plan.steps):
         return f"{steps}, which put back what was there before. Nothing else will be done."
+    put_back = put_back_whole(plan)
     return f"{steps}, exactly as listed below, and nothing else. {put_back} of {len(plan.steps)} can be put back."
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from runbooks.plan import Extent, Phase, Plan
-from runbooks.steps import AnyStep, LaunchReplacement, PatchPackages, RegisterTaskDefinition
+from runbooks.steps import AnyStep, LaunchReplacement, PatchPackages, PutLifecyclePolicy, RegisterTaskDefinition
 from runbooks.steps.containment import short_arn
 from runbooks.telling.words import counted, listed
 from runbooks.timestamps import moment
@@ -25,6 +25,15 @@ def undo_in_words(step: AnyStep) -> str:
         return "This step itself puts back what an earlier one changed"
     undo = step.undo
     return undo.describe() if undo is not None else f"Not put back: {step.undo_reason}"
+
+
+def put_back_whole(plan: Plan) -> int:
+    """How many of its steps leave nothing behind when they are put back."""
+    return sum(
+        1
+        for step in plan.steps
+        if step.undo is not None and not (isinstance(step, PutLifecyclePolicy) and step.deletes and not step.undoes)
+    )
 
 
 def blast_radius(plan: Plan) -> Iterator[str]:

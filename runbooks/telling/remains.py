@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runbooks.history import SUCCEEDED
+from runbooks.left_alone import left_alone
 from runbooks.plan import Phase, Plan
 from runbooks.records import Decision, Outcome
 from runbooks.steps import AnyStep, CreateSnapshots
@@ -100,8 +101,9 @@ def _verdicts(material: Material) -> Iterator[str]:
         if verdict.kind is not VerdictKind.FIXED:
             reasons = "; ".join(verdict.reasons)
             yield f"{case_name(verdict.case, material.keys)} is {verdict.kind.value}: {reasons}"
+    over = left_alone(material.history, material.assessments)
     for case in material.keys:
-        if case not in judged:
+        if case not in judged and case not in over:
             yield f"{case_name(case, material.keys)} has no verdict"
 
 

@@ -7,12 +7,12 @@ from functools import partial
 from typing import Literal
 
 from runbooks.build_terms import project_name
-from runbooks.container_image import BaseImage, ImageFacts, short_digest
+from runbooks.container_image import BaseImage, ContainerImage, ImageFacts, short_digest
 from runbooks.definition import Runbook, Signal, holding, in_words, protected_by
 from runbooks.errors import BadInput
 from runbooks.facts import CaseFacts
 from runbooks.finding import Finding, VulnerablePackage
-from runbooks.image_users import users_in_words
+from runbooks.image_users import out_of_sight, users_in_words
 from runbooks.packages import compare, full_version, scheme_for, without_epoch_zero
 from runbooks.triage.assessment import Decided, PackageState, Remediation, Triage
 from runbooks.triage.signals import active, answered, ends, priority, signals
@@ -110,7 +110,7 @@ def _nothing_to_do(facts: CaseFacts, runbook: Runbook, packages: tuple[PackageSt
         return end(*gone)
     if without is not None:
         return end(*without)
-    if image is not None and not image.tags and not facts.image_facts.running:
+    if image is not None and _nobody_comes_by(image, facts.image_facts):
         return end(
             "not-in-use",
             "nobody runs the image and no tag names it, so that nobody comes by it: a lifecycle policy is what retires "
@@ -122,6 +122,10 @@ def _nothing_to_do(facts: CaseFacts, runbook: Runbook, packages: tuple[PackageSt
         reason = f"repository {repository.name} carries the protected tag {mark}: a person decides"
         return end("protected", reason, "person")
     return None
+
+
+def _nobody_comes_by(image: ContainerImage, facts: ImageFacts) -> bool:
+    return not (image.reachable_by or facts.running or facts.may_be_used_in)
 
 
 def _out_of_reach(facts: ImageFacts) -> tuple[str, str, Decided] | None:
@@ -145,7 +149,14 @@ def _out_of_reach(facts: ImageFacts) -> tuple[str, str, Decided] | None:
 
 def _who_runs_it(facts: ImageFacts) -> str:
     users = ", ".join(users_in_words(facts))
-    return f"it is run by {users}" if users else "nobody was seen to run it; by its tag it can be pulled at any time"
+    said = (f"it is run by {users}",) if users else ("nobody was seen to run it", *_by_tag(facts.image))
+    return "; ".join((*said, *out_of_sight(facts.may_be_used_in)))
+
+
+def _by_tag(image: ContainerImage | None) -> Iterator[str]:
+    if image is not None and image.reachable_by:
+        which = "its tag" if image.tags else f"{', '.join(image.index_tags)}, the tag of an index that lists it,"
+        yield f"by {which} it can be pulled at any time"
 
 
 def _containment(facts: CaseFacts, runbook: Runbook, found: tuple[Signal, ...]) -> tuple[bool, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runbooks.definition import Runbook, protected_by
 from runbooks.errors import BadInput
-from runbooks.exposure import InternetPath
+from runbooks.exposure import InternetPath, shut_by
 from runbooks.facts import CaseFacts
 from runbooks.finding import Finding
 from runbooks.group_rules import GroupRule, is_everybody, is_inside, ports_in_words
@@ -27,6 +27,8 @@ class Ways:
     expected: tuple[PortRange, ...]
     """What the instance's tag says the internet is meant to reach."""
     closing: tuple[PortRange, ...]
+    beside: tuple[PortRange, ...]
+    """What is not meant to be open, and leads through more than an internet gateway: nothing of it is closed here."""
     paths: tuple[InternetPath, ...]
     rules: dict[str, tuple[GroupRule, ...]]
     """Security group -> the rules of it that let the internet in."""
@@ -71,8 +73,9 @@ def ways_of(facts: CaseFacts, runbook: Runbook) -> Ways:
     stated = instance.tags.get(tag) if instance else None
     expected = _expected(tag, stated) if stated is not None else ()
     closing = without((each.ports for each in openings if each.direct), expected)
+    beside = without((each.ports for each in openings if not each.direct), expected)
     paths = ways_in(facts.host, closing)
-    return Ways(openings, expected, closing, paths, offending(facts.network_facts, paths))
+    return Ways(openings, expected, closing, beside, paths, offending(facts.network_facts, paths))
 
 
 def inside_of(facts: NetworkFacts, runbook: Runbook) -> tuple[str, ...]:
@@ -83,11 +86,9 @@ def inside_of(facts: NetworkFacts, runbook: Runbook) -> tuple[str, ...]:
 def also_let_in(facts: NetworkFacts, runbook: Runbook, ways: Ways) -> Iterator[tuple[str, GroupRule]]:
     """Group and rule of what else reaches the ports from outside: prefix lists, and addresses named one by one."""
     inside = inside_of(facts, runbook)
-    for group, rules in facts.rules.items():
-        for rule in rules:
-            reaches = not rule.egress and any(narrowed(rule, ports) for ports in ways.closing)
-            if reaches and not is_everybody(rule.peer) and not is_inside(rule.peer, inside):
-                yield group, rule
+    for group, rule in _reaching(facts, ways):
+        if not is_everybody(rule.peer) and not is_inside(rule.peer, inside):
+            yield group, rule
 
 
 def is_shared(facts: NetworkFacts, group: str) -> bool:
@@ -128,14 +129,7 @@ def _left_alone(facts: CaseFacts, runbook: Runbook, ways: Ways) -> tuple[str, st
             ("nothing-to-do"),
         )
     if not ways.closing:
-        return (
-            "other-path",
-            (
-                "Inspector's path does not lead straight from an internet gateway: a load balancer, a peering or a VPN "
-                "is there to be used, and a person decides who may reach what is behind it"
-            ),
-            "person",
-        )
+        return _other_path(ways)
     if not ways.paths:
         return _without_a_path(network, runbook, ways)
     referenced = [group for group in ways.rules if is_shared(network, group) and network.references.get(group)]
@@ -145,9 +139,22 @@ def _left_alone(facts: CaseFacts, runbook: Runbook, ways: Ways) -> tuple[str, st
 
 
 def _without_a_path(facts: NetworkFacts, runbook: Runbook, ways: Ways) -> tuple[str, str, Decided]:
+    """Inspector sees a way, and none is seen here: only that no rule lets anybody in proves it closed."""
     instance, ports = facts.instance, in_words(ways.closing)
-    others = tuple(also_let_in(facts, runbook, ways))
-    if others:
+    if instance is not None and instance.state in STOPPED:
+        return (
+            "not-running",
+            f"the instance is {instance.state}: whether {ports} can be reached is only seen once it runs",
+            "person",
+        )
+    if wide := [(group, rule) for group, rule in _reaching(facts, ways) if is_everybody(rule.peer)]:
+        seen = "; ".join(_why_shut(facts, group, rule) for group, rule in wide)
+        return (
+            "unseen-path",
+            f"Inspector reports a way to {ports}, and none is seen here: {seen}; a person finds out who gets in",
+            "person",
+        )
+    if others := tuple(also_let_in(facts, runbook, ways)):
         named = ", ".join(f"{rule.peer} (rule {rule.id} of {group})" for group, rule in others)
         return (
             "narrow-source",
@@ -157,19 +164,34 @@ def _without_a_path(facts: NetworkFacts, runbook: Runbook, ways: Ways) -> tuple[
             ),
             "person",
         )
-    if instance is not None and instance.state in STOPPED:
-        return (
-            "not-running",
-            (f"the instance is {instance.state}: whether {ports} can be reached is only seen once it runs"),
-            "person",
-        )
+    if ways.beside:
+        return _other_path(ways)
     return (
         "already-closed",
         (
-            f"nothing leads from the internet to {ports} now: Inspector's next network scan, up to 12 hours after the "
-            "last one, closes the finding"
+            f"no rule of its security groups lets anybody outside in on {ports} now: Inspector's next network scan, up "
+            "to 12 hours after the last one, closes the finding"
         ),
         "nothing-to-do",
+    )
+
+
+def _reaching(facts: NetworkFacts, ways: Ways) -> Iterator[tuple[str, GroupRule]]:
+    """Group and rule of all that lets anybody in on one of the ports, whoever it is."""
+    for group, rules in facts.rules.items():
+        for rule in rules:
+            if not rule.egress and any(narrowed(rule, ports) for ports in ways.closing):
+                yield group, rule
+
+
+def _other_path(ways: Ways) -> tuple[str, str, Decided]:
+    return (
+        "other-path",
+        (
+            f"Inspector's path to {in_words(ways.beside)} does not lead straight from an internet gateway: a load "
+            "balancer, a peering or a VPN is there to be used, and a person decides who may reach what is behind it"
+        ),
+        "person",
     )
 
 
@@ -181,8 +203,8 @@ def _told(facts: CaseFacts, runbook: Runbook, ways: Ways) -> Iterator[str]:
         yield f"Inspector: {opening.ports} can be reached from outside{by}"
     if ways.expected and ways.closing:
         yield f"{in_words(ways.expected)} is meant to be open ({tag}); {in_words(ways.closing)} is not"
-    if ways.closing and (behind := [each for each in ways.openings if not each.direct]):
-        yield f"{in_words([each.ports for each in behind])} leads through more than an internet gateway: left as it is"
+    if ways.closing and ways.beside:
+        yield (f"{in_words(ways.beside)} leads through more than an internet gateway: a person decides")
     yield from (f"the way in: {path}" for path in ways.paths)
     for group, rules in ways.rules.items():
         open_by = ", ".join(f"{ports_in_words(rule)} from {rule.peer} ({rule.id})" for rule in rules)
@@ -206,6 +228,11 @@ def _why_referenced(facts: NetworkFacts, group: str) -> str:
         f"{group_name(facts, group)} is shared, and rules of {names} let its members in: out of the group, the "
         "instance would be shut out there; a person decides"
     )
+
+
+def _why_shut(facts: NetworkFacts, group: str, rule: GroupRule) -> str:
+    why = " and ".join(shut_by(facts.host, group, rule))
+    return f"{ports_in_words(rule)} is open to {rule.peer} by {rule.id} of {group_name(facts, group)}, but {why}"
 
 
 def _opening(finding: Finding) -> Opening:

@@ -102,6 +102,12 @@ class AwsSessions:
                 self._clients[key] = self._new_client(service, account, region, role)
             return self._clients[key]
 
+    def role_in(self, account: str, role: Role) -> str | None:
+        """ARN of what is assumed for this role in the account; None where these are the process's own credentials."""
+        if self._role_arn is None:
+            return None
+        return self._role_arn.format(partition=self._partition, account=account, role=role.value)
+
     def may_leave(self, operation: str) -> None:
         """Ask the guard about a change that leaves by another way than these clients; it raises to stop it."""
         if self._guard is not None:
@@ -125,10 +131,10 @@ class AwsSessions:
         from botocore.credentials import CredentialProvider, CredentialResolver
         from botocore.session import get_session
 
-        if self._role_arn is None:
+        role_arn = self.role_in(account, role)
+        if role_arn is None:
             return boto3.Session(region_name=region)
         if (account, role) not in self._credentials:
-            role_arn = self._role_arn.format(partition=self._partition, account=account, role=role.value)
             self._credentials[account, role] = self._new_credentials(role_arn, region)
         credentials = self._credentials[account, role]
 

@@ -46,7 +46,9 @@ class CodeBuildGateway:
 
 
 def read_builds(client: Any, project: str, operations: Collection[str]) -> dict[str, Members] | None:
-    """The newest build of each operation, among the newest of the project; None where there is no such project.
+    """The oldest build of each operation, among the newest of the project; None where there is no such project.
+
+    Before the operation's own build nobody knows its name; after it whoever may start a build can use it.
 
     Raises:
         AnswerLost: CodeBuild lists one that it does not show: it may be an operation's.
@@ -55,13 +57,13 @@ def read_builds(client: Any, project: str, operations: Collection[str]) -> dict[
     listed = pages(client, "list_builds_for_project", "ids", projectName=project, sortOrder="DESCENDING")
     newest = islice(listed, LOOKED_THROUGH)
     try:
-        while len(found) < len(operations) and (portion := [*islice(newest, HUNDRED)]):
+        while portion := [*islice(newest, HUNDRED)]:
             builds = {raw["id"]: raw for raw in client.batch_get_builds(ids=portion)["builds"]}
             for identifier in portion:
                 if identifier not in builds:
                     raise AnswerLost(f"CodeBuild lists build {identifier}, and does not show it yet")
                 if (operation := _operation_of(builds[identifier])) in operations:
-                    found.setdefault(operation, builds[identifier])
+                    found[operation] = builds[identifier]
     except ClientError as error:
         if code_of(error) != "ResourceNotFoundException":
             raise

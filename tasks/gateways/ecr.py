@@ -71,6 +71,7 @@ class EcrGateway:
                 tag_mutability=raw.get("imageTagMutability", "MUTABLE"),
                 policy=policies.get(name),
                 lifecycle_policy=lifecycles.get(name),
+                reader=self._sessions.role_in(account, Role.READ),
                 tags=tags[raw["repositoryArn"]],
             )
             for name, raw in raws.items()
@@ -118,6 +119,16 @@ def read_repository_policies(client: Any, account: str, names: Iterable[str]) ->
     """The text of each repository's policy, None where it has none; a repository that is not there is absent."""
     ask = partial(client.get_repository_policy, registryId=account)
     return _texts(ask, "policyText", "RepositoryPolicyNotFoundException", names)
+
+
+def read_registry_policy(client: Any) -> str | None:
+    """The text of the policy of the client's own registry, which holds for every repository; None where it has none."""
+    try:
+        return client.get_registry_policy()["policyText"]
+    except ClientError as error:
+        if code_of(error) != "RegistryPolicyNotFoundException":
+            raise
+        return None
 
 
 def read_lifecycle_policies(client: Any, account: str, names: Iterable[str]) -> dict[str, str | None]:

@@ -109,9 +109,21 @@ def primary(service: Members) -> Members:
 
 def live_definition(service: Members) -> str:
     """ARN of the task definition that the service wants to run; of CodeDeploy's the task set with the traffic says."""
-    task_set = next((each for each in service.get("taskSets") or () if each.get("status") == "PRIMARY"), {})
-    named = primary(service).get("taskDefinition") or task_set.get("taskDefinition")
+    named = primary(service).get("taskDefinition") or _with_the_traffic(service).get("taskDefinition")
     return str(named or service["taskDefinition"])
+
+
+def live_revisions(service: Members) -> tuple[str, ...]:
+    """What another deployment of the very same task definition changes, as a new image under the old tag needs one.
+
+    ECS makes a service revision for each deployment, and takes the former one when it goes back (developer guide,
+    "Service revisions"); of what was deployed before October 2024 it tells none, and the deployments' own ids count. Of
+    CodeDeploy's the task set with the traffic says.
+    """
+    if task_set := _with_the_traffic(service):
+        return (str(task_set["id"]),)
+    revisions = [one["arn"] for one in service.get("currentServiceRevisions") or ()]
+    return tuple(sorted(revisions or [one["id"] for one in service.get("deployments") or ()]))
 
 
 def controller_of(service: Members) -> str:
@@ -139,6 +151,7 @@ def to_service(account: str, region: str, raw: Members, containers: Sequence[str
         controller=controller_of(raw),
         strategy=configuration.get("strategy", "ROLLING"),
         task_definition=live_definition(raw),
+        revisions=live_revisions(raw),
         containers=tuple(sorted(containers)),
         desired=raw.get("desiredCount", 0),
         running=running,
@@ -223,6 +236,11 @@ def read_deployment(client: Any, arn: str) -> Members:
 def named_tags(tags: Sequence[Members] | None) -> dict[str, str]:
     """The tags of something of ECS as a mapping, by key; ECS writes them in small letters."""
     return {tag["key"]: tag.get("value", "") for tag in sorted(tags or (), key=lambda tag: tag["key"])}
+
+
+def _with_the_traffic(service: Members) -> Members:
+    """The task set that serves production traffic; ECS's own services have none."""
+    return next((each for each in service.get("taskSets") or () if each.get("status") == "PRIMARY"), {})
 
 
 def _read_revisions(client: Any, arns: Collection[str]) -> dict[str, Members]:

@@ -102,10 +102,10 @@ class FunctionGateway:
         return self._sessions.client("lambda", account, region, Role.READ)
 
 
-def read_configuration(client: Any, name: str) -> Members | None:
-    """The configuration of $LATEST; None where there is no such function."""
+def read_configuration(client: Any, name: str, version: str | None = None) -> Members | None:
+    """The configuration of $LATEST, or of a version, and its state, which no list tells; None where there is none."""
     try:
-        found: Members = client.get_function_configuration(FunctionName=name)
+        found: Members = client.get_function_configuration(FunctionName=name, **_qualified(version))
     except ClientError as error:
         if code_of(error) != NOT_THERE:
             raise
@@ -195,6 +195,7 @@ def _function(
         return None
     raw, code = answer["Configuration"], answer.get("Code") or {}
     versions = {one["Version"]: one for one in read_versions(client, name) or ()} or {LATEST: raw}
+    published = [one for one in versions if one != LATEST]
     aliases = list(pages(client, "list_aliases", "Aliases", FunctionName=name))
     image = next((uri for uri in (code.get("ResolvedImageUri"), code.get("ImageUri")) if uri and "@" in uri), None)
     return LambdaFunction(
@@ -215,7 +216,8 @@ def _function(
         aliases=tuple(_alias(one, versions, versions[LATEST]) for one in aliases),
         urls=tuple(_urls(client, name)),
         event_sources=tuple(sources),
-        invokers=tuple(who for qualifier in (None, *_named(aliases)) for who in _invokers(client, name, qualifier)),
+        alike=tuple(one for one in published if content_of(versions[one]) == content_of(versions[LATEST])),
+        invokers=_invokers(client, name, [*_named(aliases), *published]),
         tags=dict(answer.get("Tags") or {}),
     )
 
@@ -266,11 +268,16 @@ def _sources(client: Any) -> dict[str, list[EventSource]]:
     return found
 
 
-def _invokers(client: Any, name: str, qualifier: str | None) -> Iterator[Invoker]:
-    """Whom the resource policy lets invoke it; what is about its URL alone is told with the URL."""
-    wanted = {"Qualifier": qualifier} if qualifier else {}
+def _invokers(client: Any, name: str, qualifiers: Sequence[str]) -> tuple[Invoker, ...]:
+    """Whom the resource policies let invoke it: each alias and each version has one of its own."""
+    every = each(lambda qualifier: list(_invokers_of(client, name, qualifier or None)), ["", *qualifiers])
+    return tuple(invoker for found in every.values() for invoker in found)
+
+
+def _invokers_of(client: Any, name: str, qualifier: str | None) -> Iterator[Invoker]:
+    """Whom one policy lets invoke it; what is about its URL alone is told with the URL."""
     try:
-        policy = json.loads(client.get_policy(FunctionName=name, **wanted)["Policy"])
+        policy = json.loads(client.get_policy(FunctionName=name, **_qualified(qualifier))["Policy"])
     except ClientError as error:
         if code_of(error) != NOT_THERE:
             raise
@@ -289,6 +296,10 @@ def _principals(principal: Any) -> Iterator[str]:
     elif isinstance(principal, Mapping):
         for value in cast("Mapping[str, Any]", principal).values():
             yield from [value] if isinstance(value, str) else value
+
+
+def _qualified(qualifier: str | None) -> dict[str, str]:
+    return {"Qualifier": qualifier} if qualifier else {}
 
 
 def _unqualified(arn: str) -> str:

@@ -51,6 +51,8 @@ class WorkflowRun(Model):
 
     number: int
     """Its id, which no other run has."""
+    branch: str
+    """The branch, or the tag, whose workflow it runs."""
     title: str
     """What the workflow's `run-name` has made of its inputs."""
     status: str
@@ -86,19 +88,28 @@ class GitHubGateway:
         return None if found is None else str(found.get("state", ""))
 
     def runs(self, workflow: Workflow, operations: Collection[str]) -> dict[str, WorkflowRun] | None:
-        """The newest run of each operation, among the newest of the workflow; None where there is no such workflow."""
+        """The oldest run of each operation, among the newest of the workflow's branch; None where there is no workflow.
+
+        Before the operation's own run nobody knows its name; after it whoever may dispatch the workflow can use it. Who
+        may write to another branch decides there what a run does and how it is called: it is nobody's.
+        """
         found: dict[str, WorkflowRun] = {}
         for page in range(1, LOOKED_THROUGH // _PAGE + 1):
-            asked = {"event": "workflow_dispatch", "per_page": _PAGE, "page": page}
+            asked = {
+                "event": "workflow_dispatch",
+                "branch": short_ref(workflow.ref),
+                "per_page": _PAGE,
+                "page": page,
+            }
             answer = self._read(f"{_path(workflow)}/runs", asked)
             if answer is None:
                 return None
             listed = [_run(raw) for raw in _listed(answer)]
+            # The newest comes first.
             for run in listed:
-                for operation in operations:
-                    if operation in run.title:
-                        found.setdefault(operation, run)
-            if len(listed) < _PAGE or len(found) == len(operations):
+                if run.branch == short_ref(workflow.ref):
+                    found |= {operation: run for operation in operations if operation in run.title}
+            if len(listed) < _PAGE:
                 break
         return found
 
@@ -183,6 +194,11 @@ class GitHubGateway:
         }
 
 
+def short_ref(ref: str) -> str:
+    """A branch or a tag as `head_branch` of a run has it."""
+    return ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
+
+
 def _home(workflow: Workflow) -> str:
     return f"/repos/{workflow.owner}/{workflow.repository}"
 
@@ -202,6 +218,7 @@ def _listed(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _run(raw: Mapping[str, Any]) -> WorkflowRun:
     return WorkflowRun(
         number=raw["id"],
+        branch=short_ref(str(raw.get("head_branch") or "")),
         title=str(raw.get("display_title") or ""),
         status=str(raw.get("status") or "unknown"),
         conclusion=raw.get("conclusion"),

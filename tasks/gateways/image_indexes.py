@@ -8,7 +8,7 @@ asks who runs an image must ask for the indexes as well.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -21,6 +21,7 @@ from runbooks.steps.base import Role
 from tasks.gateways.aws_errors import code_of, reads
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.bulk import HUNDRED, pages, portions
+from tasks.gateways.ecr import NO_REPOSITORY, EcrGateway
 
 _PAGE = {"PageSize": 1000}
 
@@ -41,8 +42,7 @@ def read_names(client: Any, account: str, repository: str, digests: Collection[s
         Outside: ECR does not hand out an index, so that it cannot be said what it lists.
     """
     images = {one["imageDigest"]: one for one in _images(client, account, repository)}
-    indexes = [digest for digest, one in images.items() if one.get("imageManifestMediaType") in INDEX_MEDIA_TYPES]
-    platforms = read_platforms(client, account, repository, indexes)
+    platforms = read_platforms(client, account, repository, _indexes_in(images))
     found: dict[str, ImageNames] = {}
     for digest in digests:
         listing = (index for index, listed in platforms.items() if any(each.digest == digest for each in listed))
@@ -50,6 +50,24 @@ def read_names(client: Any, account: str, repository: str, digests: Collection[s
         tags = frozenset(tag for one in same & set(images) for tag in images[one].get("imageTags") or ())
         found[digest] = ImageNames(same, tags)
     return found
+
+
+def read_runnable(client: Any, account: str, repository: str, digests: Collection[str]) -> dict[str, frozenset[str]]:
+    """The images that somebody may run by each digest: those that an index lists, of an attestation none, else itself.
+
+    The calls of `read_names`. An attestation that no index lists any more is not told from an image.
+
+    Raises:
+        Outside: ECR does not hand out an index, so that it cannot be said what it lists.
+    """
+    images = {one["imageDigest"]: one for one in _images(client, account, repository)}
+    manifests = _manifests(client, account, repository, _indexes_in(images))
+    platforms = {index: frozenset(each.digest for each in _platforms(listed)) for index, listed in manifests.items()}
+    attestations = {one["digest"] for listed in manifests.values() for one in listed if _is_attestation(one)}
+    nothing = attestations.difference(*platforms.values())
+    return {
+        digest: platforms.get(digest, frozenset() if digest in nothing else frozenset({digest})) for digest in digests
+    }
 
 
 def read_platforms(
@@ -60,7 +78,14 @@ def read_platforms(
     Raises:
         Outside: ECR does not hand out one of them.
     """
-    found: dict[str, tuple[Platform, ...]] = {}
+    manifests = _manifests(client, account, repository, indexes)
+    return {index: _platforms(listed) for index, listed in manifests.items()}
+
+
+def _manifests(
+    client: Any, account: str, repository: str, indexes: Collection[str]
+) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
     for portion in portions(sorted(indexes), HUNDRED):
         answer = client.batch_get_image(
             registryId=account,
@@ -68,7 +93,8 @@ def read_platforms(
             imageIds=[{"imageDigest": digest} for digest in portion],
             acceptedMediaTypes=list(INDEX_MEDIA_TYPES),
         )
-        found |= {raw["imageId"]["imageDigest"]: _listed(raw) for raw in answer.get("images") or ()}
+        for raw in answer.get("images") or ():
+            found[raw["imageId"]["imageDigest"]] = json.loads(raw["imageManifest"]).get("manifests") or []
         for failure in answer.get("failures") or ():
             if failure.get("failureCode") != "ImageNotFound":
                 which = f"{repository}@{(failure.get('imageId') or {}).get('imageDigest')}"
@@ -89,15 +115,10 @@ class IndexGateway:
         Raises:
             Outside: ECR does not tell.
         """
-        client = self._sessions.client("ecr", account, region, Role.READ)
-        wanted = {"registryId": account, "repositoryName": repository, "imageIds": [{"imageDigest": digest}]}
-        try:
-            (image,) = client.describe_images(**wanted)["imageDetails"]
-        except ClientError as error:
-            if code_of(error) in ("ImageNotFoundException", "RepositoryNotFoundException"):
-                return ()
-            raise
-        if image.get("imageManifestMediaType") not in INDEX_MEDIA_TYPES:
+        image = EcrGateway(self._sessions).image(account, region, repository, digest=digest)
+        if image is None:
+            return ()
+        if image.media_type not in INDEX_MEDIA_TYPES:
             return (digest,)
         return tuple(each.digest for each in self.listed(account, region, repository, digest))
 
@@ -118,14 +139,17 @@ def _images(client: Any, account: str, repository: str) -> list[Mapping[str, Any
     try:
         return list(pages(client, "describe_images", "imageDetails", **request))
     except ClientError as error:
-        if code_of(error) == "RepositoryNotFoundException":
+        if code_of(error) == NO_REPOSITORY:
             return []
         raise
 
 
-def _listed(raw: Mapping[str, Any]) -> tuple[Platform, ...]:
+def _indexes_in(images: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [digest for digest, one in images.items() if one.get("imageManifestMediaType") in INDEX_MEDIA_TYPES]
+
+
+def _platforms(listed: Iterable[Mapping[str, Any]]) -> tuple[Platform, ...]:
     """The images, each once, without what BuildKit puts beside them: nobody runs or scans an attestation."""
-    listed = json.loads(raw["imageManifest"]).get("manifests") or ()
     images: dict[str, Platform] = {}
     for one in listed:
         if not _is_attestation(one):

@@ -9,7 +9,7 @@ raises: that nobody runs an image is never concluded from silence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,13 +17,15 @@ from runbooks import timestamps
 from runbooks.container_image import EcsService, ImageFunction, OtherUse
 from runbooks.errors import AccessDenied, BadInput
 from runbooks.model import Model
+from runbooks.pull_permissions import Pullers, who_may_pull
 from runbooks.steps.base import Role
 from tasks.gateways.aws_errors import reads
 from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.bulk import TEN, each, pages, portions
+from tasks.gateways.ecr import read_registry_policy, read_repository_policies
 from tasks.gateways.ecs import read_clusters
 from tasks.gateways.image_functions import read_image_functions
-from tasks.gateways.image_indexes import read_names
+from tasks.gateways.image_indexes import ImageNames, read_names
 from tasks.gateways.image_schedules import read_schedules
 from tasks.gateways.image_tasks import SoughtImage, read_users
 
@@ -46,11 +48,16 @@ class ImageUse(Model):
     dormant: tuple[ImageFunction, ...] = ()
     """Published versions that nobody is seen to call, and that fail when the image is gone."""
     others: tuple[OtherUse, ...] = ()
+    tags: tuple[str, ...] = ()
+    """By which it is pulled now: its own, and those of the indexes that list it."""
     in_use_count: int = 0
     """Inspector's inUseCount, up to 36 hours late: whatever of it is known better stands above."""
     last_in_use_at: datetime | None = None
     listed: bool = False
     """Whether Inspector lists the image; where it does not, nobody tells who else runs it."""
+    may_be_used_in: tuple[str, ...] = ()
+    """Accounts and organizations that may pull it, and that could not be read: whom Inspector does not count there,
+    such as a function or a service without a task, nobody tells."""
 
     @property
     def running(self) -> bool:
@@ -69,13 +76,17 @@ class _Seen(NamedTuple):
 
 @reads()
 def who_runs(aws: AwsSessions, account: str, region: str, images: Sequence[str]) -> dict[str, ImageUse]:
-    """Who runs each of these images, in every account where Inspector has seen one of them in ECS.
+    """Who runs each of these images: in its own account, in those that may pull it, and wherever Inspector has seen one
+    of them in ECS.
 
-    Calls, for all images together: Inspector, one for ten images and one for each; ECR, for each repository one for a
-    thousand images and one for a hundred indexes. In each account and region that may run any of them: ECS, two for a
-    hundred tasks, one for a hundred services, one for ten services that run one or have no task, and of the latter one
-    for twenty, or for each task definition where ECS tells of no revision, and one for each task definition of those
-    that run one; EventBridge and Batch as `read_schedules` says, Lambda as `read_image_functions`.
+    The policies of registry and repository tell who may pull, and name no region: those accounts are read in the
+    image's own, where a function has to be (Lambda developer guide, "Create a function using a container image").
+
+    Calls, for all images together: Inspector, one for ten images and one for each; ECR, one, and for each repository
+    one, one for a thousand images and one for a hundred indexes. In each account and region that may run any of them:
+    ECS, two for a hundred tasks, one for a hundred services, one for ten services that run one or have no task, and of
+    the latter one for twenty, or for each task definition where ECS tells of no revision, and one for each task
+    definition of those that run one; EventBridge and Batch as `read_schedules` says, Lambda as `read_image_functions`.
 
     Args:
         images: as Inspector names them, `arn:aws:ecr:REGION:ACCOUNT:repository/NAME/sha256:...`, which is also a case's
@@ -90,11 +101,14 @@ def who_runs(aws: AwsSessions, account: str, region: str, images: Sequence[str])
     """
     named = {arn: _parsed(arn) for arn in images}
     seen = _seen_by_inspector(aws, account, region, list(named))
-    sought = _sought(aws, account, region, named)
+    names = _names(aws, account, region, named)
+    sought = {arn: _sought(named[arn]["repository"], each) for arn, each in names.items()}
+    pullers = _pullers(aws, account, region, named)
     home = (account, region)
+    allowed = {(other, region) for each in pullers.values() for other in each.accounts}
     found: dict[str, list[Use]] = {arn: [] for arn in named}
     unread: set[Place] = set()
-    for place in sorted({home, *_places(seen.values())}):
+    for place in sorted({home, *allowed, *_places(seen.values())}):
         try:
             here = _in_place(aws, place, sought)
         except AccessDenied:
@@ -103,7 +117,15 @@ def who_runs(aws: AwsSessions, account: str, region: str, images: Sequence[str])
             unread.add(place)
         else:
             found = {arn: found[arn] + here[arn] for arn in found}
-    return {arn: _use(known, [*found[arn], *_elsewhere(arn, known, unread)]) for arn, known in seen.items()}
+    return {
+        arn: _use(known, [*found[arn], *_elsewhere(arn, known, unread)]).model_copy(
+            update={
+                "tags": tuple(sorted(names[arn].tags)),
+                "may_be_used_in": tuple(_out_of_sight(pullers[arn], known, unread)),
+            }
+        )
+        for arn, known in seen.items()
+    }
 
 
 def _parsed(arn: str) -> re.Match[str]:
@@ -134,20 +156,26 @@ def _seen_by_inspector(aws: AwsSessions, account: str, region: str, images: Sequ
     return found
 
 
-def _sought(aws: AwsSessions, account: str, region: str, named: Mapping[str, re.Match[str]]) -> dict[str, SoughtImage]:
+def _names(aws: AwsSessions, account: str, region: str, named: Mapping[str, re.Match[str]]) -> dict[str, ImageNames]:
     client = aws.client("ecr", account, region, Role.READ)
     digests: dict[str, list[str]] = {}
     for match in named.values():
         digests.setdefault(match["repository"], []).append(match["digest"])
     names = each(lambda repository: read_names(client, account, repository, digests[repository]), sorted(digests))
-    found: dict[str, SoughtImage] = {}
-    for arn, match in named.items():
-        repository, known = match["repository"], names[match["repository"]][match["digest"]]
-        endings = {f"/{repository}:{tag}" for tag in known.tags} | (
-            {f"/{repository}"} if "latest" in known.tags else set()
-        )
-        found[arn] = SoughtImage(known.digests, tuple(sorted(endings)))
-    return found
+    return {arn: names[match["repository"]][match["digest"]] for arn, match in named.items()}
+
+
+def _sought(repository: str, known: ImageNames) -> SoughtImage:
+    endings = {f"/{repository}:{tag}" for tag in known.tags} | ({f"/{repository}"} if "latest" in known.tags else set())
+    return SoughtImage(known.digests, tuple(sorted(endings)))
+
+
+def _pullers(aws: AwsSessions, account: str, region: str, named: Mapping[str, re.Match[str]]) -> dict[str, Pullers]:
+    """Whom the registry and the repository of each image let pull; by the latter nobody where it is gone."""
+    client = aws.client("ecr", account, region, Role.READ)
+    policies = read_repository_policies(client, account, [match["repository"] for match in named.values()])
+    registry = read_registry_policy(client)
+    return {arn: who_may_pull(registry, policies.get(match["repository"])) for arn, match in named.items()}
 
 
 @reads()
@@ -184,6 +212,13 @@ def _elsewhere(arn: str, seen: _Seen, unread: set[Place]) -> list[OtherUse]:
     ]
     unnamed = seen.in_use - sum(running for _, running in named)
     return [*uses, OtherUse(kind="other", arn=arn, count=unnamed)] if unnamed > 0 else uses
+
+
+def _out_of_sight(pullers: Pullers, seen: _Seen, unread: set[Place]) -> Iterator[str]:
+    """Where it may be used and nobody has looked."""
+    may_use = pullers.accounts | {_place_of(cluster)[0] for cluster in seen.clusters if _is_ecs(cluster)}
+    yield from (f"account {account}" for account in sorted(may_use & {account for account, _ in unread}))
+    yield from pullers.unbounded
 
 
 def _use(seen: _Seen, uses: Iterable[Use]) -> ImageUse:

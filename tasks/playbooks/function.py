@@ -28,6 +28,7 @@ from runbooks.steps import AnyStep, RebuildImage, RebuildPackage
 from runbooks.triage import Assessment
 from runbooks.verdict import NotYet, Verdict
 from tasks.authority import require_ours
+from tasks.containments import is_contained
 from tasks.examining import require_passed
 from tasks.function_evidence import FunctionSubject, gather_functions
 from tasks.function_facts import read_function_facts
@@ -38,8 +39,14 @@ from tasks.image_evidence import gather_candidate
 from tasks.playbooks.playbook import Playbook
 from tasks.protection import acted_upon
 from tasks.releasing import release
+from tasks.reopening import put_remedy_back
 from tasks.run import Run
 from tasks.triage import to_act_on
+
+_UPDATED_BACK = (
+    "what the update changed is put back: $LATEST and the aliases are what they were, AND VULNERABLE AGAIN; "
+    "Inspector's next finding begins anew"
+)
 
 
 def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:
@@ -78,6 +85,13 @@ def _verify(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
         revision=history.next_revision(Phase.VERIFY),
         previous=update.digest if update else None,
     )
+
+
+def _release(run: Run, history: ResponseHistory, cases: Sequence[str]) -> Plan:
+    """End the containment; where none is in force, a person who asks for a release means the update itself."""
+    if run.response.purpose != "release" or is_contained(run.services.ledger, run.response):
+        return release(run, history, cases)
+    return put_remedy_back(run, history, _UPDATED_BACK)
 
 
 def _judged(
@@ -221,7 +235,7 @@ PLAYBOOK = Playbook(
         Phase.REBUILD: _rebuild,
         Phase.REMEDIATE: _update,
         Phase.VERIFY: _verify,
-        Phase.RELEASE: release,
+        Phase.RELEASE: _release,
     },
     judged=_judged,
     protected=_protected,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from runbooks.errors import BadInput
 from runbooks.facts import CaseFacts
 from runbooks.history import ResponseHistory
+from runbooks.network import opening_of
 from runbooks.network_verdict import judge_network
 from runbooks.plan import Phase, Plan
 from runbooks.planning.closing import plan_closing
 from runbooks.planning.verification import plan_looking
+from runbooks.ports import without
 from runbooks.steps import AnyStep
 from runbooks.triage import Assessment
 from runbooks.triage.network import ways_of
@@ -71,9 +74,12 @@ def _subject(run: Run, assessment: Assessment) -> WaySubject:
         ways = ways_of(facts, run.runbook)
     except BadInput:
         return WaySubject(case=case, key=run.cases[case].key, findings=findings, closing=())
-    return WaySubject(
+    subject = WaySubject(
         case=case, key=run.cases[case].key, findings=findings, closing=ways.closing, expected=ways.expected
     )
+    # Where Inspector has closed what was to be closed, a look is about that, and not about nothing.
+    closed = [opening.ports for each in subject.counted if (opening := opening_of(each)) is not None]
+    return subject if ways.closing else replace(subject, closing=without(closed, ways.expected))
 
 
 def _protected(run: Run, steps: Sequence[AnyStep]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from runbooks.history import HALTED
 from tasks.flow_runs import Start, cancel, condition, start
 from tasks.gateways.ledger import ResponseRow
 from tasks.halting import halted
+from tasks.run import TO_START
 from tasks.services import Services
 from tasks.sweeping.swept import Swept
 
@@ -78,12 +79,12 @@ async def _why_to_start(have: Services, response: ResponseRow, now: datetime) ->
     match response.status:
         case "new":
             return _Reason()
-        case "waiting":
+        case "starting" if not _waits_to_start(response):
+            return await _not_started(have, response, now)
+        case "waiting" | "starting":
             due = response.look_again_at is None or response.look_again_at <= now
             resumed = response.waiting_phase == HALTED and halted(have) is None
             return _Reason() if due or resumed else None
-        case "starting":
-            return await _not_started(have, response, now)
         case "running":
             settled = response.id in have.ledger.lapsed(now - timedelta(seconds=have.settings.settle_seconds))
             return _Reason(restart="its run went silent", dead=True) if settled else None
@@ -91,6 +92,15 @@ async def _why_to_start(have: Services, response: ResponseRow, now: datetime) ->
             return await _not_asking(have, response, now)
         case _:
             return None
+
+
+def _waits_to_start(response: ResponseRow) -> bool:
+    """Whether the run asked for has come, and waits for another one to let go of what it needs.
+
+    What an earlier run waited for was over before this one was asked for.
+    """
+    since, until = response.starting_at, response.look_again_at
+    return response.waiting_phase == TO_START and until is not None and (since is None or since < until)
 
 
 async def _not_started(have: Services, response: ResponseRow, now: datetime) -> _Reason | None:

@@ -18,6 +18,8 @@ class Swept:
     expired: list[str] = field(default_factory=list[str])
     reminded: list[str] = field(default_factory=list[str])
     looked_again: list[str] = field(default_factory=list[str])
+    judged: list[str] = field(default_factory=list[str])
+    """Images that the gate has looked at because they were scanned."""
     over: list[str] = field(default_factory=list[str])
     """Cases that were ended, because Inspector reports nothing of them any more."""
     asked: list[str] = field(default_factory=list[str])
@@ -50,6 +52,7 @@ class Swept:
             "approval expired": ", ".join(self.expired),
             "reminded": ", ".join(self.reminded),
             "looking again": ", ".join(self.looked_again),
+            "shown to the gate": ", ".join(self.judged),
             "reported no more": ", ".join(self.over),
             "asked about coverage": ", ".join(self.asked),
             "told people of": ", ".join(self.noticed),

@@ -122,9 +122,28 @@ def test_a_first_wave_that_fails_stops_the_rest_and_says_why(waves: Waves) -> No
     assert waves.house.mutating_calls().count("ssm:SendCommand") == 1
 
 
+def test_an_operator_holds_the_first_wave_back_and_nothing_is_changed_until_it_goes_on(waves: Waves) -> None:
+    row = waves.house.ledger.response(waves.house.response)
+    assert row is not None
+    steer(waves.have, row, "pause", "jane", "a release is due")
+
+    assert waves.go_on() is None
+    assert (waves.told(), waves.house.mutating_calls(), waves.house.history().intents) == ([], [], {})
+    assert waves.waited == ["paused"]
+
+    steer(waves.have, row, "resume", "jane", "it is out")
+    ended = waves.go_on()
+
+    assert ended is not None, waves.waited
+    assert ended.result == "done"
+    assert waves.told() == ["admitted 1", "done 1", "wave 0: 0 failed", "admitted 3", "done 3"]
+
+
 def test_an_operator_holds_the_next_wave_back_and_lets_it_go_on(waves: Waves) -> None:
     row = waves.house.ledger.response(waves.house.response)
     assert row is not None
+    while "ssm:SendCommand" not in waves.house.mutating_calls():
+        assert waves.one_run() is None
     steer(waves.have, row, "pause", "jane", "a release is due")
 
     assert waves.go_on() is None
@@ -149,6 +168,21 @@ def test_an_operator_leaves_the_last_wave_out(waves: Waves) -> None:
     assert ended.result == "partial"
     assert waves.told() == ["admitted 1", "done 1", "wave 0: 0 failed"]
     assert "not begun: jane left it out (these are replaced tomorrow)" in ended.detail
+
+
+def test_a_wave_that_is_left_out_is_not_waited_for_though_it_is_held_back(waves: Waves) -> None:
+    row = waves.house.ledger.response(waves.house.response)
+    assert row is not None
+    while "ssm:SendCommand" not in waves.house.mutating_calls():
+        assert waves.one_run() is None
+    steer(waves.have, row, "pause", "jane", "a release is due")
+    steer(waves.have, row, "stop", "jane", "these are replaced tomorrow", last=0)
+
+    ended = waves.go_on()
+
+    assert ended is not None, waves.waited
+    assert ended.result == "partial"
+    assert waves.told() == ["admitted 1", "done 1", "wave 0: 0 failed"]
 
 
 def test_a_wave_that_has_begun_goes_on_to_its_end_though_the_next_is_held_back(waves: Waves) -> None:

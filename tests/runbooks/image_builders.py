@@ -134,6 +134,7 @@ def a_service(name: str = "checkout", **changes: Any) -> EcsService:
         "name": name,
         "arn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/shop/{name}",
         "task_definition": f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{name}:7",
+        "revisions": (f"arn:aws:ecs:{REGION}:{ACCOUNT}:service-revision/shop/{name}/1",),
         "containers": ("app",),
         "desired": 4,
         "running": 4,
@@ -152,7 +153,7 @@ def a_service_of_codedeploy(name: str, **changes: Any) -> EcsService:
     }
     values = group | {"alarms": (f"{name}-errors",), "properties": BALANCED, "hooks": CODEDEPLOY_HOOKS} | ours
     given: dict[str, Any] = {"controller": "CODE_DEPLOY", "configuration": {}, "group": DeploymentGroup(**values)}
-    return a_service(name, **(given | changes))
+    return a_service(name, **(given | {"revisions": ("ecs-svc/7",)} | changes))
 
 
 def a_stage(**changes: Any) -> StageTransition:

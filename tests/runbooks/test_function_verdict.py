@@ -109,6 +109,23 @@ def test_a_scan_of_a_latest_that_nothing_else_serves_does_not_hide_the_old_versi
     )
 
 
+def test_the_patched_content_that_triage_read_before_the_re_scan_is_judged_by_that_scan() -> None:
+    """The finding was active still, so that triage took for vulnerable what the update had just put in."""
+    late: dict[str, Any] = {"vulnerable": (BEFORE, AFTER)}
+    proven = judged(**late)
+    assert isinstance(proven, Verdict)
+    assert proven.kind is FIXED
+    reported = judged(**late, findings={ARN: "ACTIVE"}, reported_at=after(30))
+    assert isinstance(reported, Verdict)
+    assert (reported.kind, reported.reasons) == (
+        NOT_FIXED,
+        ("Inspector scanned $LATEST since it was changed, and still reports the finding",),
+    )
+    left = judged(**late, aliases=(an_alias(),))
+    assert isinstance(left, Verdict)
+    assert left.reasons == ("alias live still serves version 1, which has the vulnerability",)
+
+
 def test_evidence_reads_back_as_it_was_written() -> None:
     answer = judged()
     assert isinstance(answer, Verdict)

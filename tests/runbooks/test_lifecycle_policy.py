@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runbooks.lifecycle_policy import checked_lifecycle_policy, mark_of, same_policy, with_mark
+from runbooks.lifecycle_policy import checked_lifecycle_policy, expires_images, mark_of, same_policy, with_mark
 
 SELECTION = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 14}
 RULE: dict[str, Any] = {"rulePriority": 1, "selection": SELECTION, "action": {"type": "expire"}}
@@ -77,3 +77,18 @@ def test_a_mark_is_found_again_and_changes_nothing_but_a_description(rule: dict[
     for other in (text, policy(RULE | {"rulePriority": 7}), "no JSON", "[]", '{"rules": []}', json.dumps(last)):
         assert mark_of(other, text) is None
     assert mark_of(marked, policy(rule)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expires"),
+    [
+        (None, False),
+        (policy(RULE | {"action": {"type": "transition", "targetStorageClass": "archive"}}), False),
+        (policy(RULE | {"action": {"type": "transition"}}, RULE | {"rulePriority": 2}), True),
+        ("{}", True),
+        ("no policy", True),
+        ("[]", True),
+    ],
+)
+def test_a_policy_deletes_images_unless_it_is_read_to_archive_them(text: str | None, expires: bool) -> None:
+    assert expires_images(text) is expires

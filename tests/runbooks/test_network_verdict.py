@@ -72,6 +72,17 @@ def test_where_inspector_sees_a_way_that_we_do_not_nothing_is_proven() -> None:
     assert kind(final=True, findings={ARN: "ACTIVE"}) is VerdictKind.UNVERIFIABLE
 
 
+def test_while_another_path_leads_in_that_nobody_has_decided_about_it_is_not_fixed() -> None:
+    answer = judged(beside=("tcp/80", "tcp/8443"))
+    assert isinstance(answer, Verdict)
+    assert (answer.kind, answer.reasons[-1]) == (
+        VerdictKind.UNVERIFIABLE,
+        f"another path leads to tcp/80 and tcp/8443 of {INSTANCE_ID}: a person decides about it",
+    )
+    assert kind(beside=("tcp/80",), paths=("a way",)) is VerdictKind.NOT_FIXED
+    assert kind(beside=("tcp/80",), coverage=covered(minutes=20), closed_at=None) is None
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -34,6 +34,7 @@ def test_a_service_that_codedeploy_owns_gets_a_deployment_on_its_group() -> None
             service="legacy",
             family="legacy",
             expects=f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/legacy:7",
+            revisions=("ecs-svc/7",),
             leaves="@operation",
             application="shop",
             group="legacy-group",

@@ -54,6 +54,7 @@ def a_deployment(name: str) -> DeployService:
         service=name,
         family=name,
         expects=definition,
+        revisions=(f"arn:aws:ecs:{REGION}:{ACCOUNT}:service-revision/shop/{name}/1",),
         leaves="@operation",
         strategy="ROLLING",
         configuration={**has, "deploymentCircuitBreaker": BREAKER, "alarms": alarms(f"{name}-errors")},
@@ -215,8 +216,8 @@ def roles(*names: str) -> tuple[str, ...]:
 
 def test_where_pulls_are_denied_they_stay_so_but_for_the_roles_that_start_what_is_deployed() -> None:
     runbook = an_image_runbook(contain={"block": {"deny_pulls": True, "may_pull": ("arn:aws:iam::1:role/build",)}})
-    plan = deployed(runbook=runbook, repository=a_repository(policy=POLICY))
     denied = with_pulls_denied(POLICY, ("arn:aws:iam::1:role/build",))
+    plan = deployed(runbook=runbook, repository=a_repository(policy=denied))
     step, *others = plan.steps
     assert isinstance(step, SetRepositoryPolicy)
     assert (step.cases, step.expects, step.leaves, step.undoes) == (
@@ -241,6 +242,12 @@ def test_what_another_response_has_denied_is_not_lifted_by_one_that_denies_nothi
     assert (step.expects, step.leaves) == (denied, with_pulls_for(denied, roles("checkout", "basket")))
 
 
+def test_pulls_that_are_not_denied_need_no_step_whatever_the_runbook_would_deny() -> None:
+    denies = an_image_runbook(contain={"block": {"deny_pulls": True}})
+    plan = deployed(runbook=denies, repository=a_repository(policy=POLICY))
+    assert [step for step in plan.steps if isinstance(step, SetRepositoryPolicy)] == []
+
+
 def test_roles_that_may_pull_already_need_no_step() -> None:
     denied = with_pulls_for(with_pulls_denied(POLICY), roles("checkout", "basket"))
     assert not isinstance(deployed(repository=a_repository(policy=denied)).steps[0], SetRepositoryPolicy)
@@ -249,15 +256,15 @@ def test_roles_that_may_pull_already_need_no_step() -> None:
 
 def test_a_service_without_a_role_of_its_own_is_left_to_a_person_where_pulls_are_denied() -> None:
     services = (a_service("checkout"), a_service("basket", execution_role=None))
-    denies = an_image_runbook(contain={"block": {"deny_pulls": True}})
-    plan = deployed(runbook=denies, services=services)
+    denied = a_repository(policy=with_pulls_denied(POLICY))
+    plan = deployed(services=services, repository=denied)
     assert {step.target.id for step in plan.steps if step.kind == "deploy-service"} == {"shop/checkout"}
     assert (
         "service basket is not deployed by this plan: pulls are denied, it names no execution role, and "
         "contain.block.may_pull not its instances' role" in plan.not_covered
     )
     named = an_image_runbook(contain={"block": {"deny_pulls": True, "may_pull": ("arn:aws:iam::1:role/hosts",)}})
-    for allowed in (deployed(runbook=named, services=services), deployed(services=services)):
+    for allowed in (deployed(runbook=named, services=services, repository=denied), deployed(services=services)):
         assert len([step for step in allowed.steps if step.kind == "deploy-service"]) == 2
 
 

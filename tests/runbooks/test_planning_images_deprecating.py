@@ -64,6 +64,19 @@ def test_deletion_is_for_good_and_only_where_the_image_is_not_archived() -> None
     assert deleted.cannot_be_put_back == ("shop/checkout@sha256:0123456789ab is deleted for good",)
 
 
+def test_a_policy_that_expires_images_is_named_among_what_cannot_be_put_back() -> None:
+    archives = POLICY.replace('{"type": "expire"}', '{"type": "transition", "targetStorageClass": "archive"}')
+    assert retired({"lifecycle_policy": archives}).cannot_be_put_back == ()
+    (words,) = retired({"lifecycle_policy": POLICY}).cannot_be_put_back
+    assert words == (
+        "what the lifecycle policy of shop/checkout expires is deleted for good, within 24 hours of its change and as "
+        "long as it is there: the former policy brings none of it back, and whether somebody runs what is expired "
+        "later is not looked at"
+    )
+    unchanged = retired({"lifecycle_policy": POLICY}, repository=a_repository(lifecycle_policy=POLICY))
+    assert unchanged.cannot_be_put_back == ()
+
+
 def test_everything_that_can_be_put_back_comes_before_a_deletion() -> None:
     everything = {"delete": True, "archive": False, "lifecycle_policy": POLICY, "immutable_tags": True}
     assert kinds(retired(everything)) == ["put-lifecycle-policy", "set-tag-mutability", "delete-image"]
@@ -98,6 +111,47 @@ def test_the_last_tag_is_never_taken_off_for_ecr_would_delete_the_image(tags: tu
             "shop/checkout:latest@sha256:0123456789ab keeps its tag latest, and can be pulled by it: without its last "
             "tag ECR deletes it"
         )
+
+
+@pytest.mark.parametrize(
+    ("choice", "steps", "words"),
+    [
+        (
+            {},
+            ["set-image-archived"],
+            ": pulled by it on that image's platform, nothing comes until the image is active again",
+        ),
+        (
+            {"archive": False},
+            [],
+            ": it can be pulled by it",
+        ),
+        (
+            {"archive": False, "delete": True},
+            [],
+            ", which ECR therefore does not delete: it can be pulled by it",
+        ),
+    ],
+)
+def test_the_tags_that_stay_with_an_index_are_named(choice: dict[str, Any], steps: list[str], words: str) -> None:
+    plan = retired(choice, image=an_image(tags=(), index_tags=("2.0",)))
+    assert kinds(plan) == steps
+    assert plan.not_covered[0] == f"2.0 stays with the index that lists shop/checkout@sha256:0123456789ab{words}"
+    assert plan.cannot_be_put_back == ()
+
+
+@pytest.mark.parametrize("choice", [{}, {"archive": False, "delete": True}])
+def test_an_image_that_may_be_used_where_nobody_can_look_is_not_retired_and_the_plan_says_why(
+    choice: dict[str, Any],
+) -> None:
+    plan = retired(choice | {"immutable_tags": True}, may_be_used_in=("account 345678901234",))
+    assert kinds(plan) == ["set-tag-mutability"]
+    assert plan.cannot_be_put_back == ()
+    assert (
+        "not retired, shop/checkout:1.4.2@sha256:0123456789ab: it may be used in account 345678901234: whoever is "
+        "there may pull it, and this system cannot look there"
+    ) in plan.not_covered
+    assert not [words for words in plan.not_covered if "keeps its tag" in words]
 
 
 def test_the_image_that_was_built_is_never_retired() -> None:

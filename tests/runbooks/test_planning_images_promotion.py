@@ -70,6 +70,16 @@ def test_the_stage_is_closed_with_a_reason_that_codepipeline_takes() -> None:
     )
 
 
+def test_a_denial_leaves_out_whoever_reads_the_repository_for_this_system() -> None:
+    reader = "arn:aws:iam::210987654321:role/remediation-runbooks-read"
+    runbook = an_image_runbook(**DENIES)
+    assessment = an_image_assessment(runbook=runbook, repository=a_repository(reader=reader))
+    (step,) = plan_promotion_block(RESPONSE, runbook, [assessment]).steps
+    assert isinstance(step, SetRepositoryPolicy)
+    assert step.leaves == with_pulls_denied(None, (), reader)
+    assert reader in step.leaves
+
+
 def test_what_somebody_else_has_closed_is_left_to_them_and_what_is_not_there_is_said() -> None:
     runbook = an_image_runbook(contain={"block": {"stages": ("checkout/Production", "basket/Production")}})
     stages = (a_stage(enabled=False, reason="holidays"),)

@@ -68,6 +68,13 @@ def test_one_build_is_told_of_the_newer_base_the_packages_and_the_tag() -> None:
     )
 
 
+def test_a_platform_image_lends_the_new_tag_the_name_that_its_index_has() -> None:
+    (step,) = plan_rebuild(
+        RESPONSE, an_image_runbook(), [an_image_assessment(image=an_image(tags=(), index_tags=("2.0",)))]
+    ).steps
+    assert step.target.id.startswith(f"{NAME}:2.0-remediated-")
+
+
 def test_the_same_plan_has_the_same_tag_and_another_revision_has_another() -> None:
     runbook, case = an_image_runbook(), [an_image_assessment()]
     plans = [plan_rebuild(RESPONSE, runbook, case, revision=revision) for revision in (1, 1, 2)]

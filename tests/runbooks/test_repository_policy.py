@@ -89,12 +89,14 @@ def test_what_is_not_denied_needs_no_allowing() -> None:
     assert with_pulls_allowed(with_pulls_denied(None)) is None
 
 
-def test_inspector_and_who_the_runbook_names_may_pull_all_the_same() -> None:
-    (ours,) = json.loads(with_pulls_denied(None, ("arn:aws:iam::1:role/build",)))["Statement"]
+def test_inspector_this_system_and_who_the_runbook_names_may_pull_all_the_same() -> None:
+    may_pull = ("arn:aws:iam::1:role/build", "arn:aws:iam::1:role/read")
+    (ours,) = json.loads(with_pulls_denied(None, may_pull, "arn:aws:iam::1:role/read"))["Statement"]
     assert ours["Condition"] == {
         "ArnNotLike": {
             "aws:PrincipalArn": [
                 "arn:*:iam::*:role/aws-service-role/inspector2.amazonaws.com/*",
+                "arn:aws:iam::1:role/read",
                 "arn:aws:iam::1:role/build",
             ]
         }

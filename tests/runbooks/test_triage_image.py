@@ -143,6 +143,24 @@ def test_an_image_that_nobody_runs_is_rebuilt_as_long_as_a_tag_names_it() -> Non
     assert the_end(untagged) == ("nothing-to-do", "not-in-use")
 
 
+def test_a_platform_image_is_named_by_the_tag_of_its_index_though_it_has_none_of_its_own() -> None:
+    found = decided(image=an_image(tags=(), index_tags=("2.0",)), **NOBODY)
+    assert (found.decision, found.remediation) == ("respond", "rebuild")
+    assert (
+        "nobody was seen to run it; by 2.0, the tag of an index that lists it, it can be pulled at any time"
+        in found.reasons
+    )
+
+
+def test_an_untagged_image_that_may_be_used_where_nobody_can_look_is_not_closed_as_unused() -> None:
+    found = decided(image=an_image(tags=()), may_be_used_in=("account 345678901234", "organization o-1"), **NOBODY)
+    assert (found.decision, found.remediation) == ("respond", "rebuild")
+    assert (
+        "nobody was seen to run it; it may be used in account 345678901234, organization o-1: whoever is there may "
+        "pull it, and this system cannot look there"
+    ) in found.reasons
+
+
 def test_a_running_image_without_a_tag_is_rebuilt() -> None:
     assert decided(image=an_image(tags=())).remediation == "rebuild"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from runbooks.instance import InstanceFacts
 from runbooks.network import NetworkFacts, opening_of
 from runbooks.triage import triage
-from tests.runbooks.builders import a_subnet, a_target_registration, an_instance, an_interface
+from tests.runbooks.builders import SUBNET, a_subnet, a_target_registration, an_instance, an_interface
 from tests.runbooks.network_builders import (
     BASE,
     PATH,
@@ -22,7 +24,7 @@ from tests.runbooks.network_builders import (
 )
 from tests.runbooks.test_exposure import DENY_REST, acl_entry
 
-GATEWAY = PATH[0]
+BALANCED = (PATH[0], ("AWS::ElasticLoadBalancingV2::LoadBalancer", "app/shop/1"), *PATH[1:])
 
 
 def ended(*findings: object, **choices: object) -> tuple[str, str]:
@@ -87,7 +89,7 @@ def test_declared_for_udp_is_not_declared_for_tcp() -> None:
     [
         ((("AWS::EC2::VPCPeeringConnection", "pcx-1"), *PATH[1:]), "a peering"),
         ((("AWS::EC2::VPNGateway", "vgw-1"), *PATH[1:]), "a VPN"),
-        ((GATEWAY, ("AWS::ElasticLoadBalancingV2::LoadBalancer", "app/shop/1"), *PATH[1:]), "a load balancer"),
+        (BALANCED, "a load balancer"),
         ((), "none"),
     ],
 )
@@ -115,17 +117,97 @@ def test_what_only_lets_in_who_is_inside_is_closed_already(peer: str) -> None:
     assert ended(facts=network_facts(a_group_rule(peer=peer))) == ("nothing-to-do", "already-closed")
 
 
-def test_a_network_acl_that_denies_the_port_has_closed_it_already() -> None:
-    denied = (
-        acl_entry(90, allow=False, protocol="tcp", from_port=22, to_port=22),
-        acl_entry(100, allow=True),
-        acl_entry(100, allow=True, egress=True),
-        *DENY_REST,
+OFFICE_ALONE = (
+    acl_entry(90, allow=True, protocol="tcp", from_port=22, to_port=22, cidr="198.51.100.0/24"),
+    acl_entry(100, allow=True, egress=True),
+    *DENY_REST,
+)
+DENIED = (
+    acl_entry(90, allow=False, protocol="tcp", from_port=22, to_port=22),
+    acl_entry(100, allow=True),
+    acl_entry(100, allow=True, egress=True),
+    *DENY_REST,
+)
+OPEN_TO_ALL = "tcp/22 is open to 0.0.0.0/0 by sgr-tcp-22-0.0.0.0/0 of sg-0web (web), but "
+BY_ACL = f"the network ACL of {SUBNET} keeps the internet at large out"
+
+
+@pytest.mark.parametrize(
+    ("changes", "seen"),
+    [
+        ({"subnets": (a_subnet(acl=OFFICE_ALONE),)}, BY_ACL),
+        ({"subnets": (a_subnet(acl=DENIED),)}, BY_ACL),
+        (
+            {"subnets": (a_subnet(internet_gateway=None, nat_gateway="vpce-0firewall"),)},
+            f"the default route of {SUBNET} leads to vpce-0firewall",
+        ),
+        (
+            {"subnets": (a_subnet(internet_gateway=None),)},
+            f"the default route of {SUBNET} leads to no internet gateway",
+        ),
+        ({"subnets": ()}, f"{SUBNET} of eni-0000000000000000a could not be read"),
+        (
+            {"instance": an_instance(targets=(), interfaces=(an_interface(public_address=None),))},
+            "eni-0000000000000000a has no public address",
+        ),
+    ],
+    ids=["acl for an office", "acl that denies", "firewall endpoint", "other routes", "not read", "no address"],
+)
+def test_a_way_that_inspector_sees_and_we_do_not_is_for_a_person_while_a_rule_lets_everybody_in(
+    changes: dict[str, Any], seen: str
+) -> None:
+    facts = network_facts(**changes)
+    assert ended(facts=facts) == ("person", "unseen-path")
+    assert network_assessment(facts=facts).triage.reasons[-1] == (
+        f"Inspector reports a way to tcp/22, and none is seen here: {OPEN_TO_ALL}{seen}; a person finds out who gets in"
     )
-    wide = a_group_rule(0, 65535)
-    facts = network_facts(wide, subnets=(a_subnet(acl=denied),))
-    assert ended(facts=facts) == ("nothing-to-do", "already-closed")
+
+
+def test_an_office_beside_everybody_does_not_hide_that_everybody_is_let_in() -> None:
+    facts = network_facts(
+        a_group_rule(), a_group_rule(peer="198.51.100.0/24"), subnets=(a_subnet(internet_gateway=None),)
+    )
+    assert ended(facts=facts) == ("person", "unseen-path")
+
+
+def test_a_rule_for_all_of_ipv6_is_told_by_the_way_of_ipv6() -> None:
+    facts = network_facts(a_group_rule(peer="::/0"))
+    assert ended(facts=facts) == ("person", "unseen-path")
+    assert "but eni-0000000000000000a has no IPv6 address;" in network_assessment(facts=facts).triage.reasons[-1]
+    addressed = an_instance(targets=(), interfaces=(an_interface(ipv6_addresses=("2600:1f18::7",)),))
+    facts = network_facts(a_group_rule(peer="::/0"), instance=addressed, subnets=(a_subnet(nat_gateway="nat-0a"),))
+    assert (
+        f"but the default route of {SUBNET} leads to no internet gateway;"
+        in (network_assessment(facts=facts).triage.reasons[-1])
+    )
+
+
+def test_a_network_acl_that_denies_a_part_leaves_the_rest_to_be_closed() -> None:
+    facts = network_facts(a_group_rule(0, 65535), subnets=(a_subnet(acl=DENIED),))
     assert ended(an_opening(20, 30), facts=facts) == ("respond", "reachable")
+
+
+def test_closed_already_is_only_the_one_of_two_ways_and_the_other_is_for_a_person() -> None:
+    facts = network_facts(a_group_rule(peer="10.0.0.0/8"), a_group_rule(80))
+    behind = an_opening(80, path=BALANCED, number=2)
+    assert ended(an_opening(22), behind, facts=facts) == ("person", "other-path")
+    assert (
+        "Inspector's path to tcp/80 does not lead straight from an internet gateway"
+        in (network_assessment(an_opening(22), behind, facts=facts).triage.reasons[-1])
+    )
+    declared = network_facts(a_group_rule(peer="10.0.0.0/8"), a_group_rule(80), instance=tagged("80"))
+    assert ended(an_opening(22), behind, facts=declared) == ("nothing-to-do", "already-closed")
+
+
+def test_what_is_closed_beside_another_path_leaves_that_one_to_a_person() -> None:
+    found = network_assessment(
+        an_opening(22),
+        an_opening(80, path=BALANCED, number=2),
+        facts=network_facts(a_group_rule(22), a_group_rule(80)),
+    ).triage
+    assert (found.decision, found.code) == ("respond", "reachable")
+    assert "tcp/80 leads through more than an internet gateway: a person decides" in found.reasons
+    assert found.reasons[-1].startswith("close tcp/22 to the internet")
 
 
 def test_what_does_not_run_cannot_be_evaluated() -> None:

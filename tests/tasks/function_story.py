@@ -14,6 +14,7 @@ from runbooks.catalog import Catalog
 from runbooks.definition import Runbook
 from runbooks.event import read_payload
 from runbooks.plan import Plan
+from runbooks.records import ResponseEnded
 from runbooks.verdict import Verdict
 from tasks.acting import carry_out_stage
 from tasks.executor import Progress
@@ -63,6 +64,19 @@ class FunctionStory(Playing):
         with self.running():
             self.triaged: Triaged = already_triaged() or triage_cases()
         return self.run
+
+    def released(self, *, closes: bool = True) -> None:
+        """The response ends as it should, and somebody asks for a release.
+
+        Args:
+            closes: whether its case is closed with it, to which nothing has come since.
+        """
+        ledger, cases = self.house.ledger, self.run.cases
+        result = ResponseEnded(result="fixed", reason="it is proven")
+        closing = dict.fromkeys(cases, "fixed") if closes else {}
+        ledger.end_response(self.house.response, result, closing, lease=self.run.lease)
+        self.house.response = ledger.start_response(self.house.runbook.name, cases, "command:joe", purpose="release").id
+        self.run = self.house.take_over()
 
     def looked(self) -> Verified:
         with self.running():

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from deployments.sandbox import events, inspector, network_scanning
 from deployments.sandbox.furnish_network import NetworkOptions, furnish_network
+from deployments.sandbox.world import Finding
 from runbooks.case import CaseKey
 from runbooks.catalog import Catalog
 from runbooks.event import read_payload
-from runbooks.plan import Plan
+from runbooks.plan import Phase, Plan
 from runbooks.records import ResponseEnded
 from runbooks.verdict import Verdict
 from tasks.triage import Triaged, already_triaged, triage_cases
@@ -30,12 +33,36 @@ RULE_PARTS = ("IsEgress", "IpProtocol", "FromPort", "ToPort", "CidrIpv4", "CidrI
 def furnished(open_house: OpenHouse, **options: Any) -> House:
     """A house with one open port, whose finding has arrived."""
     house = open_house(runbook=Catalog.read().named("network-reachability"))
-    chosen = NetworkOptions(account=ACCOUNT, region=REGION, instance_id=INSTANCE, **options)
+    finding_on(house, INSTANCE, **options)
+    return house
+
+
+def finding_on(house: House, instance: str, **options: Any) -> None:
+    """An instance with one open port, whose finding has arrived."""
+    chosen = NetworkOptions(account=ACCOUNT, region=REGION, instance_id=instance, **options)
     built = furnish_network(house.sandbox.cloud, chosen)
     house.built.append(built | {"bucket": "none"})
     (finding,) = read_payload(json.dumps(built["event"], default=str)).findings
     house.ledger.take_finding(CaseKey.of(finding, house.runbook.name), finding, "webhook")
-    return house
+
+
+def also_behind_a_balancer(house: House, port: int) -> Finding:
+    """Inspector reports another port of the instance, by way of a load balancer: its finding has arrived as well."""
+    cloud = house.sandbox.cloud
+    with cloud.lock:
+        world = cloud.world(ACCOUNT, REGION)
+        node = next(each for each in world.nodes.values() if each.instance_id == INSTANCE)
+        advisory = deepcopy(next(iter(network_scanning.findings_of(world, INSTANCE).values())).advisory)
+        details = advisory.body["networkReachabilityDetails"]
+        details["openPortRange"] = {"begin": port, "end": port}
+        balancer = {"componentType": "AWS::ElasticLoadBalancingV2::LoadBalancer", "componentId": "app/shop/1"}
+        details["networkPath"]["steps"].insert(1, balancer)
+        arn = inspector.finding_arn(world, INSTANCE, f"balanced/{port}")
+        found = inspector.open_finding(world, node, advisory, (), arn)
+        event = events.finding_event(world, found)
+    (finding,) = read_payload(json.dumps(event, default=str)).findings
+    house.ledger.take_finding(CaseKey.of(finding, house.runbook.name), finding, "webhook")
+    return found
 
 
 class NetworkStory(Playing):
@@ -55,6 +82,17 @@ class NetworkStory(Playing):
         self.house.response = ledger.start_response(self.house.runbook.name, cases, "command:joe", purpose="release").id
         self.run = self.house.take_over()
 
+    def looks_again(self) -> None:
+        """The response ends without a proof, and the case is looked at anew."""
+        ledger, cases = self.house.ledger, self.run.cases
+        ledger.end_response(
+            self.house.response, ResponseEnded(result="unverifiable", reason="not yet"), {}, lease=self.run.lease
+        )
+        self.house.response = ledger.start_response(self.house.runbook.name, cases, "command:joe", purpose="verify").id
+        self.run = self.house.take_over()
+        with self.running():
+            triage_cases()
+
     def looked(self) -> Verified:
         with self.running():
             return look_for_verdict()
@@ -69,6 +107,14 @@ class NetworkStory(Playing):
         """Let time pass, while the run lives on."""
         self.house.sandbox.advance(seconds)
         self.run = self.house.take_over(after_a_death=True)
+
+
+def remediated(playing: NetworkStory) -> Plan:
+    """The plan, carried out."""
+    assert playing.phase(Phase.REMEDIATE).result == "done"
+    assert playing.phase(Phase.VERIFY).result == "not-needed"
+    (plan,) = playing.asked
+    return plan
 
 
 def rules_of(house: House, group: str) -> list[dict[str, Any]]:

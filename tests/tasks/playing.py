@@ -12,6 +12,7 @@ from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary
 from runbooks.case import response_stream
 from runbooks.plan import Phase, Plan
 from runbooks.records import ApprovalAsked, PhaseEnded
+from runbooks.windows import usable_until
 from tasks import run as runs
 from tasks.acting import carry_out_stage, end_phase
 from tasks.planning import make_plan
@@ -85,7 +86,9 @@ class Playing:
 
     def answered(self, plan: Plan, answer: str) -> None:
         now = self.house.now()
-        asked = ApprovalAsked(digest=plan.digest, attempt=1, expires_at=now + timedelta(hours=1), flow_run="run")
+        expires = now + timedelta(minutes=plan.approval.expires_minutes)
+        until = usable_until(plan.windows, expires)
+        asked = ApprovalAsked(digest=plan.digest, attempt=1, expires_at=expires, act_until=until, flow_run="run")
         self.house.ledger.append(response_stream(self.house.response), asked, *answered(plan, answer, at=now))
 
     def carry_out(self, plan: Plan) -> None:

@@ -28,7 +28,7 @@ from starlette.routing import Route
 from tests.serving import serving
 
 Trouble = Literal["fails", "does not answer", "loses the answer"]
-TIMEOUT_SECONDS = 0.3
+TIMEOUT_SECONDS = 1.0
 _NAMESPACE = uuid.UUID("6f0c1f0e-7d39-4a55-9f0a-0f3f1b6a2c11")
 
 

@@ -17,13 +17,21 @@ from deployments.sandbox.slack_workspace import TOKEN, Channel, Workspace
 from runbooks.case import case_stream, response_stream
 from runbooks.inspector import to_detail
 from runbooks.plan import Plan
-from runbooks.records import ApprovalAsked, CaseVerdict, PlanMade, ResponseEnded
+from runbooks.records import ApprovalAsked, CaseTriaged, CaseVerdict, PlanMade, ResponseEnded
 from runbooks.verdict import Verdict, VerdictKind
 from tasks.gateways.ledger import CaseRow, Ledger, ResponseRow
 from tasks.services import Services
 from tasks.settings import Settings
 from tasks.sweep import Swept, sweep
-from tests.runbooks.builders import REGION, RUNBOOK, a_contain_plan, a_finding, a_resource
+from tests.runbooks.builders import (
+    REGION,
+    RUNBOOK,
+    a_contain_plan,
+    a_finding,
+    a_resource,
+    an_assessment,
+    case_facts,
+)
 from tests.serving import serving
 from tests.tasks.gateways.ledger.samples import Clock
 from tests.tasks.prefect_api import PrefectApi
@@ -84,10 +92,13 @@ class SweepHouse(Services):
         return plan
 
     def end(self, response: str, result: str, kind: VerdictKind | None = None, *, close: bool = False) -> None:
-        """The response ends, with this verdict on its cases."""
+        """The response ends, with this verdict on its cases; those that it closes it has triaged before."""
         row = self.ledger.response(response)
         assert row is not None
         for case in row.cases:
+            if close:
+                assessment = an_assessment(case_facts(*self.ledger.case_findings(case), case=case))
+                self.ledger.append(case_stream(case), CaseTriaged(response=response, assessment=assessment))
             if kind is not None:
                 verdict = Verdict(case=case, kind=kind, reasons=("it was looked at",), evidence=())
                 judged = CaseVerdict(response=response, remediation=None, verdict=verdict)

@@ -10,16 +10,23 @@ from typing import Any
 import pytest
 
 from deployments.sandbox.jira import jira_app
-from deployments.sandbox.jira_site import TOKEN, Site
+from deployments.sandbox.jira_site import TOKEN, Issue, Site
 from flows.playbooks.network import play
+from flows.response_run import LookAgain
+from runbooks.case import case_stream
+from runbooks.plan import Phase
 from runbooks.records import ResponseEnded
 from tasks.accepting import tell_acceptance
 from tasks.alert import open_ticket
 from tasks.gateways.jira import JiraGateway
+from tasks.planning import make_plan
 from tests.serving import serving
 from tests.tasks.conftest import OpenHouse
-from tests.tasks.network_story import NetworkStory, story
+from tests.tasks.network_story import INSTANCE, TWELVE_HOURS, NetworkStory, finding_on, furnished, story
 from tests.tasks.playing import prefect_alone
+
+MEANT = "i-0d1d2d3d4d5d60001"
+"""An instance that is meant to be reached."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,7 +59,16 @@ def played(playing: NetworkStory) -> ResponseEnded:
 
 def comments(site: Site) -> list[str]:
     (issue,) = site.issues.values()
+    return comments_on(issue)
+
+
+def comments_on(issue: Issue) -> list[str]:
     return [str(each["body"]) for each in issue.comments]
+
+
+def verdicts_of(playing: NetworkStory, case: str) -> list[str]:
+    entries = playing.house.ledger.entries_of(case_stream(case), "case-verdict")
+    return [str(each.body["verdict"]["kind"]) for each in entries]
 
 
 def test_an_expected_port_ends_as_an_acceptance_that_the_ticket_tells(
@@ -71,6 +87,45 @@ def test_an_expected_port_ends_as_an_acceptance_that_the_ticket_tells(
     row = accepted.house.ledger.case(case)
     assert row is not None
     assert row.status == "closed"
+
+
+def test_one_that_is_accepted_keeps_no_other_from_being_proven_fixed(
+    open_house: OpenHouse, tmp_path: Path, site: Site, jira: JiraGateway
+) -> None:
+    house = furnished(open_house)
+    finding_on(house, MEANT, ports=(443, 443), tags={"remediation:expected-exposure": "443"})
+    both = NetworkStory(house, tmp_path)
+    vars(both.have)["jira"] = jira
+    vars(both.have)["settings"] = both.have.settings.model_copy(update={"short_wait_seconds": 0})
+    closed, meant = both.case_of(INSTANCE), both.case_of(MEANT)
+    with both.running():
+        plan = make_plan(Phase.REMEDIATE)
+    assert plan.cases == (closed,)
+    both.answered(plan, "approved")
+
+    with pytest.raises(LookAgain, match="has not evaluated the network"):
+        played(both)
+    (said,), (issue,) = comments(site), site.issues.values()
+    assert (MEANT in said, INSTANCE in said) == (True, False)
+    issue.status = "In Progress"
+    both.advance(TWELVE_HOURS)
+    ended = played(both)
+
+    assert (ended.result, ended.contained) == ("fixed", False)
+    assert ended.reason.startswith(
+        "every case that was acted upon is fixed, and the evidence agrees; "
+        "triage left nothing to do in 1 other case: Inspector: tcp/443 can be reached from outside"
+    )
+    closings = {case: house.ledger.entries_of(case_stream(case), "case-closed") for case in (closed, meant)}
+    assert {case: [each.body["reason"].split(":")[0] for each in found] for case, found in closings.items()} == {
+        closed: ["fixed"],
+        meant: ["Inspector"],
+    }
+    assert verdicts_of(both, closed) == ["fixed"]
+    assert verdicts_of(both, meant) == [], "that nothing was done about it proves no fix"
+    alert, post_mortem = site.issues.values()
+    assert (alert.status, len(comments_on(alert))) == ("Done", 1)
+    assert "has no verdict" not in str(post_mortem.description)
 
 
 def test_told_again_it_is_told_once(open_house: OpenHouse, tmp_path: Path, site: Site, jira: JiraGateway) -> None:

@@ -12,6 +12,7 @@ from runbooks.definition import Runbook
 from runbooks.event import read_payload
 from runbooks.function import EventSource, FunctionAlias, FunctionFacts, FunctionUrl, Invoker, ServedVersion
 from runbooks.function_package import PackageProject
+from runbooks.function_users import of_a_version, of_another_version
 from tasks.function_facts import read_function_facts
 from tasks.gateways.functions import FunctionGateway, content_of
 from tests.tasks.gateways.aws_world import ACCOUNT, REGION, AwsWorld
@@ -95,6 +96,32 @@ def test_whoever_may_invoke_it_is_told_and_by_which_alias(aws: AwsWorld) -> None
         Invoker(principal="*", conditional=False),
     ]
     assert [each.is_anyone for each in unqualified] == [False, True]
+
+
+def test_whoever_may_invoke_a_version_by_its_number_is_told_and_the_versions_that_are_as_latest(aws: AwsWorld) -> None:
+    built = furnish(aws, public=None, queue=None)
+    client = aws.client("lambda")
+    client.update_function_configuration(FunctionName=NAME, Layers=[built["patched_layer_version_arn"]])
+    aws.sandbox.advance(5)
+    client.publish_version(FunctionName=NAME)
+    for number, principal in (("1", "events.amazonaws.com"), ("2", "s3.amazonaws.com")):
+        client.add_permission(
+            FunctionName=NAME,
+            StatementId="by-number",
+            Action="lambda:InvokeFunction",
+            Principal=principal,
+            Qualifier=number,
+        )
+    function = facts_of(aws, built).function
+    assert function is not None
+    assert function.invokers == (
+        Invoker(principal="events.amazonaws.com", qualifier="1"),
+        Invoker(principal="s3.amazonaws.com", qualifier="2"),
+    )
+    assert function.alike == ("2",)
+    old = "events.amazonaws.com may invoke version 1 by its number"
+    assert of_a_version(function) == (old, "s3.amazonaws.com may invoke version 2 by its number")
+    assert of_another_version(function) == (old,)
 
 
 def test_a_newer_layer_for_another_runtime_is_none(aws: AwsWorld) -> None:

@@ -47,6 +47,7 @@ def furnished(open_house: OpenHouse, **options: Any) -> House:
     client.create_function(FunctionName=WORKER, PackageType="Image", Code={"ImageUri": built["image"]}, Role=role)
     house.sandbox.advance(20)
     client.publish_version(FunctionName=WORKER)
+    house.sandbox.advance(20)
     client.create_alias(FunctionName=WORKER, Name="live", FunctionVersion="1", Description="the queue's")
     arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{WORKER}:$LATEST"
     for finding in InspectorGateway(house.sessions).findings_of(ACCOUNT, REGION, arn):

@@ -15,19 +15,22 @@ from runbooks.telling.plan_text import plan_markdown
 from runbooks.telling.verdict_text import verdicts_markdown
 from runbooks.verdict import VerdictKind
 from tasks.planning import make_plan
-from tests.runbooks.signatures import made
+from tasks.triage import triage_again
 from tests.tasks.conftest import OpenHouse
 from tests.tasks.function_story import (
     ALARM,
     BAKES,
     NAME,
     SCANNED_WITHIN,
+    FunctionStory,
     a_runbook,
+    furnished,
     set_alarm,
     story,
     versions,
     world,
 )
+from tests.tasks.gateways.aws_world import ACCOUNT, REGION
 from tests.tasks.playing import prefect_alone
 
 OWNERS_WORDS = "what customers call"
@@ -89,6 +92,38 @@ def test_a_closed_finding_alone_proves_nothing_while_the_alias_serves_the_old_ve
     verdict = playing.verdict(playing.asked[0])
     assert set(verdict.evidence[0].model_dump()["findings"].values()) == {"CLOSED"}
     assert verdict.reasons == ("alias live still serves version 1, which has the vulnerability",)
+
+
+def test_nothing_is_fixed_while_a_policy_lets_somebody_invoke_the_old_version_by_its_number(
+    open_house: OpenHouse, tmp_path: Path
+):
+    house = furnished(open_house)
+    house.client("lambda").add_permission(
+        FunctionName=NAME,
+        StatementId="nightly",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        Qualifier="1",
+    )
+    playing = FunctionStory(house, tmp_path)
+    who = "events.amazonaws.com may invoke version 1 by its number"
+    assert playing.phase(Phase.REMEDIATE).result == "done"
+    assert f"{who}, which stays vulnerable: a person brings it to another" in playing.asked[0].not_covered
+    house.sandbox.advance(SCANNED_WITHIN)
+    assert playing.phase(Phase.VERIFY).result == "not-needed"
+    assert playing.looked().kind is VerdictKind.NOT_FIXED
+    assert playing.verdict(playing.asked[0]).reasons == (f"{who}, which nobody has brought to another",)
+
+
+def test_no_call_goes_to_a_version_that_cannot_be_made_ready(open_house: OpenHouse, tmp_path: Path):
+    playing = story(open_house, tmp_path)
+    house = playing.house
+    before = world(house)
+    house.sandbox.cloud.world(ACCOUNT, REGION).functions[NAME].failed["2"] = "its initialization has failed"
+    ended = playing.phase(Phase.REMEDIATE)
+    assert (ended.result, f"version 2 of {NAME} cannot be invoked" in ended.detail) == ("failed", True)
+    assert world(house)["aliases"] == before["aliases"]
+    assert house.mutating_calls() == UPDATES[:2]
 
 
 def test_an_alarm_in_mid_bake_puts_the_alias_back_and_is_recorded_as_a_failure(open_house: OpenHouse, tmp_path: Path):
@@ -198,15 +233,20 @@ def test_a_canary_that_took_too_long_is_brought_to_its_end_all_the_same(open_hou
     assert house.mutating_calls() == UPDATES
 
 
-def test_the_undo_of_a_whole_update_leaves_the_function_as_it_was(open_house: OpenHouse, tmp_path: Path):
+def test_a_triage_between_the_update_and_inspectors_scan_leaves_the_case_provable(
+    open_house: OpenHouse, tmp_path: Path
+):
     playing = story(open_house, tmp_path)
-    house = playing.house
-    before = world(house)
-    assert playing.phase(Phase.REMEDIATE).result == "done"
-    (plan,) = playing.asked
-    steps = tuple(undo for step in reversed(plan.steps) if (undo := step.undo))
-    back = plan.model_copy(update={"phase": Phase.RELEASE, "steps": steps, "code": ""})
-    playing.run.journal.write(made(back))
-    run = playing.run.approved(back)
-    assert run.carry_out(back) == {step.key: "done" for step in back.steps}
-    assert world(house) == before
+    with playing.running():
+        plan = make_plan(Phase.REMEDIATE)
+    playing.answered(plan, "approved")
+    assert not playing.once(plan, 0).finished
+    with playing.running():
+        (again,) = triage_again(plan.cases).assessments
+    assert [finding.status for finding in again.facts.findings] == ["ACTIVE"]
+    for number in (0, 1, 2):
+        while not playing.once(plan, number).finished:
+            playing.run.wait()
+    playing.house.sandbox.advance(SCANNED_WITHIN)
+    assert playing.phase(Phase.VERIFY).result == "not-needed"
+    assert playing.looked().kind is VerdictKind.FIXED

@@ -30,6 +30,7 @@ from tests.tasks.gateways.running_images import (
     a_service,
     an_image,
     build,
+    let_pull,
     push,
     push_index,
 )
@@ -308,6 +309,23 @@ def test_an_image_that_inspector_does_not_list_may_be_run_by_anybody(aws: AwsWor
 
 def _list_nothing(parsed: dict[str, Any], **_: Any) -> None:
     parsed["coveredResources"] = []
+
+
+def test_whoever_may_pull_it_where_nobody_can_look_may_run_it_still(aws: AwsWorld):
+    built = an_image(aws)
+    patched = build(aws, built, "1.4.3")
+    aws.sandbox.advance(SCANNED)
+    subject = a_subject(aws, built, patched, was_run=True)
+    verdict = judged(aws, subject, final=True)
+    assert isinstance(verdict, Verdict)
+    assert verdict.kind is VerdictKind.FIXED
+    let_pull(aws, built, "*", Condition={"StringEquals": {"aws:PrincipalOrgID": "o-1a2b"}})
+    evidence = gather_images(aws.sessions, [subject])["case-1"]
+    words = ("it may be used in organization o-1a2b: whoever is there may pull it, and this system cannot look there",)
+    assert (evidence.users, evidence.unseen) == ((), words)
+    verdict = judged(aws, subject, final=True)
+    assert isinstance(verdict, Verdict)
+    assert verdict.kind is VerdictKind.UNVERIFIABLE
 
 
 def test_who_runs_an_image_is_not_seen_where_that_may_not_be_read(aws: AwsWorld):

@@ -18,7 +18,7 @@ from runbooks.triage import assess
 from tasks.image_facts import read_image_facts
 from tests.tasks.gateways.aws_world import ACCOUNT, REGION, AwsWorld
 from tests.tasks.gateways.image_world import REASON, REPOSITORY, a_dormant_version, another_image, furnish, run_it
-from tests.tasks.gateways.running_images import a_definition, a_rule, a_service
+from tests.tasks.gateways.running_images import a_definition, a_rule, a_service, let_pull, push_index
 
 PROJECT = "shop-checkout-build"
 
@@ -119,6 +119,24 @@ def test_a_repository_that_is_gone_leaves_nothing(aws: AwsWorld):
     aws.client("ecr", Role.PATCH).delete_repository(repositoryName=REPOSITORY, force=True)
     (facts,) = read(aws, finding_of(built))
     assert facts.resource == ImageFacts(image=None)
+
+
+def test_a_platform_image_has_the_tags_of_its_index_and_is_not_closed_as_unused(aws: AwsWorld):
+    """What BuildKit pushes: the tag is the index's, and Inspector finds what is vulnerable in an image without one."""
+    built = furnish(aws, tags=("1.4.2",))
+    push_index(aws, built, "1.4.2", built["digest"])
+    (facts,) = read(aws, finding_of(built))
+    image = facts.image_facts.image
+    assert image is not None
+    assert (image.tags, image.index_tags, facts.image_facts.running) == ((), ("1.4.2",), False)
+    assert assess(facts, the_runbook()).triage.decision == "respond"
+
+
+def test_who_may_use_it_where_nobody_can_look_is_told(aws: AwsWorld):
+    built = furnish(aws)
+    let_pull(aws, built, "*")
+    (facts,) = read(aws, finding_of(built))
+    assert facts.image_facts.may_be_used_in == ("any account",)
 
 
 def test_who_suspects_a_compromise_tags_the_repository(aws: AwsWorld):

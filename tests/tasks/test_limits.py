@@ -14,24 +14,13 @@ from tests.runbooks.builders import NO_LIMITS
 from tests.runbooks.signatures import made
 from tests.tasks.aftermath import described, records_of, statuses_of
 from tests.tasks.conftest import OpenHouse
-from tests.tasks.contained import OTHER, furnished, to_contain
+from tests.tasks.contained import OTHER, furnished, somebody_else_begins, to_contain
 from tests.tasks.gateways.aws_world import an_event
 from tests.tasks.halts import as_far_as_it_goes, services, stage_as_far_as_it_goes, woken
 from tests.tasks.harness import House
 
 ONE_AT_ONCE = {"limits": {"maximum_cases_at_once": 1}}
 ENDED = ResponseEnded(result="person", reason="somebody else goes on")
-
-
-def somebody_else_begins(house: House, plan: Plan) -> str:
-    """Another response, of which a plan is under way."""
-    house.furnish(an_event(OTHER, 2))
-    (case,) = (case.id for case in house.ledger.cases("open") if case.response_id is None)
-    other = house.ledger.start_response(house.runbook.name, [case], "webhook").id
-    (extent,) = plan.extents
-    taken = Admitted(digest="0" * 64, phase=Phase.CONTAIN, extents=(extent.model_copy(update={"case": case}),))
-    assert house.ledger.admit(other, taken, lambda under_way, last_hour: None) is None
-    return other
 
 
 def admissions(house: House) -> list[Admitted]:

@@ -8,10 +8,13 @@ import pytest
 
 from runbooks.plan import ApprovalRule, Phase, Plan
 from runbooks.planning.closing import plan_closing
+from runbooks.steps.base import Role
 from runbooks.triage import assess
+from tasks.looking import SHOWS_WITHIN
 from tasks.network_facts import read_network_facts
 from tests.runbooks.signatures import made
 from tests.tasks.conftest import OpenHouse
+from tests.tasks.halts import as_far_as_it_goes, halt, once, resume, services, woken
 from tests.tasks.harness import House, Run
 from tests.tasks.network_story import furnished, rules_of
 from tests.tasks.shaky import Blow, Died, Shaky
@@ -26,12 +29,30 @@ SHARED = ["ec2:CreateSecurityGroup", "ec2:AuthorizeSecurityGroupIngress", "ec2:M
 def begun(open_house: OpenHouse, **options: Any) -> tuple[House, Run, Plan]:
     """A house with one open port, and the approved plan that closes it."""
     house = furnished(open_house, **options)
+    return house, *planned(house)
+
+
+def planned(house: House) -> tuple[Run, Plan]:
     run = house.start()
     seen = {case: house.ledger.case_findings(case) for case in run.cases}
     facts = read_network_facts(house.sessions, run.keys, seen, house.runbook)
     plan = plan_closing(house.response, house.runbook, [assess(each, house.runbook) for each in facts.values()])
     run.journal.write(made(plan))
-    return house, run.approved(plan), plan
+    return run.approved(plan), plan
+
+
+def undoing(run: Run, plan: Plan) -> Plan:
+    """The plan that puts back what this one changed, which nobody is asked about."""
+    undo = plan.model_copy(
+        update={
+            "phase": Phase.VERIFY,
+            "revision": 2,
+            "steps": tuple(_named(run, plan, undo) for step in reversed(plan.steps) if (undo := step.undo)),
+            "approval": ApprovalRule(required=False),
+        }
+    )
+    run.journal.write(made(undo))
+    return undo
 
 
 def world(house: House) -> dict[str, Any]:
@@ -80,19 +101,45 @@ def test_undone_everything_is_as_it_was_but_for_a_copy_that_nobody_carries(
     house, run, plan = begun(open_house, **options)
     before = world(house)
     run.carry_out(plan)
-    undo = plan.model_copy(
-        update={
-            "phase": Phase.VERIFY,
-            "revision": 2,
-            "steps": tuple(_named(run, plan, undo) for step in reversed(plan.steps) if (undo := step.undo)),
-            "approval": ApprovalRule(required=False),
-        }
-    )
-    run.journal.write(made(undo))
+    undo = undoing(run, plan)
     assert set(run.approved(undo).carry_out(undo).values()) == {"done"}
     after = world(house)
     after["groups"] = [each for each in after["groups"] if each[0] != COPY]
     assert after == before
+
+
+def test_a_halt_in_the_middle_of_an_undo_opens_nothing_more_until_it_is_resumed(open_house: OpenHouse) -> None:
+    house = furnished(open_house, ipv6=True)
+    # Rules of other tags are put back by another call.
+    ec2 = house.client("ec2", Role.CONTAIN)
+    (rule,) = [
+        raw["SecurityGroupRuleId"]
+        for raw in ec2.describe_security_group_rules()["SecurityGroupRules"]
+        if raw["SecurityGroupRuleId"] in house.built[0]["rules"] and raw.get("CidrIpv6") == "::/0"
+    ]
+    ec2.create_tags(Resources=[rule], Tags=[{"Key": "owner", "Value": "shop"}])
+    have, before = services(house.ledger), world(house)
+    run, plan = planned(house)
+    run.carry_out(plan)
+    undo = undoing(run, plan)
+    run = run.approved(undo)
+    house.sandbox.cloud.record.clear()
+    house.sessions.shaky.then[ALONE[0]] = lambda: halt(have)
+
+    progress = as_far_as_it_goes(have, run, undo)
+
+    assert progress is not None
+    assert (progress.held, house.mutating_calls()) == ("halted", ALONE[:1])
+    half = world(house)
+    run = woken(run, progress)
+    house.sandbox.advance(SHOWS_WITHIN.total_seconds())
+    assert once(have, run, undo, undo.steps).held == "halted"
+    assert (house.mutating_calls(), world(house)) == (ALONE[:1], half)
+
+    resume(have)
+    assert as_far_as_it_goes(have, woken(run, progress), undo) is None
+    assert house.mutating_calls() == [ALONE[0], *ALONE]
+    assert world(house) == before
 
 
 def _named(run: Run, plan: Plan, undo: Any) -> Any:

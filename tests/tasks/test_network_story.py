@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from runbooks.plan import Phase, Plan
+from runbooks.plan import Phase
 from runbooks.steps import EnsureClosedGroup, ReplaceGroupRules, SwapSecurityGroups
 from runbooks.telling.plan_text import plan_markdown
 from runbooks.verdict import VerdictKind
 from tasks.looking import SHOWS_WITHIN
 from tests.runbooks.signatures import made
 from tests.tasks.conftest import OpenHouse
-from tests.tasks.network_story import INSTANCE, TWELVE_HOURS, NetworkStory, reaching, rules_of, story
+from tests.tasks.network_story import INSTANCE, TWELVE_HOURS, reaching, remediated, rules_of, story
 from tests.tasks.playing import prefect_alone
 
 PRIVATE = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}
@@ -26,14 +26,6 @@ VPC = "10.20.0.0/16"
 def prefect() -> Iterator[None]:
     with prefect_alone():
         yield
-
-
-def remediated(playing: NetworkStory) -> Plan:
-    """The plan, carried out."""
-    assert playing.phase(Phase.REMEDIATE).result == "done"
-    assert playing.phase(Phase.VERIFY).result == "not-needed"
-    (plan,) = playing.asked
-    return plan
 
 
 def test_a_group_of_its_own_loses_the_rule_and_keeps_office_and_network(open_house: OpenHouse, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tasks.rounds import left_behind, settled
 from tests.runbooks.signatures import SIGNER, made
 from tests.tasks.aftermath import of_kind
 from tests.tasks.conftest import OpenHouse
-from tests.tasks.contained import OTHER, furnished
+from tests.tasks.contained import OTHER, THIRD, furnished
 from tests.tasks.gateways.aws_world import INSTANCE, an_event
 from tests.tasks.playing import Meddling, Playing, prefect_alone
 
@@ -264,3 +264,86 @@ def test_a_phase_of_which_what_was_put_off_is_rejected_is_partly_done(open_house
     ended = playing.phase(Phase.CONTAIN, answer=lambda plan: "approved" if plan.revision == 1 else "rejected")
 
     assert (len(playing.asked), ended.result) == (2, "partial")
+
+
+# --- both ------------------------------------------------------------------------------------------------------------
+
+
+def one_at_a_time(open_house: OpenHouse, folder: Path, *others: str) -> Playing:
+    """So many instances about to be contained, one after another."""
+    house = furnished(open_house, {"limits": {"maximum_cases_at_once": 1}})
+    for number, instance in enumerate(others, 2):
+        house.furnish(an_event(instance, number))
+    return Playing(house, folder)
+
+
+def moved_by_somebody(playing: Playing, *revisions: int) -> Meddling:
+    """After these plans were approved somebody puts the interfaces of their case into one more group.
+
+    It is as exposed as it was, so it stays the most urgent.
+    """
+
+    def meddle(plan: Plan) -> None:
+        assert plan.revision <= 8, "it goes round in circles"
+        if plan.revision in revisions:
+            stranger = playing.house.make_group(f"of-somebody-else-{plan.revision}")
+            for step in swaps(plan, plan.cases[0]):
+                playing.house.set_groups(step.target.id, [*step.expects, stranger])
+
+    return meddle
+
+
+def test_one_that_drifts_every_time_does_not_keep_what_was_put_off_from_its_turn(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
+    playing = one_at_a_time(open_house, tmp_path, OTHER)
+
+    ended = playing.phase(Phase.CONTAIN, moved_by_somebody(playing, 1, 2, 3))
+
+    (stubborn,), (patient,) = playing.asked[0].cases, playing.asked[0].deferred
+    assert [plan.cases for plan in playing.asked] == [(stubborn,), (stubborn,), (stubborn,), (patient,)]
+    why = [plan.reasons[0].removeprefix("planned again: ") for plan in playing.asked[1:]]
+    assert [each.split(": Interface")[0] for each in why] == [
+        "revision 1 did not find what it expected",
+        "revision 2 did not find what it expected",
+        "revision 3 was as much as the limits let begin together; these are the next",
+    ]
+    assert ended.result == "partial", "one of the two is contained"
+    assert set(left_behind(playing.house.history(), playing.asked[-1])) == {stubborn}
+
+
+def test_what_drifts_in_the_last_of_many_portions_is_asked_about_again_too(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
+    playing = one_at_a_time(open_house, tmp_path, OTHER, THIRD)
+
+    ended = playing.phase(Phase.CONTAIN, moved_by_somebody(playing, 3))
+
+    assert [len(plan.deferred) for plan in playing.asked] == [2, 1, 0, 0]
+    assert playing.asked[3].cases == playing.asked[2].cases
+    assert ended.result == "done"
+    assert left_behind(playing.house.history(), playing.asked[-1]) == {}
+
+
+def test_a_runbook_that_changes_between_two_portions_loses_none_of_what_was_put_off(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
+    playing = one_at_a_time(open_house, tmp_path, OTHER, THIRD)
+    with playing.running():
+        first = make_plan.fn(Phase.CONTAIN)
+        playing.answered(first, "approved")
+        playing.carry_out(first)
+        end_phase.fn(first)
+        second = make_plan.fn(Phase.CONTAIN)
+    playing.begin()
+    runbook = playing.house.runbook
+    playing.house.runbook = runbook.model_copy(
+        update={"contain": runbook.contain.model_copy(update={"snapshots": False})}
+    )
+
+    ended = playing.phase(Phase.CONTAIN)
+
+    again, last = playing.asked
+    assert (again.previous, again.cases, again.deferred) == (second.digest, second.cases, second.deferred)
+    assert {*first.cases, *again.cases, *last.cases} == set(playing.run.cases)
+    assert ended.result == "done"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from runbooks.case import case_stream
-from runbooks.records import CaseVerdict
+from runbooks.records import CaseTriaged, CaseVerdict
 from runbooks.verdict import Verdict, VerdictKind
 from tasks.verdicts import newest_verdict, verdicts_on
-from tests.runbooks.builders import a_package, a_verdict
+from tests.runbooks.builders import a_finding, a_package, a_verdict, an_assessment, case_facts
 from tests.tasks.contained import OTHER
 from tests.tasks.gateways.aws_world import INSTANCE
 from tests.tasks.sweep_house import SweepHouse, sweep_house
@@ -64,3 +64,16 @@ def test_a_verdict_on_one_case_says_nothing_of_another(house: SweepHouse) -> Non
     house.ledger.append(case_stream(other.cases[0]), record)
 
     assert newest_verdict(house, other.cases[0]) is None
+
+
+@pytest.mark.parametrize(("status", "counts"), [("ACTIVE", False), ("CLOSED", True)])
+def test_what_was_proven_before_triage_found_more_to_do_is_no_word_on_it(
+    house: SweepHouse, status: str, counts: bool
+) -> None:
+    row = house.newest(INSTANCE)
+    (case,) = row.cases
+    said = judged(house, VerdictKind.FIXED, signed=True)
+    later = an_assessment(case_facts(a_finding(2, status=status), case=case))
+    house.ledger.append(case_stream(case), CaseTriaged(response="resp-later", assessment=later))
+
+    assert newest_verdict(house, case) == (said if counts else None)

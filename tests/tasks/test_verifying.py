@@ -1,4 +1,7 @@
-"""Verifying: AWS may show a world that is gone, and what speaks against a remediation is looked at again."""
+"""Verifying: AWS may show a world that is gone, and what speaks against a remediation is looked at again.
+
+And what triage left nothing to do about wants no verdict, unless it is contained.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,14 @@ import pytest
 from runbooks.plan import Phase
 from runbooks.verdict import VerdictKind
 from tasks.looking import NOT_BELIEVED, SHOWS_WITHIN
+from tasks.run import current
+from tasks.triage import rightly_left_alone
 from tests.tasks.conftest import OpenHouse
+from tests.tasks.contained import OTHER, furnished
+from tests.tasks.gateways.aws_world import ACCOUNT, INSTANCE, REGION, an_event
 from tests.tasks.network_story import story
 from tests.tasks.playing import prefect_alone
+from tests.tasks.ward import Ward
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,3 +42,29 @@ def test_that_it_does_not_help_is_believed_only_some_seconds_after_the_last_chan
 
     playing.advance(SHOWS_WITHIN.total_seconds())
     assert playing.looked().kind is VerdictKind.NOT_FIXED
+
+
+def test_an_instance_that_is_gone_wants_no_verdict_and_one_that_is_contained_does(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
+    house = furnished(open_house)
+    house.furnish(an_event(OTHER, 2, in_group=False))
+    cases = {row.key.resource_id: row.id for row in house.ledger.cases("open")}
+    ward = Ward(house, tmp_path)
+    assert ward.contain(cases[INSTANCE]).result == "done"
+    for finding in house.sandbox.cloud.world(ACCOUNT, REGION).findings.values():
+        finding.status = "CLOSED"
+    house.client("ec2").terminate_instances(InstanceIds=[OTHER])
+
+    ward.respond(*cases.values())
+
+    triaged = {each.case: (each.triage.decision, each.triage.code) for each in ward.run.assessments()}
+    assert triaged == {
+        cases[INSTANCE]: ("nothing-to-do", "finding-closed"),
+        cases[OTHER]: ("nothing-to-do", "instance-gone"),
+    }
+    with ward.running():
+        over = rightly_left_alone(current(), house.history())
+    assert over == {
+        cases[OTHER]: "the instance is gone: nothing is left to contain or patch (and nothing was fixed)",
+    }

@@ -112,7 +112,7 @@ def _steps(
     runbook: Runbook, chosen: Sequence[Chosen], services: Sequence[_Deployed], candidate: Candidate
 ) -> Iterator[AnyStep]:
     """Task definition by task definition: the one with the fewest tasks alone, and then all the others together."""
-    yield from let_pull(runbook, chosen, [each.service for each in services])
+    yield from let_pull(chosen, [each.service for each in services])
     by_definition: dict[tuple[str, str, str], list[_Deployed]] = {}
     for each in sorted(services, key=lambda each: (each.service.desired, each.service.arn)):
         service = each.service
@@ -145,6 +145,7 @@ def _deployment(runbook: Runbook, each: _Deployed) -> DeployService | DeployByCo
         "service": service.name,
         "family": _family(service.task_definition),
         "expects": service.task_definition,
+        "revisions": service.revisions,
         "leaves": NEW_REVISION,
     }
     if group is None:
@@ -203,7 +204,7 @@ def _unfit(runbook: Runbook, chosen: Sequence[Chosen], service: EcsService) -> s
     left, block = f"service {service.name} is not deployed by this plan", runbook.contain.block
     if runbook.deploy.without_alarms != "deploy" and not alarms_of(service, runbook.deploy):
         return f"{left}: no alarm watches it, and so nothing would lead back"
-    if service.execution_role is None and not block.may_pull and denied_pulls(runbook, chosen) is not None:
+    if service.execution_role is None and not block.may_pull and denied_pulls(chosen) is not None:
         return (
             f"{left}: pulls are denied, it names no execution role, and contain.block.may_pull not its instances' role"
         )

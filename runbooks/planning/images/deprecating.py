@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from runbooks.candidate import Candidate
 from runbooks.container_image import short_digest
 from runbooks.definition import Runbook
+from runbooks.image_users import out_of_sight
 from runbooks.lifecycle_policy import same_policy
 from runbooks.plan import Phase, Plan
 from runbooks.planning.extents import extents
@@ -34,6 +35,7 @@ def plan_deprecation(
     every = [each for each in chosen_of(runbook, assessments) if each.image.digest != candidate.digest]
     chosen, deferred = that_may_begin(runbook, every)
     touched = extents(runbook, [each.assessment for each in chosen])
+    steps = tuple(_steps(runbook, chosen))
     return Plan(
         response=response,
         runbook=runbook.name,
@@ -41,10 +43,10 @@ def plan_deprecation(
         phase=Phase.DEPRECATE,
         revision=revision,
         cases=tuple(each.case for each in chosen),
-        steps=tuple(_steps(runbook, chosen)),
+        steps=steps,
         reasons=(f"nobody is to run the old image any more: {candidate.tag} has taken its place",),
         not_covered=tuple(_not_covered(runbook, chosen)),
-        cannot_be_put_back=tuple(_for_good(runbook, chosen)),
+        cannot_be_put_back=tuple(_for_good(steps)),
         approval=runbook.deprecate.approval.rule([each.environment for each in touched]),
         deferred=deferred,
         extents=touched,
@@ -54,7 +56,7 @@ def plan_deprecation(
 def _steps(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[AnyStep]:
     if not chosen:
         return
-    choice, there = runbook.deprecate, [each for each in chosen if not each.image.archived]
+    choice, there = runbook.deprecate, [each for each in _that_nobody_else_uses(chosen) if not each.image.archived]
     if choice.remove_tags and not _deletes(runbook):
         yield from (step for each in there for step in _removed_tags(each))
     if choice.archive:
@@ -63,14 +65,28 @@ def _steps(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[AnyStep]:
     yield from (_deleted(each) for each in _to_delete(runbook, chosen))
 
 
+def _that_nobody_else_uses(chosen: Sequence[Chosen]) -> tuple[Chosen, ...]:
+    """Without those that may be used where this system cannot look: each step that retires one would stop there."""
+    return tuple(each for each in chosen if not each.assessment.facts.image_facts.may_be_used_in)
+
+
 def _deletes(runbook: Runbook) -> bool:
     """What is archived is not deleted as well."""
     return runbook.deprecate.delete and not runbook.deprecate.archive
 
 
 def _to_delete(runbook: Runbook, chosen: Sequence[Chosen]) -> tuple[Chosen, ...]:
-    """Not what a version of a function is made from, even one that nobody is seen to call: it would be lost with it."""
-    return tuple(each for each in chosen if _deletes(runbook) and not each.assessment.facts.image_facts.versions)
+    """Not what a version of a function is made from, even one that nobody is seen to call: it would be lost with it.
+
+    Nor what an index lists: ECR does not delete that (ECR API reference, ImageFailure, ImageReferencedByManifestList).
+    """
+    if not _deletes(runbook):
+        return ()
+    return tuple(
+        each
+        for each in _that_nobody_else_uses(chosen)
+        if not (each.assessment.facts.image_facts.versions or each.image.index_tags)
+    )
 
 
 def _removed_tags(each: Chosen) -> Iterator[SetImageTag]:
@@ -135,7 +151,9 @@ def _of_the_repository(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[A
 
 def _not_covered(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
     choice = runbook.deprecate
-    for each in chosen:
+    retired = _that_nobody_else_uses(chosen)
+    yield from _may_be_used(chosen)
+    for each in retired:
         kept = _kept_tag(each)
         if kept and choice.remove_tags and not choice.archive and not _deletes(runbook):
             yield (
@@ -145,8 +163,31 @@ def _not_covered(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
         yield f"the rule for the tags of {chosen[0].repository.name} has exceptions, and is left as it is"
     if choice.archive and choice.delete:
         yield "an image that is archived is not deleted as well"
-    yield from _missed(runbook, chosen)
+    yield from _indexed(runbook, retired)
+    yield from _missed(runbook, retired)
     yield "copies elsewhere (replicas in other regions, pull-through caches, mirrors) are not touched"
+
+
+def _may_be_used(chosen: Sequence[Chosen]) -> Iterator[str]:
+    held: dict[str, list[str]] = {}
+    for each in chosen:
+        for words in out_of_sight(each.assessment.facts.image_facts.may_be_used_in):
+            held.setdefault(words, []).append(each.image.name)
+    yield from (f"not retired, {listed(names, most=10)}: {words}" for words, names in held.items())
+
+
+def _indexed(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
+    """An index is no case of its own: its tags, and the images of other platforms, are left."""
+    for each in chosen:
+        if not each.image.index_tags:
+            continue
+        tags = listed(each.image.index_tags, most=10)
+        stays = f"{tags} stays with the index that lists {each.image.name}"
+        if runbook.deprecate.archive:
+            yield f"{stays}: pulled by it on that image's platform, nothing comes until the image is active again"
+        else:
+            deleted = ", which ECR therefore does not delete" if _deletes(runbook) else ""
+            yield f"{stays}{deleted}: it can be pulled by it"
 
 
 def _missed(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
@@ -163,6 +204,17 @@ def _missed(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
             yield f"archived, {each.image.name} is missed by {held}: called, it fails until the image is active again"
 
 
-def _for_good(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[str]:
-    for each in _to_delete(runbook, chosen):
-        yield f"{each.repository.name}@{short_digest(each.image.digest)} is deleted for good"
+def _for_good(steps: Sequence[AnyStep]) -> Iterator[str]:
+    for step in steps:
+        match step:
+            case DeleteImage():
+                yield f"{step.repository}@{short_digest(step.digest)} is deleted for good"
+            case PutLifecyclePolicy() if step.deletes:
+                # ECR user guide, "Creating a lifecycle policy": within 24 hours.
+                yield (
+                    f"what the lifecycle policy of {step.repository} expires is deleted for good, within 24 hours of "
+                    "its change and as long as it is there: the former policy brings none of it back, and whether "
+                    "somebody runs what is expired later is not looked at"
+                )
+            case _:
+                pass

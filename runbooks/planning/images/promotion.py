@@ -75,15 +75,13 @@ def plan_promotion_block(
     )
 
 
-def let_pull(
-    runbook: Runbook, chosen: Sequence[Chosen], services: Sequence[EcsService]
-) -> Iterator[SetRepositoryPolicy]:
+def let_pull(chosen: Sequence[Chosen], services: Sequence[EcsService]) -> Iterator[SetRepositoryPolicy]:
     """Let the roles that start these services pull; to everybody else pulls stay denied, whatever becomes of the rest.
 
     They run the vulnerable image as it is, so that nothing more is exposed: the denial is never lifted, and nothing has
     to bring it back where the deployment fails, is rolled back (which pulls the old image), or is handed over.
     """
-    denied = denied_pulls(runbook, chosen)
+    denied = denied_pulls(chosen)
     roles = tuple(dict.fromkeys(each.execution_role for each in services if each.execution_role is not None))
     if denied is None or (leaves := with_pulls_for(denied, roles)) == denied:
         return
@@ -100,11 +98,9 @@ def let_pull(
     )
 
 
-def denied_pulls(runbook: Runbook, chosen: Sequence[Chosen]) -> str | None:
-    """The repository's policy once the contain plan is through; None where it denies no pulls."""
-    block, policy = runbook.contain.block, chosen[0].repository.policy
-    if block.deny_pulls and any(each.assessment.triage.contain for each in chosen):
-        return with_pulls_denied(policy, block.may_pull)
+def denied_pulls(chosen: Sequence[Chosen]) -> str | None:
+    """The repository's policy where it denies pulls, whoever has them denied: it holds for every image; else None."""
+    policy = chosen[0].repository.policy
     return policy if denies_pulls(policy) else None
 
 
@@ -148,7 +144,7 @@ def _denial(runbook: Runbook, chosen: Sequence[Chosen]) -> Iterator[AnyStep]:
             repository=repository.name,
             # Where pulls are denied already the original is what there was before that.
             expects=with_pulls_allowed(repository.policy),
-            leaves=with_pulls_denied(repository.policy, runbook.contain.block.may_pull),
+            leaves=with_pulls_denied(repository.policy, runbook.contain.block.may_pull, repository.reader),
             consequence=_consequence(chosen),
         )
 

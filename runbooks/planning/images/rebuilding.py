@@ -48,7 +48,7 @@ def _build(response: str, runbook: Runbook, chosen: Sequence[Chosen], revision: 
     """The runbook's builder makes it; triage has looked whether that is there."""
     newest, rebuild = _newest(chosen), runbook.rebuild
     image, repository = newest.image, newest.repository
-    tag = new_tag(image.tags, [each.image.digest for each in chosen], response, revision)
+    tag = new_tag(image.reachable_by, [each.image.digest for each in chosen], response, revision)
     made: dict[str, Any] = {
         "target": newest.target("image", f"{repository.name}:{tag}"),
         "cases": tuple(each.case for each in chosen),

@@ -68,6 +68,9 @@ def untouched(client: Any, service: DeployedService[Any]) -> Look:
     ):
         detail = f"{named(step)} has {short(service.live)}, and the plan found {short(step.expects)}"
         return service.look("drifted", detail)
+    if not step.undoes and ecs.live_revisions(service.raw) != step.revisions:
+        # A forced deployment brings a newer image under the same tag, and so the same task definition.
+        return service.look("drifted", f"{named(step)} was deployed again since the plan was made")
     return service.look("as-expected")
 
 
@@ -110,6 +113,7 @@ def _read(
     live = ecs.live_definition(raw)
     found = {
         "task_definition": live,
+        "revisions": list(ecs.live_revisions(raw)),
         "configuration": dict(raw.get("deploymentConfiguration") or {}),
         "desired": raw.get("desiredCount"),
         "running": raw.get("runningCount"),

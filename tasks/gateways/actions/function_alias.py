@@ -111,6 +111,8 @@ def _look_at(client: Any, step: ShiftAlias, operations: Mapping[str, str], state
         return _under_way(step, alias, wanted, states, mark)
     if alias.version == wanted and not alias.weights:
         return Look(status="as-left", found=alias.found, result={"version": wanted})
+    if alias.version == wanted and set(alias.weights) == {step.expects}:
+        return _arriving(step, alias, wanted)
     if alias.version != step.expects or alias.weights:
         return _drifted(alias, f"alias {step.alias} serves {_served(alias)}, and the plan found {step.expects}")
     if bad := [_alarm(name, states) for name in step.alarms if states.get(name, "ALARM") == "ALARM"]:
@@ -137,11 +139,21 @@ def _under_way(step: ShiftAlias, alias: _Alias, wanted: str, states: Mapping[str
     return alias.look("on", "half-done", wanted, f"all calls go to version {wanted} now")
 
 
+def _arriving(step: ShiftAlias, alias: _Alias, version: str) -> Look:
+    """The look at an alias that was moved, and whose calls AWS itself brings there bit by bit: one with provisioned
+    concurrency, as long as the version's environments are not ready (hashicorp/terraform-provider-aws, 48116).
+    """
+    detail = f"AWS is bringing the calls of alias {step.alias} to version {version}: it serves {_served(alias)}"
+    return Look(status="in-progress", found=alias.found, detail=detail, result={"version": version})
+
+
 def _look_back(step: ShiftAlias, alias: _Alias, versions: Sequence[Members]) -> Look:
     """What a plan of this system made of the alias is put back, however far it came; nothing that others made is."""
     if (alias.version, alias.weights, alias.mark) == (step.leaves, {}, None):
         return Look(status="as-left", found=alias.found, result={"version": step.leaves})
     ours = {raw["Version"] for raw in versions if _OURS.fullmatch(raw.get("Description") or "")} | {step.expects}
+    if (alias.version, alias.mark) == (step.leaves, None) and set(alias.weights) <= ours:
+        return _arriving(step, alias, step.leaves)
     if alias.mark is None and alias.version not in ours:
         return _drifted(alias, f"alias {step.alias} serves {_served(alias)}, which this system did not publish")
     return alias.look("to the former", "as-expected", step.leaves)

@@ -171,13 +171,32 @@ def _look_at_version(client: Any, step: PublishVersion, operation: str) -> Look:
         return gone(f"function {step.function}")
     ours = published_by(versions, operation)
     if ours is not None and content_of(ours) == step.content:
-        return Look(status="as-left", found={"version": ours["Version"]}, result={"version": ours["Version"]})
+        return _look_at_published(client, step.function, ours["Version"])
     found = {"version": None, "latest": _json(content_of(latest))}
     if is_busy(latest):
         return Look(status="in-progress", found=found, detail=f"Lambda is updating {step.function}")
     if content_of(latest) != step.content or ours is not None:
         return Look(status="drifted", found=found, detail=f"{LATEST} of {step.function} is not what this plan left")
     return Look(status="as-expected", found=found, result={"revision": latest["RevisionId"]})
+
+
+def _look_at_published(client: Any, function: str, version: str) -> Look:
+    """A version is published at once, and ready later: of SnapStart after minutes. Lambda refuses calls of it before
+    that, and an alias of one that has failed (developer guide, "Lambda function states").
+    """
+    raw, it = read_configuration(client, function, version), {"version": version}
+    if raw is None:
+        return gone(f"version {version} of function {function}")
+    match raw.get("State"):
+        case "Pending":
+            detail = f"Lambda is making version {version} of {function} ready"
+            return Look(status="in-progress", found=it, result=it, detail=detail)
+        case "Failed":
+            why = raw.get("StateReason", "no reason given")
+            detail = f"version {version} of {function} cannot be invoked: {why}"
+            return Look(status="failed", found=it, result=it, detail=detail)
+        case _:
+            return Look(status="as-left", found=it, result=it)
 
 
 def _json(live: Any) -> Any:

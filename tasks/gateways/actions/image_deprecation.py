@@ -130,7 +130,7 @@ def _unless_in_use(place: Place, steps: Sequence[ImageStepT], looks: dict[str, L
     for step in retiring:
         if who := users.get((step.repository, step.digest)):
             found = looks[step.key].found | {"users": who}
-            looks[step.key] = Look(status="drifted", found=found, detail=f"the image is in use: {who}")
+            looks[step.key] = Look(status="drifted", found=found, detail=f"the image is {who}")
     return looks
 
 

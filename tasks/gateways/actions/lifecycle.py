@@ -18,6 +18,7 @@ from tasks.gateways.actions.users import in_use
 from tasks.gateways.aws_errors import code_of
 from tasks.gateways.bulk import pages
 from tasks.gateways.ecr import read_lifecycle_policies
+from tasks.gateways.image_indexes import read_runnable
 
 Members = Mapping[str, Any]
 NEW_ENOUGH = timedelta(minutes=30)
@@ -79,8 +80,8 @@ class PutLifecyclePolicyAction(AwsAction[PutLifecyclePolicy]):
         found = look.found | {"takes": sorted(raw["imageDigest"] for raw in results)}
         if not users:
             return Look(status="as-expected", found=found, result={"previewed": True})
-        said = "; ".join(f"{digest} ({who})" for digest, who in sorted(users.items()))
-        return Look(status="drifted", found=found, detail=f"it would take images that are in use: {said}")
+        said = "; ".join(f"{digest}, {who}" for digest, who in sorted(users.items()))
+        return Look(status="drifted", found=found, detail=f"it would take {said}")
 
 
 class _Preview(NamedTuple):
@@ -127,9 +128,19 @@ def _is_ours(preview: _Preview, step: PutLifecyclePolicy, operation: str) -> boo
 
 
 def _hurt(place: Place, step: PutLifecyclePolicy, results: Sequence[Members]) -> dict[str, str]:
-    """Digest -> who has the image, of those that it expires or archives; what nobody calls can spare the latter."""
+    """Digest -> who has the image, of those that it expires or archives; what nobody calls can spare the latter.
+
+    Inspector scans no index, and no attestation: of an index it is asked who has the images that this lists.
+    """
+    every = {raw["imageDigest"] for raw in results}
     expired = {raw["imageDigest"] for raw in results if (raw.get("action") or {}).get("type") != "TRANSITION"}
-    archived = {raw["imageDigest"] for raw in results} - expired
-    found = in_use(place, {(step.repository, digest) for digest in expired}, for_good=True)
-    found |= in_use(place, {(step.repository, digest) for digest in archived})
-    return {digest: who for (_, digest), who in found.items()}
+    runnable = read_runnable(place.reading("ecr"), place.account, step.repository, every) if every else {}
+    found: dict[str, str] = {}
+    for taken, for_good in ((expired, True), (every - expired, False)):
+        images = {(step.repository, image) for digest in taken for image in runnable[digest]}
+        users = in_use(place, images, for_good=for_good)
+        for digest in taken:
+            who = dict.fromkeys(users.get((step.repository, image), "") for image in sorted(runnable[digest]))
+            if said := "; ".join(filter(None, who)):
+                found[digest] = said
+    return found

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from runbooks.gating.subject import ImageName
+from runbooks.image_users import out_of_sight
 from tasks.gateways.actions.base import Place
 from tasks.gateways.image_use import ImageUse, who_runs
 
 
 def in_use(place: Place, images: Collection[tuple[str, str]], *, for_good: bool = False) -> dict[tuple[str, str], str]:
-    """Those of the images that somebody runs, or of which that cannot be ruled out, with who it is.
+    """Those of the images that are `in use: ...`, or `perhaps in use: ...` where that cannot be ruled out.
 
     Args:
         images: repository and digest of each.
@@ -23,8 +24,15 @@ def in_use(place: Place, images: Collection[tuple[str, str]], *, for_good: bool 
         return {}
     arns = {_arn(place, *image): image for image in sorted(images)}
     found = who_runs(place.sessions, place.account, place.region, [*arns])
-    said = {arns[arn]: "; ".join(_users(use, for_good=for_good)) for arn, use in found.items()}
+    said = {arns[arn]: _said([*_users(use, for_good=for_good)], [*_doubts(use)]) for arn, use in found.items()}
     return {image: words for image, words in said.items() if words}
+
+
+def _said(users: Sequence[str], doubts: Sequence[str]) -> str:
+    """Nothing where it is certain that nobody does."""
+    if not users and not doubts:
+        return ""
+    return f"{'in use' if users else 'perhaps in use'}: {'; '.join((*users, *doubts))}"
 
 
 def _users(use: ImageUse, *, for_good: bool) -> Iterator[str]:
@@ -36,6 +44,10 @@ def _users(use: ImageUse, *, for_good: bool) -> Iterator[str]:
         yield f"{other.kind.replace('-', ' ')} {other.arn}" + (f" ({other.count})" if other.count else "")
     for function in use.dormant if for_good else ():
         yield f"function {function.name}:{function.version} in {function.account}, which nobody was seen to call"
+
+
+def _doubts(use: ImageUse) -> Iterator[str]:
+    yield from out_of_sight(use.may_be_used_in)
     if not use.listed:
         yield "Inspector does not list it, so that nobody tells who else runs it"
 

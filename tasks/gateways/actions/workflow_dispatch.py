@@ -18,7 +18,7 @@ from runbooks.steps.image_building import RebuildByWorkflow, TestByWorkflow
 from tasks.gateways.actions.base import AwsAction, Look, Place, gone
 from tasks.gateways.actions.image_building import after_the_push, before_the_push, pushed_by
 from tasks.gateways.codebuild import OPERATION_VARIABLE
-from tasks.gateways.github import GitHubGateway, WorkflowRun
+from tasks.gateways.github import GitHubGateway, WorkflowRun, short_ref
 
 WorkflowStepT = TypeVar("WorkflowStepT", RebuildByWorkflow, TestByWorkflow)
 
@@ -118,7 +118,7 @@ def _named(github: GitHubGateway, workflow: Workflow, number: int | None, operat
 
     Raises:
         AnswerLost: it is not shown yet.
-        Outside: it could not be found again.
+        Outside: it could not be found again, by its name or on its branch.
     """
     if number is None:
         raise Outside(
@@ -143,5 +143,9 @@ def _named(github: GitHubGateway, workflow: Workflow, number: int | None, operat
             f"run {run.url} was started, and its name does not say whose it is: the run-name of {workflow} must hold "
             f"${{{{ inputs.{OPERATION_VARIABLE} }}}}",
             code="run-name",
+        )
+    if run.branch != short_ref(workflow.ref):
+        raise Outside(
+            f"run {run.url} of {workflow} was started, and GitHub calls it one of {run.branch}", code="run-ref"
         )
     return run

@@ -99,9 +99,8 @@ class Cases(Journal):
 
     def unanswered_findings(self, case_id: str) -> tuple[str, ...]:
         """The ARNs of the case's active findings that no response has answered, in the order they were seen."""
-        query = select(findings.c.arn).where(findings.c.case_id == case_id, *_WAITS).order_by(findings.c.sequence)
         with self._database.reading() as connection:
-            return tuple(connection.scalars(query))
+            return self._unanswered_findings(connection, case_id)
 
     def seen_at(self, case_id: str, arn: str) -> datetime | None:
         """When Inspector had last updated the finding, in its newest sighting in the case; None when it is new."""
@@ -175,6 +174,10 @@ class Cases(Journal):
             return False
         self._write(connection, case_stream(case_id), CaseClosed(response=response, reason=reason))
         return True
+
+    def _unanswered_findings(self, connection: Connection, case_id: str) -> tuple[str, ...]:
+        query = select(findings.c.arn).where(findings.c.case_id == case_id, *_WAITS).order_by(findings.c.sequence)
+        return tuple(connection.scalars(query))
 
     def _cases(self, query: Select[Any]) -> tuple[CaseRow, ...]:
         with self._database.reading() as connection:

@@ -90,15 +90,15 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except DataError as error:
-            raise BadInput(f"the database cannot hold this: {error.orig}", code="not-recordable") from error
         except SQLAlchemyError as error:
             raise self._fault(error) from error
 
-    def _fault(self, error: SQLAlchemyError) -> LedgerError:
+    def _fault(self, error: SQLAlchemyError) -> LedgerError | BadInput:
         cause = error.orig if isinstance(error, DBAPIError) else error
         reason = " ".join(str(cause).split()) or type(cause).__name__
         name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
+        if isinstance(error, DataError) or name.startswith(_LIMIT_EXCEEDED):
+            return BadInput(f"the database cannot hold this: {reason}", code="not-recordable")
         mend = next((words for start, words in _MENDS if name.startswith(start)), None)
         if mend is None:
             mend = (
@@ -109,6 +109,8 @@ class Database:
         return LedgerError(f"ledger {self.url.render_as_string(hide_password=True)}: {reason}; {mend}")
 
 
+_LIMIT_EXCEEDED = "54"
+"""PostgreSQL's class of SQLSTATEs for what is larger than it can ever be, such as a row of an index."""
 _MENDS = (
     ("SQLITE_BUSY", "another process is writing: stop it, or try again"),
     ("SQLITE_LOCKED", "another process is writing: stop it, or try again"),

@@ -196,6 +196,9 @@ class Responses(Cases, Leases):
     ) -> bool:
         """Ends the response, closes the cases given with their reasons, lets the others go, releases its leases.
 
+        A case with an active finding that no response has answered stays open, whatever was found before it came: it is
+        for the next response.
+
         Returns:
             False, with nothing written, when it had ended before.
 
@@ -207,7 +210,8 @@ class Responses(Cases, Leases):
                 return False
             self._require(connection, lease)
             for case_id, reason in close_cases.items():
-                self._close_case(connection, case_id, response_id, reason)
+                if not self._unanswered_findings(connection, case_id):
+                    self._close_case(connection, case_id, response_id, reason)
             self._write(connection, response_stream(response_id), ended)
             self._release_response(connection, response_id)
             return True

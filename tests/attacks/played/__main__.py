@@ -24,9 +24,8 @@ def main(wanted: str = "") -> None:
     with tempfile.TemporaryDirectory(prefix="attacks-") as folder:
         worker = Worker(Path(folder), lambda points: points, lambda broken: None)
         with the_product(worker.addresses):
-            chosen = list(dict.fromkeys(each.story for each in attacks))
-            worker.rehearse(STORIES[name] for name in chosen)
-            for name in chosen:
+            for name in dict.fromkeys(each.story for each in attacks):
+                worker.rehearse(STORIES[name])
                 _try(worker, name, [each for each in attacks if each.story == name])
     shutil.rmtree(os.environ["PREFECT_HOME"], ignore_errors=True)
 

@@ -11,7 +11,7 @@ from runbooks.plan import ApprovalRule, Phase, Plan
 from runbooks.records import ApprovalAsked, Decision, Intent, Outcome, PhaseEnded, PlanMade, ResponseEnded
 from runbooks.steps import AnyStep, CreateSnapshots, DetachFromAutoScaling, SwapSecurityGroups, Target
 from tasks.gateways.ledger import Ledger
-from tests.tasks.gateways.ledger.samples import MORNING, RUNBOOK
+from tests.tasks.gateways.ledger.samples import MORNING, RUNBOOK, triaged
 
 EVENTS = Path(__file__).parents[2] / "events"
 INSTANCE = "i-0a"
@@ -85,6 +85,8 @@ def end_phase(ledger: Ledger, plan: Plan) -> None:
 
 
 def end(ledger: Ledger, response: str, result: str, reason: str = "as the evidence says", **close: str) -> None:
+    if close:
+        triaged(ledger, response)
     assert ledger.end_response(response, ResponseEnded(result=result, reason=reason), close)
 
 

@@ -32,7 +32,8 @@ def fill(ledger: Ledger, clock: Clock) -> tuple[str, str, str]:
     clock.pass_by(minutes=4)
     approve(ledger, plan)
     carry_out(ledger, plan, plan.steps[-1])
-    end(ledger, response, "person", "a person takes over\n2026-03-02 forged", **{case: "handed over"})
+    ledger.close_case(case, response, "handed over")
+    end(ledger, response, "person", "a person takes over\n2026-03-02 forged")
     return case, response, plan.digest
 
 

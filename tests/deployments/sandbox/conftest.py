@@ -12,6 +12,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from deployments.sandbox.furnish_function import furnish_function
+from deployments.sandbox.furnish_function_options import FunctionOptions
 from deployments.sandbox.server import Sandbox
 
 ACCOUNT = "210987654321"
@@ -131,3 +133,12 @@ def a_finding(
         "region": REGION,
         "detail": detail,
     }
+
+
+@pytest.fixture
+def orders(sandbox: Any) -> Any:
+    def build(payload: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        stated = {"account": ACCOUNT, "region": REGION} | options
+        return furnish_function(sandbox.cloud, FunctionOptions.model_validate(stated), payload)
+
+    return build

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -12,21 +11,11 @@ from botocore.exceptions import ClientError
 
 from deployments.sandbox import inspector
 from deployments.sandbox.function_packages import python_layer, zip_of
-from deployments.sandbox.furnish_function import furnish_function
-from deployments.sandbox.furnish_function_options import FunctionOptions, NotAFunctionFinding
+from deployments.sandbox.furnish_function_options import NotAFunctionFinding
 from tests.deployments.sandbox.conftest import ACCOUNT, REGION
 
 NAME = "order-export"
 CODE = zip_of({"app.py": "def handler(event, context):\n    return 'another answer'\n"})
-
-
-@pytest.fixture
-def orders(sandbox: Any) -> Any:
-    def build(payload: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
-        stated = {"account": ACCOUNT, "region": REGION} | options
-        return furnish_function(sandbox.cloud, FunctionOptions.model_validate(stated), payload)
-
-    return build
 
 
 def configuration(aws: Any, **qualified: Any) -> dict[str, Any]:
@@ -181,67 +170,6 @@ def test_a_change_that_names_a_former_revision_is_refused(sandbox, aws, orders):
     client.update_alias(FunctionName=NAME, Name="live", Description="x", RevisionId=alias["RevisionId"])
     with pytest.raises(ClientError, match="PreconditionFailedException"):
         client.update_alias(FunctionName=NAME, Name="live", Description="y", RevisionId=alias["RevisionId"])
-
-
-def test_publishing_the_same_again_gives_the_existing_version(sandbox, aws, orders):
-    orders()
-    client = aws("lambda")
-    assert client.publish_version(FunctionName=NAME)["Version"] == "1"
-    client.update_function_code(FunctionName=NAME, ZipFile=CODE)
-    sandbox.advance(4)
-    second = client.publish_version(FunctionName=NAME)
-    assert second["Version"] == "2"
-    assert client.publish_version(FunctionName=NAME)["Version"] == "2"
-    assert configuration(aws, Qualifier="1")["CodeSha256"] != second["CodeSha256"]
-    with pytest.raises(ClientError, match="InvalidParameterValueException"):
-        client.publish_version(FunctionName=NAME, CodeSha256="another")
-
-
-def test_a_version_an_alias_and_the_function_have_each_a_policy_of_its_own(sandbox, aws, orders):
-    orders()
-    client, invoke = aws("lambda"), {"Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com"}
-    client.add_permission(FunctionName=NAME, StatementId="function", **invoke)
-    client.add_permission(FunctionName=NAME, StatementId="version", Qualifier="1", **invoke)
-
-    def statements(**of: str) -> list[str]:
-        return [one["Sid"] for one in json.loads(client.get_policy(FunctionName=NAME, **of)["Policy"])["Statement"]]
-
-    assert ("function" in statements(), "version" in statements()) == (True, False)
-    assert statements(Qualifier="1") == ["version"]
-    with pytest.raises(ClientError, match="ResourceNotFoundException"):
-        client.get_policy(FunctionName=NAME, Qualifier="live")
-
-
-def test_what_is_kept_ready_is_told_by_version_and_alias(sandbox, aws, orders):
-    orders()
-    client = aws("lambda")
-    assert client.list_provisioned_concurrency_configs(FunctionName=NAME)["ProvisionedConcurrencyConfigs"] == []
-    client.put_provisioned_concurrency_config(FunctionName=NAME, Qualifier="1", ProvisionedConcurrentExecutions=2)
-    (kept,) = client.list_provisioned_concurrency_configs(FunctionName=NAME)["ProvisionedConcurrencyConfigs"]
-    assert kept["FunctionArn"].endswith(f":function:{NAME}:1")
-    assert (kept["AllocatedProvisionedConcurrentExecutions"], kept["Status"]) == (2, "READY")
-
-
-def test_an_alias_shares_its_traffic_between_two_published_versions_only(sandbox, aws, orders):
-    orders()
-    client = aws("lambda")
-    client.update_function_code(FunctionName=NAME, ZipFile=CODE, Publish=True)
-    canary = {"AdditionalVersionWeights": {"2": 0.1}}
-    assert client.update_alias(FunctionName=NAME, Name="live", RoutingConfig=canary)["RoutingConfig"] == canary
-    refused = (
-        {"FunctionVersion": "$LATEST"},
-        {"RoutingConfig": {"AdditionalVersionWeights": {"$LATEST": 0.1}}},
-        {"RoutingConfig": {"AdditionalVersionWeights": {"9": 0.1}}},
-        {"FunctionVersion": "2"},
-    )
-    for change in refused:
-        with pytest.raises(ClientError, match=r"InvalidParameterValueException|ResourceNotFoundException"):
-            client.update_alias(FunctionName=NAME, Name="live", **change)
-    kept = client.get_alias(FunctionName=NAME, Name="live")
-    assert (kept["FunctionVersion"], kept["RoutingConfig"]) == ("1", canary)
-    client.update_alias(FunctionName=NAME, Name="live", FunctionVersion="2", RoutingConfig={})
-    (alias,) = client.list_aliases(FunctionName=NAME)["Aliases"]
-    assert (alias["FunctionVersion"], "RoutingConfig" in alias) == ("2", False)
 
 
 def test_reserved_concurrency_of_zero_is_shown_and_can_be_taken_back(aws, orders):

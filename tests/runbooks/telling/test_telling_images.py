@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from runbooks.container_image import OtherUse
@@ -108,6 +109,20 @@ def test_a_policy_and_a_configuration_are_shown_as_they_will_be_put() -> None:
     assert "How service `checkout` is deployed" in configured
     assert '"alarmNames": [' in configured
     assert ", for app" in configured
+
+
+def test_a_policy_that_deletes_images_is_not_counted_among_what_can_be_put_back() -> None:
+    selection = {"tagStatus": "untagged", "countType": "imageCountMoreThan", "countNumber": 10}
+    rule = {"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}
+    plan = a_plan(Phase.DEPRECATE, an_image_runbook(deprecate={"lifecycle_policy": json.dumps({"rules": [rule]})}))
+    assert [step.kind for step in plan.steps] == ["set-image-tag", "set-image-archived", "put-lifecycle-policy"]
+    text = plan_markdown(plan, keys=KEYS)
+    assert "3 steps, exactly as listed below, and nothing else. 2 of 3 can be put back." in text
+    assert "Put the former lifecycle policy of shop/checkout back: what was deleted by the other one stays deleted" in (
+        text
+    )
+    message = approval_message(plan, KEYS, "https://prefect.example/runs/1", after(60))
+    assert "3, of which 2 can be put back" in str(message.blocks)
 
 
 def test_how_much_it_touches_is_told_by_its_services() -> None:

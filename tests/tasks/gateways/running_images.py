@@ -66,14 +66,30 @@ def build(aws: AwsWorld, built: dict[str, Any], tag: str, base: str | None = Non
     return answer["imageDetails"][0]["imageDigest"]
 
 
-def push_index(aws: AwsWorld, built: dict[str, Any], tag: str, *digests: str) -> str:
-    """An index that lists images of the repository, by its own digest."""
-    listed = [{"mediaType": MANIFEST, "digest": digest, "size": 1} for digest in digests]
+def push_index(aws: AwsWorld, built: dict[str, Any], tag: str, *digests: str, **platforms: dict[str, str]) -> str:
+    """An index that lists images of the repository, by its own digest.
+
+    Args:
+        platforms: of more images, by their digests.
+    """
+    listed: list[dict[str, Any]] = [{"mediaType": MANIFEST, "digest": digest, "size": 1} for digest in digests]
+    listed += [
+        {"mediaType": MANIFEST, "digest": digest, "size": 1, "platform": platform}
+        for digest, platform in platforms.items()
+    ]
     manifest = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": listed})
     answer = aws.client("ecr", Role.PATCH).put_image(
         repositoryName=built["repository"], imageManifest=manifest, imageTag=tag, imageManifestMediaType=INDEX
     )
     return answer["image"]["imageId"]["imageDigest"]
+
+
+def let_pull(aws: AwsWorld, built: dict[str, Any], principal: str, **more: Any) -> None:
+    """The repository lets this principal pull, in its own account or in another."""
+    statement = {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": ["ecr:BatchGetImage"]} | more
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    aws.client("ecr", Role.CONTAIN).set_repository_policy(repositoryName=built["repository"], policyText=policy)
+    aws.sandbox.cloud.record.clear()
 
 
 def a_cluster_elsewhere(aws: AwsWorld, digest: str, arn: str, running: int = 2) -> None:
@@ -118,10 +134,10 @@ def a_schedule_of(aws: AwsWorld, name: str, target: dict[str, Any]) -> None:
     )
 
 
-def a_job(aws: AwsWorld, image: str, name: str = "report") -> str:
+def a_job(aws: AwsWorld, image: str, name: str = "report", account: str = ACCOUNT) -> str:
     """An active job definition of Batch; its ARN."""
     resources = [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "512"}]
-    made = aws.client("batch", Role.PATCH).register_job_definition(
+    made = aws.sessions.client("batch", account, REGION, Role.PATCH).register_job_definition(
         jobDefinitionName=name,
         type="container",
         containerProperties={"image": image, "command": ["report"], "resourceRequirements": resources},
@@ -145,14 +161,23 @@ def a_revision(shop: dict[str, Any], image: str, **values: Any) -> RegisterTaskD
     return RegisterTaskDefinition.model_validate(given | values)
 
 
-def configuration_of(aws: AwsWorld, service: str = "checkout") -> dict[str, Any]:
+def shown(aws: AwsWorld, service: str = "checkout") -> dict[str, Any]:
     (raw,) = aws.client("ecs").describe_services(cluster="shop", services=[service])["services"]
-    return raw["deploymentConfiguration"]
+    return raw
+
+
+def configuration_of(aws: AwsWorld, service: str = "checkout") -> dict[str, Any]:
+    return shown(aws, service)["deploymentConfiguration"]
+
+
+def revisions_of(aws: AwsWorld, service: str = "checkout") -> list[str]:
+    return [one["arn"] for one in shown(aws, service)["currentServiceRevisions"]]
 
 
 def a_deployment(aws: AwsWorld, shop: dict[str, Any], **values: Any) -> DeployService:
     """As it is deployed now, with its alarm watched."""
-    configuration = configuration_of(aws, shop["service"])
+    raw = shown(aws, shop["service"])
+    configuration = raw["deploymentConfiguration"]
     given: dict[str, Any] = {
         "target": a_target(f"shop/{shop['service']}", "service"),
         "cases": (CASE,),
@@ -160,6 +185,7 @@ def a_deployment(aws: AwsWorld, shop: dict[str, Any], **values: Any) -> DeploySe
         "service": shop["service"],
         "family": "checkout",
         "expects": shop["task_definition_arn"],
+        "revisions": [one["arn"] for one in raw.get("currentServiceRevisions", [])],
         "leaves": "@operation",
         "strategy": configuration["strategy"],
         "configuration": configuration,
@@ -168,8 +194,9 @@ def a_deployment(aws: AwsWorld, shop: dict[str, Any], **values: Any) -> DeploySe
     return DeployService.model_validate(given | values)
 
 
-def a_code_deployment(shop: dict[str, Any], **values: Any) -> DeployByCodeDeploy:
+def a_code_deployment(aws: AwsWorld, shop: dict[str, Any], **values: Any) -> DeployByCodeDeploy:
     """As its deployment group says, with its alarm watched."""
+    task_sets = shown(aws, shop["service"]).get("taskSets", [])
     given: dict[str, Any] = {
         "target": a_target(f"shop/{shop['service']}", "service"),
         "cases": (CASE,),
@@ -177,6 +204,7 @@ def a_code_deployment(shop: dict[str, Any], **values: Any) -> DeployByCodeDeploy
         "service": shop["service"],
         "family": shop["service"],
         "expects": shop["task_definition_arn"],
+        "revisions": [one["id"] for one in task_sets if one["status"] == "PRIMARY"],
         "leaves": "@operation",
         "application": shop["application"],
         "group": shop["deployment_group"],

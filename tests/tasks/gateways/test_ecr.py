@@ -172,6 +172,7 @@ def test_a_repository_is_read_with_its_policies_and_tags(aws: AwsWorld, ecr: Ecr
         "tag_mutability": "MUTABLE",
         "policy": DENIES,
         "lifecycle_policy": None,
+        "reader": f"arn:aws:iam::{ACCOUNT}:role/remediation-runbooks-read",
         "tags": {"environment": "production"},
     }
     assert ecr.repository_tags(ACCOUNT, REGION, REPOSITORY) == {"environment": "production"}

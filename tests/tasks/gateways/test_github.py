@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import socket
@@ -20,6 +21,8 @@ from tests.tasks.gateways.image_world import furnish
 
 OPERATION = "rb-0123456789abcdef01234567"
 INPUTS = {"IMAGE_TAG": "1.4.3", "REMEDIATION_OPERATION": OPERATION}
+ELSEWHERE = Workflow.parse(f"{HOME}/rebuild.yml@feature")
+BY_ITS_WHOLE_NAME = Workflow.parse(f"{HOME}/rebuild.yml@refs/heads/main")
 NOWHERE = Workflow.parse(f"{HOME}/nothing.yml@main")
 
 
@@ -50,20 +53,46 @@ def test_a_dispatch_tells_its_run_which_is_listed_a_moment_later_under_its_opera
     assert [build.environment for build in hub.runs] == [INPUTS]
 
 
-def test_of_two_runs_of_an_operation_the_newer_one_counts_and_one_is_found_among_a_hundred_others(
+def test_of_two_runs_of_an_operation_the_older_one_counts_and_one_is_found_among_a_hundred_others(
     hub: HubWorld,
 ) -> None:
-    hub.gateway.dispatch(WORKFLOW, INPUTS)
-    hub.advance(1)
-    again = hub.gateway.dispatch(WORKFLOW, INPUTS)
+    ours = hub.gateway.dispatch(WORKFLOW, INPUTS)
     hub.advance(1)
     for number in range(120):
         hub.gateway.dispatch(WORKFLOW, {"REMEDIATION_OPERATION": f"rb-{number:024x}"})
+    hub.advance(1)
+    hub.gateway.dispatch(WORKFLOW, INPUTS)
     hub.advance(2)
     assert len(hub.runs) == 122
     found = hub.gateway.runs(WORKFLOW, {OPERATION})
     assert found is not None
-    assert found[OPERATION].number == again
+    assert found[OPERATION].number == ours
+
+
+def test_a_run_of_another_branch_is_nobodys_whatever_its_name(hub: HubWorld) -> None:
+    hub.hub.branches.add("feature")
+    theirs = hub.gateway.dispatch(ELSEWHERE, INPUTS)
+    hub.advance(2)
+    assert hub.gateway.runs(WORKFLOW, {OPERATION}) == {}
+    ours = hub.gateway.dispatch(WORKFLOW, INPUTS)
+    hub.advance(2)
+    for workflow, number in ((WORKFLOW, ours), (ELSEWHERE, theirs), (BY_ITS_WHOLE_NAME, ours)):
+        found = hub.gateway.runs(workflow, {OPERATION})
+        assert found is not None
+        assert {operation: run.number for operation, run in found.items()} == {OPERATION: number}
+
+
+def test_a_branch_that_was_not_asked_for_counts_for_nothing() -> None:
+    run = {
+        "id": 7,
+        "display_title": OPERATION,
+        "head_branch": "feature",
+        "status": "completed",
+        "conclusion": "success",
+    }
+    url, seen = answering(an_answer("200 OK", json.dumps({"workflow_runs": [run]})))
+    assert GitHubGateway(TOKEN, url, 5).runs(WORKFLOW, {OPERATION}) == {}
+    assert b"branch=main" in seen[0]
 
 
 def test_what_is_not_there_is_none_and_is_not_taken_for_a_workflow_without_runs(hub: HubWorld) -> None:

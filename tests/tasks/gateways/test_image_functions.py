@@ -18,6 +18,7 @@ def test_functions_are_told_by_the_aliases_that_serve_them(aws: AwsWorld):
     client.update_function_configuration(FunctionName="exporter", MemorySize=512)
     aws.sandbox.advance(60)
     client.publish_version(FunctionName="exporter")
+    aws.sandbox.advance(60)
     client.create_alias(FunctionName="exporter", Name="live", FunctionVersion="1")
     weights = {"AdditionalVersionWeights": {"1": 0.9}}
     client.create_alias(FunctionName="exporter", Name="next", FunctionVersion="2", RoutingConfig=weights)

@@ -4,27 +4,26 @@ import json
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from runbooks.container_image import EcsService, OtherUse
-from runbooks.errors import AccessDenied, BadInput, Outside
+from runbooks.errors import AccessDenied, Outside
+from runbooks.repository_policy import with_pulls_denied
 from runbooks.steps.base import Role
-from tasks.gateways.aws_session import AwsSessions
 from tasks.gateways.image_use import ImageUse
-from tests.tasks.gateways.aws_world import ACCOUNT, REGION, ROLE_ARN, AwsWorld
+from tests.tasks.gateways.aws_world import ACCOUNT, REGION, AwsWorld
 from tests.tasks.gateways.running_images import (
     ELSEWHERE,
     LONG_ENOUGH,
     a_cluster_elsewhere,
-    a_function,
-    a_rule,
-    a_schedule,
+    a_job,
     a_service,
     an_image,
     arn_of,
     configuration_of,
+    let_pull,
     push,
     push_index,
+    revisions_of,
     users,
 )
 
@@ -50,6 +49,7 @@ def test_a_service_is_told_with_all_that_its_deployment_needs(aws: AwsWorld):
             controller="ECS",
             strategy="CANARY",
             task_definition=shop["task_definition_arn"],
+            revisions=tuple(revisions_of(aws)),
             containers=("checkout",),
             desired=4,
             running=4,
@@ -72,12 +72,14 @@ def test_nobody_runs_what_nobody_runs_and_all_images_are_asked_about_at_once(aws
     aws.sandbox.cloud.record.clear()
     old, new, unknown = users(aws, built["image_arn"], arn_of(built, patched), arn_of(built, NOBODY))
     assert [service.running for service in old.services] == [4]
-    assert new == ImageUse(listed=True)
+    assert new == ImageUse(tags=("1.4.3",), listed=True)
     assert not new.running
     assert unknown == ImageUse(listed=False)
     assert sorted(aws.calls()) == [
         "batch:DescribeJobDefinitions",
         "ecr:DescribeImages",
+        "ecr:GetRegistryPolicy",
+        "ecr:GetRepositoryPolicy",
         "ecs:DescribeServiceRevisions",
         "ecs:DescribeServices",
         "ecs:DescribeTaskDefinition",
@@ -210,6 +212,19 @@ def test_an_index_that_may_not_be_read_leaves_it_open_who_runs_the_images(aws: A
         users(aws, built["image_arn"])
 
 
+def test_a_denial_of_pulls_leaves_out_who_reads_the_indexes(aws: AwsWorld):
+    built = an_image(aws)
+    push_index(aws, built, "multi", built["digest"])
+    reader = aws.sessions.role_in(ACCOUNT, Role.READ)
+    for denied, read in ((with_pulls_denied(None), False), (with_pulls_denied(None, reader=reader), True)):
+        aws.client("ecr", Role.CONTAIN).set_repository_policy(repositoryName=built["repository"], policyText=denied)
+        if read:
+            assert "multi" in users(aws, built["image_arn"])[0].tags
+        else:
+            with pytest.raises(AccessDenied):
+                users(aws, built["image_arn"])
+
+
 def test_clusters_of_kubernetes_are_what_inspector_says(aws: AwsWorld):
     built = an_image(aws)
     cluster = f"arn:aws:eks:{REGION}:{ELSEWHERE}:cluster/platform"
@@ -230,134 +245,53 @@ def test_what_ecs_says_counts_where_inspector_is_late(aws: AwsWorld):
 
 def test_services_of_another_account_that_pulls_the_image_are_read_there(aws: AwsWorld):
     built = an_image(aws)
-    allow = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ELSEWHERE}:root"}, "Action": ["ecr:BatchGetImage"]}
-        ],
-    }
-    aws.client("ecr", Role.CONTAIN).set_repository_policy(
-        repositoryName=built["repository"], policyText=json.dumps(allow)
-    )
+    let_pull(aws, built, f"arn:aws:iam::{ELSEWHERE}:root")
     a_service(aws, built["image"], account=ELSEWHERE, region="eu-west-2")
     (use,) = users(aws, built["image_arn"])
     assert [(one.account, one.region, one.name, one.running) for one in use.services] == [
         (ELSEWHERE, "eu-west-2", "checkout", 4)
     ]
-    assert use.others == ()
+    assert (use.others, use.may_be_used_in) == ((), ())
 
 
-class Refused(AwsSessions):
-    """AWS refuses some calls: of one account, or of one operation."""
-
-    account = ""
-    operation = ""
-    code = ""
-
-    def client(self, service: str, account: str, region: str, role: Role) -> Any:
-        client = super().client(service, account, region, role)
-
-        def refuse(model: Any, **_: Any) -> None:
-            if account == self.account or f"{service}:{model.name}" == self.operation:
-                raise ClientError({"Error": {"Code": self.code, "Message": "no"}}, model.name)
-
-        client.meta.events.register("before-call", refuse, unique_id=f"{service} {account}")
-        return client
-
-
-def refusing(*, account: str = "", operation: str = "", code: str = "AccessDenied") -> Refused:
-    sessions = Refused(ROLE_ARN, session_name="response-0042")
-    sessions.account, sessions.operation, sessions.code = account, operation, code
-    return sessions
-
-
-def test_an_account_that_may_not_be_read_is_what_inspector_says_of_it(aws: AwsWorld):
+def test_who_may_pull_is_looked_at_where_inspector_has_seen_nothing_run(aws: AwsWorld):
+    """Inspector counts no service without a task, no function, no schedule and no job."""
     built = an_image(aws)
-    cluster = f"arn:aws:ecs:{REGION}:{ELSEWHERE}:cluster/platform"
-    a_cluster_elsewhere(aws, built["digest"], cluster, running=2)
+    job = a_job(aws, built["image"], account=ELSEWHERE)
     (use,) = users(aws, built["image_arn"])
-    assert not use.running, "it can be read, and has no such task"
-    aws.sessions = refusing(account=ELSEWHERE)
+    assert not use.running, "nobody there may pull it"
+    let_pull(aws, built, f"arn:aws:iam::{ELSEWHERE}:root")
     (use,) = users(aws, built["image_arn"])
-    assert use.others == (OtherUse(kind="other", arn=cluster, count=2),)
+    assert [(one.kind, one.arn) for one in use.others] == [("job-definition", job)]
+    assert (use.in_use_count, use.may_be_used_in) == (0, ())
 
 
-@pytest.mark.parametrize("denied", [{"account": ACCOUNT}, {"operation": "ecs:ListClusters"}])
-def test_the_account_of_the_image_has_to_be_read(aws: AwsWorld, denied: dict[str, str]):
+def test_a_whole_organization_that_may_pull_may_use_it(aws: AwsWorld):
     built = an_image(aws)
-    aws.sessions = refusing(**denied)
-    with pytest.raises(AccessDenied):
-        users(aws, built["image_arn"])
-
-
-def test_more_than_inspector_names_is_somebody_all_the_same(aws: AwsWorld):
-    built = an_image(aws)
-
-    def count(parsed: dict[str, Any], **_: Any) -> None:
-        for row in parsed["coveredResources"]:
-            row["resourceMetadata"]["ecrImage"]["inUseCount"] += 2
-
-    a_cluster_elsewhere(aws, built["digest"], f"arn:aws:eks:{REGION}:{ELSEWHERE}:cluster/platform", running=1)
-    aws.client("inspector2").meta.events.register("after-call.inspector2.ListCoverage", count)
+    let_pull(aws, built, "*", Condition={"StringEquals": {"aws:PrincipalOrgID": "o-1a2b3c4d5e"}})
     (use,) = users(aws, built["image_arn"])
-    assert use.others[1:] == (OtherUse(kind="other", arn=built["image_arn"], count=2),)
-    assert use.in_use_count == 3
+    assert (use.running, use.may_be_used_in) == (False, ("organization o-1a2b3c4d5e",))
 
 
-def test_an_index_that_ecr_does_not_hand_out_is_not_nothing(aws: AwsWorld):
+def test_whom_the_registry_lets_pull_is_looked_at_too(aws: AwsWorld):
     built = an_image(aws)
-    index = push_index(aws, built, "multi", built["digest"])
-
-    def fail(parsed: dict[str, Any], **_: Any) -> None:
-        parsed["images"] = []
-        parsed["failures"] = [{"imageId": {"imageDigest": index}, "failureCode": "KmsError"}]
-
-    aws.client("ecr").meta.events.register("after-call.ecr.BatchGetImage", fail)
-    with pytest.raises(Outside, match="KmsError"):
-        users(aws, built["image_arn"])
-
-
-READS = [
-    "batch:DescribeJobDefinitions",
-    "ecr:BatchGetImage",
-    "ecr:DescribeImages",
-    "ecs:DescribeServices",
-    "ecs:DescribeTaskDefinition",
-    "ecs:DescribeTasks",
-    "ecs:ListClusters",
-    "ecs:ListServices",
-    "ecs:ListTasks",
-    "events:ListEventBuses",
-    "events:ListRuleNamesByTarget",
-    "events:ListTargetsByRule",
-    "inspector2:GetClustersForImage",
-    "inspector2:ListCoverage",
-    "lambda:GetFunction",
-    "lambda:GetPolicy",
-    "lambda:ListAliases",
-    "lambda:ListEventSourceMappings",
-    "lambda:ListFunctions",
-    "lambda:ListProvisionedConcurrencyConfigs",
-    "scheduler:GetSchedule",
-    "scheduler:ListSchedules",
-]
+    job = a_job(aws, built["image"], account=ELSEWHERE)
+    allows = {
+        "Sid": "Pull",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ELSEWHERE}:root"},
+        "Action": ["ecr:*"],
+        "Resource": [f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/*"],
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allows]})
+    aws.client("ecr", Role.CONTAIN).put_registry_policy(policyText=policy)
+    (use,) = users(aws, built["image_arn"])
+    assert [(one.kind, one.arn) for one in use.others] == [("job-definition", job)]
 
 
-@pytest.mark.parametrize("read", READS)
-def test_what_cannot_be_read_is_never_nobody(aws: AwsWorld, read: str):
+def test_an_image_has_its_own_tags_and_those_of_the_indexes_that_list_it(aws: AwsWorld):
     built = an_image(aws)
-    push_index(aws, built, "multi", built["digest"])
-    shop = a_service(aws, built["image"])
-    a_function(aws, built["image"])
-    a_rule(aws, "nightly", shop["cluster_arn"], shop["task_definition_arn"])
-    a_schedule(aws, "weekly", shop["cluster_arn"], shop["task_definition_arn"])
-    aws.sessions = refusing(operation=read, code="InternalFailure")
-    with pytest.raises(Outside) as unknown:
-        users(aws, built["image_arn"])
-    assert unknown.value.code == "InternalFailure"
-
-
-def test_a_name_that_inspector_does_not_give_is_bad_input(aws: AwsWorld):
-    for name in (NOBODY, "shop/checkout@sha256:1", f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/shop/checkout"):
-        with pytest.raises(BadInput, match="does not name an image"):
-            users(aws, name)
+    other = push(aws, built, "arm64")
+    push_index(aws, built, "multi", built["digest"], other)
+    old, new = users(aws, built["image_arn"], arn_of(built, other))
+    assert ("multi" in old.tags, new.tags) == (True, ("arm64", "multi"))

@@ -19,6 +19,6 @@ def judged(
 
 
 def records(house: SweepHouse, stream: str) -> list[GateJudged]:
-    found = [entry.record() for entry in house.ledger.entries(stream)]
+    found = [entry.record() for entry in house.ledger.entries_of(stream, "gate-judged")]
     assert all(isinstance(each, GateJudged) for each in found)
     return found  # type: ignore[return-value]

@@ -14,7 +14,7 @@ import pytest
 
 from runbooks.catalog import gate_file, read_gate
 from runbooks.gating import ImageName
-from runbooks.records import GateJudged, GateWaiting
+from runbooks.records import GateJudged, GateWaiting, SetAsideRecord
 from tasks import gate_evidence
 from tasks.gateways.ledger import Ledger
 from tasks.intake import drain
@@ -50,12 +50,26 @@ def scan_event(registry: Registry, number: int = 1, image: str = "", **detail: A
     return json.dumps(event).encode()
 
 
-def drained(house: SweepHouse, *bodies: bytes) -> list[tuple[str, str | None]]:
-    """State and code of each delivery, after one pass."""
+def taken_in(house: SweepHouse, *bodies: bytes) -> list[tuple[str, str | None]]:
+    """State and code of each delivery, after one pass over the inbox."""
     receipts = [house.ledger.receive(hashlib.sha256(body).hexdigest(), "webhook", body) for body in bodies]
-    drain(house.ledger, house.catalog, gate=partial(gating.judge_scanned, house))
+    drain(house.ledger, house.catalog, gate=partial(gating.request_judgement, house))
     found = [house.ledger.delivery(receipt.id) for receipt in receipts]
     return [(each.state, each.code) for each in found if each is not None]
+
+
+def judge(house: SweepHouse) -> Swept:
+    """The end of a sweep."""
+    swept = Swept()
+    asyncio.run(gating.judge_waiting(house, house.now(), swept))
+    return swept
+
+
+def drained(house: SweepHouse, *bodies: bytes) -> list[tuple[str, str | None]]:
+    """As `taken_in`; then the gate judges."""
+    became = taken_in(house, *bodies)
+    assert judge(house).troubles == []
+    return became
 
 
 def test_a_complete_scan_is_judged_without_being_asked_by_what_is_true_and_not_by_what_the_event_says(
@@ -92,30 +106,61 @@ def test_a_judgement_that_somebody_else_wrote_into_the_ledger_keeps_no_scan_from
     other.ledger.close()
 
 
-def test_a_pass_that_is_killed_while_the_gate_judges_loses_nothing(registry: Registry, house: SweepHouse) -> None:
+@pytest.mark.parametrize("judges_first", [False, True])
+def test_a_pass_that_is_killed_once_the_gate_was_asked_loses_nothing(
+    registry: Registry, house: SweepHouse, judges_first: bool
+) -> None:
     receipt = house.ledger.receive("one", "webhook", scan_event(registry))
 
     def killed(arn: str, delivery: str) -> None:
-        gating.judge_scanned(house, arn, delivery)
+        gating.request_judgement(house, arn, delivery)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         drain(house.ledger, house.catalog, gate=killed)
     assert [each.id for each in house.ledger.pending(10)] == [receipt.id]
 
-    drain(house.ledger, house.catalog, gate=partial(gating.judge_scanned, house))
+    if judges_first:
+        judge(house)
+    drained(house)
     assert house.ledger.pending(10) == ()
     assert len(records(house, f"gate/{ACCOUNT}/{REGION}/{REPOSITORY}@{registry.built['digest']}")) == 1
 
 
-def test_an_image_that_is_gone_by_now_is_set_aside_and_keeps_no_other_out(
+def test_an_image_that_is_gone_by_now_cannot_be_told_and_keeps_no_other_out(
     registry: Registry, house: SweepHouse
 ) -> None:
-    gone = {"image-digest": f"sha256:{'00' * 32}"}
-    assert drained(house, scan_event(registry, 1, **gone), scan_event(registry, 2)) == [
-        ("set-aside", "no-such-image"),
-        ("handled", None),
+    digest = f"sha256:{'00' * 32}"
+    gone = [scan_event(registry, number, **{"image-digest": digest}) for number in (1, 2)]
+
+    assert drained(house, gone[0], scan_event(registry, 3)) == [("handled", None)] * 2
+    drained(house, gone[1])
+
+    rulings = [
+        records(house, f"gate/{ACCOUNT}/{REGION}/{REPOSITORY}@{each}") for each in (digest, registry.built["digest"])
     ]
+    assert [[each.ruling for each in found] for found in rulings] == [["cannot-tell"], ["refused"]]
+    assert rulings[0][0].reasons[0].startswith("no-such-image: ")
+
+
+def test_what_waits_in_the_inbox_does_not_wait_for_the_gate(
+    registry: Registry, house: SweepHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of scans are taken in without a call to AWS; each pass judges so many, and the next ones the rest."""
+    monkeypatch.setattr(gating, "MOST", 2)
+    scans = [scan_event(registry, number, **{"image-digest": f"sha256:{number:064x}"}) for number in range(5)]
+    for number, body in enumerate(scans):
+        house.ledger.receive(str(number), "webhook", body)
+    house.deliver()
+
+    drain(house.ledger, house.catalog, gate=partial(gating.request_judgement, house))
+
+    assert registry.calls() == []
+    assert len(house.ledger.cases()) == len(house.ledger.responses()) == 1
+    reasons = [each.reason for each in house.ledger.deliveries("handled")]
+    assert reasons[-1] == f"the gate is to judge {registry.built['image_arn'].rpartition('/')[0]}/sha256:{0:064x}"
+    assert [len(judge(house).judged) for _ in range(4)] == [2, 2, 1, 0]
+    assert house.ledger.newest("gate/", "gate-waiting") == ()
 
 
 def test_without_a_gate_a_scan_is_set_aside(registry: Registry, house: SweepHouse) -> None:
@@ -131,7 +176,8 @@ def test_the_sweep_judges_what_was_scanned(registry: Registry, house: SweepHouse
 
     swept = house.sweep()
 
-    assert swept.deliveries == 1
+    assert (swept.deliveries, swept.judged, swept.troubles) == (1, [registry.bad], [])
+    assert swept.words == f"deliveries: 1; shown to the gate: {registry.bad}"
     assert len(records(house, f"gate/{ACCOUNT}/{REGION}/{REPOSITORY}@{registry.built['digest']}")) == 1
 
 
@@ -152,10 +198,15 @@ def stream_of(arn: str) -> str:
     return f"gate/{name.account}/{name.region}/{name.repository}@{name.digest}"
 
 
-def told(house: SweepHouse, arn: str) -> list[GateJudged | GateWaiting]:
+def told(house: SweepHouse, arn: str) -> list[GateJudged | GateWaiting | SetAsideRecord]:
+    """All that was written after the gate was asked."""
     found = [entry.record() for entry in house.ledger.entries(stream_of(arn))]
-    assert all(isinstance(each, GateJudged | GateWaiting) for each in found)
-    return found  # type: ignore[return-value]
+    assert all(isinstance(each, GateJudged | GateWaiting | SetAsideRecord) for each in found)
+    return [each for each in found if not _only_asks(each)]  # type: ignore[misc]
+
+
+def _only_asks(record: object) -> bool:
+    return isinstance(record, GateWaiting) and record.since == record.look_again_at
 
 
 def kinds(house: SweepHouse, arn: str) -> list[str]:
@@ -183,13 +234,13 @@ def test_it_is_judged_again_when_its_time_has_come_and_then_no_more(
     registry.scan()
     registry.forget_calls()
     house.clock.pass_by(seconds=14)
-    assert house.sweep().looked_again == []
+    assert house.sweep().judged == []
     assert registry.calls() == []
 
     house.clock.pass_by(seconds=1)
     swept = house.sweep()
 
-    assert (swept.looked_again, swept.troubles) == ([str(ImageName.parse(early))], [])
+    assert (swept.judged, swept.troubles) == ([str(ImageName.parse(early))], [])
     waiting, record = told(house, early)
     assert isinstance(waiting, GateWaiting)
     assert isinstance(record, GateJudged)
@@ -197,7 +248,7 @@ def test_it_is_judged_again_when_its_time_has_come_and_then_no_more(
     assert house.signer.verifies(stream_of(early), record)
     registry.forget_calls()
     house.clock.pass_by(minutes=60)
-    assert house.sweep().looked_again == []
+    assert house.sweep().judged == []
     assert registry.calls() == []
 
 
@@ -231,11 +282,31 @@ def test_word_that_is_sent_again_makes_no_second_record_whatever_came_of_the_fir
     house.clock.pass_by(minutes=15)
     house.sweep()
     drained(house, scan_event(registry, 4, early))
-    assert kinds(house, early) == ["gate-waiting", "gate-judged"]
+    assert kinds(house, early) == ["gate-waiting", "gate-judged", "set-aside"]
+    aside = told(house, early)[-1]
+    assert isinstance(aside, SetAsideRecord)
+    assert aside.model_dump(exclude={"kind", "delivery"}) == {
+        "code": "judged-already",
+        "what": "a complete scan",
+        "reason": "these rules have judged this scan already",
+    }
 
     registry.scan()
     drained(house, scan_event(registry, 5, early), scan_event(registry, 6, early))
     assert [each.ruling for each in told(house, early) if isinstance(each, GateJudged)] == ["cannot-tell", "passed"]
+
+
+def test_how_long_the_gate_waits_for_inspector_is_counted_from_the_first_look(
+    registry: Registry, house: SweepHouse, early: str
+) -> None:
+    taken_in(house, scan_event(registry, image=early))
+    house.clock.pass_by(minutes=60)
+
+    judge(house)
+
+    waiting = told(house, early)[-1]
+    assert isinstance(waiting, GateWaiting)
+    assert (waiting.since, waiting.look_again_at) == (house.now(), house.now() + timedelta(seconds=15))
 
 
 def test_what_will_never_be_told_is_judged_once_and_not_waited_with(registry: Registry, house: SweepHouse) -> None:
@@ -305,9 +376,9 @@ def test_two_sweeps_at_the_same_moment_leave_one_judgement(registry: Registry, h
     slower, swept = Slower(house.settings, house.clock), Swept()
     vars(slower)["ledger"] = house.ledger
 
-    asyncio.run(gating.judge_again(slower, house.now(), swept))
+    asyncio.run(gating.judge_waiting(slower, house.now(), swept))
 
-    assert (swept.looked_again, swept.troubles) == ([], [])
+    assert (swept.judged, swept.troubles) == ([], [])
     assert kinds(house, early) == ["gate-waiting", "gate-judged"]
 
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from runbooks.case import SYSTEM_STREAM
+from runbooks.errors import LeaseLost
+from runbooks.history import HALTED
 from runbooks.records import Decision, Restarted
 from tasks.answering import settle
+from tasks.gateways.ledger import Lease
+from tasks.run import not_now, running
+from tasks.services import use
+from tests.tasks.gateways.ledger.samples import RUNBOOK, open_case
+from tests.tasks.halts import halt, resume
 from tests.tasks.prefect_api import PrefectApi, Trouble
 from tests.tasks.sweep_house import SweepHouse, prefect_api, sweep_house, written
 
-INSTANCE = "i-0a1b2c3d4e5f60718"
+INSTANCE, OTHER = "i-0a1b2c3d4e5f60718", "i-0b1b2c3d4e5f60719"
 
 
 @pytest.fixture
@@ -72,6 +80,71 @@ def test_a_run_that_crashed_before_its_first_line_is_replaced_at_once(
     prefect.become(crashed, "CRASHED")
     assert house.sweep().restarted == {response: "its run never began"}
     assert (prefect.keys, prefect.cancelled) == ([f"{response}-1", f"{response}-2"], [])
+
+
+def another_works_on_it(house: SweepHouse) -> Lease:
+    """The run of another response holds the instance."""
+    other = house.ledger.start_response(RUNBOOK, [open_case(house.ledger, OTHER)], "sweep").id
+    key = house.case_on(INSTANCE).key
+    held = (f"{key.account}/{key.region}/{key.resource_id}",)
+    return house.ledger.take_over(other, house.ledger.next_attempt(other), "run", held, 30.0)
+
+
+def comes_and_cannot_begin(house: SweepHouse, prefect: PrefectApi, response: str, attempt: int) -> None:
+    """The run does what its flow does before its playbook, and ends."""
+    with use(house), pytest.raises(LeaseLost) as lost, running(response, attempt, flow_run(house)):
+        pass
+    with use(house):
+        not_now(response, attempt, lost.value)
+    prefect.become(flow_run(house), "COMPLETED")
+
+
+def test_a_run_that_finds_another_at_work_waits_a_little_and_is_started_without_a_word(
+    house: SweepHouse, prefect: PrefectApi, response: str
+) -> None:
+    lease = another_works_on_it(house)
+    started = [f"{response}-{attempt}" for attempt in (1, 2, 3)]
+    for attempt in (1, 2):
+        comes_and_cannot_begin(house, prefect, response, attempt)
+        for _ in range(7):
+            house.clock.pass_by(seconds=2)
+            house.ledger.renew(lease, 30.0)
+            assert house.sweep().started == []
+        house.clock.pass_by(seconds=1)
+        assert house.sweep().started == [response]
+        assert house.sweep().started == [], "the next one is on its way"
+        mine = [key for key in prefect.keys if key.startswith(response)]
+        assert mine == started[: attempt + 1]
+    house.ledger.release(lease)
+    house.clock.pass_by(seconds=60)
+    with use(house), running(response, 3, flow_run(house)):
+        assert house.newest(INSTANCE).status == "running"
+    assert (restarts(house), prefect.cancelled) == ([], [])
+
+
+def test_the_run_after_one_that_waited_is_replaced_if_it_crashes(
+    house: SweepHouse, prefect: PrefectApi, response: str
+) -> None:
+    another_works_on_it(house)
+    comes_and_cannot_begin(house, prefect, response, 1)
+    house.clock.pass_by(seconds=15)
+    assert house.sweep().started == [response]
+    prefect.become(flow_run(house), "CRASHED")
+    assert house.sweep().restarted == {response: "its run never began"}
+    assert restarts(house) == [(3, "its run never began")]
+
+
+def test_a_run_woken_early_from_a_halt_is_replaced_if_it_crashes_though_the_halt_would_have_been_longer(
+    house: SweepHouse, prefect: PrefectApi, response: str
+) -> None:
+    lease = house.take_over(response)
+    halt(house)
+    house.ledger.wait(response, HALTED, "all is halted", house.now() + timedelta(hours=1), lease=lease)
+    resume(house)
+    assert house.sweep().started == [response]
+    assert (house.newest(INSTANCE).status, house.newest(INSTANCE).waiting_phase) == ("starting", HALTED)
+    prefect.become(flow_run(house), "CRASHED")
+    assert house.sweep().restarted == {response: "its run never began"}
 
 
 def test_an_orphaned_run_is_replaced_once_its_lease_has_lapsed_and_settled(
@@ -158,12 +231,12 @@ def test_prefect_being_away_for_ten_minutes_repeats_and_loses_nothing(
     house.take_over(response)
     prefect.become(flow_run(house), "RUNNING")
     prefect.trouble = trouble
-    house.deliver(2, "i-0b1b2c3d4e5f60719")
+    house.deliver(2, OTHER)
     for _ in range(10):
         house.clock.pass_by(minutes=1)
         swept = house.sweep()
         assert {each.split(": ")[1] for each in swept.troubles} == {"prefect"}
-    other = house.newest("i-0b1b2c3d4e5f60719").id
+    other = house.newest(OTHER).id
     during = written(house.ledger)
 
     prefect.trouble = None

@@ -17,9 +17,11 @@ from tests.tasks.gateways.aws_world import ACCOUNT, REGION, AwsWorld, operation,
 from tests.tasks.gateways.running_images import (
     LONG_ENOUGH,
     a_code_deployment,
+    a_definition,
     a_revision,
     a_service,
     an_image,
+    another_revision,
     push,
     raise_alarm,
     running,
@@ -36,7 +38,7 @@ def a_shop(aws: AwsWorld, **options: Any) -> tuple[dict[str, Any], RegisterTaskD
     revision = a_revision(shop, f"{built['repository_uri']}@{push(aws, built, '1.4.3')}")
     aws.look(revision)
     aws.act(revision)
-    return shop, revision, a_code_deployment(shop)
+    return shop, revision, a_code_deployment(aws, shop)
 
 
 def begun(aws: AwsWorld, **options: Any) -> tuple[DeployByCodeDeploy, dict[str, Any]]:
@@ -50,11 +52,9 @@ def the_look(aws: AwsWorld, step: DeployByCodeDeploy) -> Look:
     return look
 
 
-def deploy_somebody_elses(aws: AwsWorld, image: str = "public.example/else:1") -> str:
-    client = aws.client("ecs", Role.PATCH)
-    container = {"name": "checkout", "image": image, "memory": 512}
-    new = client.register_task_definition(family="checkout", containerDefinitions=[container])["taskDefinition"]
-    target = {"Type": "AWS::ECS::Service", "Properties": {"TaskDefinition": new["taskDefinitionArn"]}}
+def deploy_somebody_elses(aws: AwsWorld, definition: str | None = None) -> str:
+    properties = {"TaskDefinition": definition or another_revision(aws)}
+    target = {"Type": "AWS::ECS::Service", "Properties": properties}
     content = json.dumps({"version": 0.0, "Resources": [{"TargetService": target}]})
     return aws.client("codedeploy", Role.PATCH).create_deployment(
         applicationName="checkout",
@@ -198,10 +198,7 @@ def test_tasks_that_cannot_start_lead_back_too(aws: AwsWorld):
     shop, revision, step = a_shop(aws)
     bad = revision.model_copy(update={"image": f"{revision.image[:-4]}0000"})
     aws.forget_everything()
-    client = aws.client("ecs", Role.PATCH)
-    container = {"name": "checkout", "image": bad.image, "memory": 512}
-    new = client.register_task_definition(family="checkout", containerDefinitions=[container])["taskDefinition"]
-    step = step.model_copy(update={"leaves": new["taskDefinitionArn"]})
+    step = step.model_copy(update={"leaves": a_definition(aws, bad.image, "checkout")})
     aws.look(step)
     aws.act(step)
     aws.sandbox.advance(LONG_ENOUGH)
@@ -274,6 +271,25 @@ def test_somebody_elses_deployment_under_way_is_drift_and_so_is_what_it_leaves(a
     assert (look.status, look.detail) == ("drifted", "service checkout has checkout:3, and the plan found checkout:1")
 
 
+def test_a_newer_release_of_the_same_task_definition_is_not_overwritten(aws: AwsWorld):
+    shop, _, step = a_shop(aws)
+    deploy_somebody_elses(aws, step.expects)
+    aws.sandbox.advance(LONG_ENOUGH)
+    look = the_look(aws, step)
+    assert (look.status, look.detail) == ("drifted", "service checkout was deployed again since the plan was made")
+    assert statuses(aws.look(a_code_deployment(aws, shop))) == ["as-expected"]
+
+
+def test_somebody_elses_deployment_that_went_back_leaves_the_service_as_the_plan_found_it(aws: AwsWorld):
+    _, _, step = a_shop(aws)
+    other = deploy_somebody_elses(aws)
+    aws.sandbox.advance(60)
+    aws.client("codedeploy", Role.PATCH).stop_deployment(deploymentId=other, autoRollbackEnabled=True)
+    aws.sandbox.advance(60)
+    assert statuses(aws.look(step)) == ["as-expected"]
+    assert running(aws) == {"checkout:1": 4}
+
+
 def test_one_that_began_before_our_revision_was_made_is_seen_as_long_as_it_goes_on(aws: AwsWorld):
     built = an_image(aws)
     shop = a_service(aws, built["image"], controller="CODE_DEPLOY", bake_minutes=60)
@@ -282,7 +298,7 @@ def test_one_that_began_before_our_revision_was_made_is_seen_as_long_as_it_goes_
     revision = a_revision(shop, f"{built['repository_uri']}@{push(aws, built, '1.4.3')}")
     aws.look(revision)
     aws.act(revision)
-    look = the_look(aws, a_code_deployment(shop))
+    look = the_look(aws, a_code_deployment(aws, shop))
     assert look.status == "drifted"
     assert "waiting before the old tasks end" in look.detail
 
@@ -308,13 +324,13 @@ def test_a_service_of_ecs_a_service_that_is_gone_and_a_group_that_has_it_no_more
         del groups["checkout"]
     assert the_look(aws, step).detail == no_more
     ecs_own = a_service(aws, shop["image"], name="basket")
-    look = the_look(aws, a_code_deployment(ecs_own | {"application": "checkout", "deployment_group": "checkout"}))
+    look = the_look(aws, a_code_deployment(aws, ecs_own | {"application": "checkout", "deployment_group": "checkout"}))
     assert look.detail == "service basket is deployed by ECS itself, and not by CodeDeploy"
 
 
 def test_a_plan_whose_revision_was_not_made_deploys_nothing(aws: AwsWorld):
     shop = a_service(aws, an_image(aws)["image"], controller="CODE_DEPLOY")
-    look = the_look(aws, a_code_deployment(shop))
+    look = the_look(aws, a_code_deployment(aws, shop))
     assert (look.status, look.detail) == (
         "drifted",
         "checkout has no revision that this plan has made for service checkout",

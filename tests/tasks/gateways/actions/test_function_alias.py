@@ -15,6 +15,7 @@ from tests.tasks.gateways.function_world import (
     WORDS,
     a_shift,
     alias,
+    carry_out,
     furnish,
     set_alarm,
     updated_and_published,
@@ -28,6 +29,12 @@ SHIFTING = "UpdateAlias"
 def step(aws: AwsWorld) -> ShiftAlias:
     updated_and_published(aws, furnish(aws))
     return a_shift()
+
+
+def keep_ready(aws: AwsWorld) -> None:
+    aws.client("lambda").put_provisioned_concurrency_config(
+        FunctionName=NAME, Qualifier="live", ProvisionedConcurrentExecutions=2
+    )
 
 
 def begun(aws: AwsWorld, step: ShiftAlias) -> ShiftAlias:
@@ -154,11 +161,59 @@ def test_a_canary_is_undone_from_the_middle_as_from_the_end(aws: AwsWorld, step:
     assert alias(aws) == before
 
 
+def test_what_aws_itself_still_sends_to_the_former_version_is_waited_for_and_is_nobodys_drift(
+    aws: AwsWorld, step: ShiftAlias
+):
+    """An alias with provisioned concurrency serves its former version until the other one's environments are ready."""
+    keep_ready(aws)
+    begun(aws, step)
+    aws.sandbox.advance(601)
+    aws.look(step)
+    aws.act(step)
+    assert alias(aws) == ("2", {"1": 1.0}, WORDS)
+    (look,) = aws.look(step)
+    assert (look.status, look.detail) == (
+        "in-progress",
+        "AWS is bringing the calls of alias live to version 2: it serves version 2 and, for 100%, 1",
+    )
+    aws.sandbox.advance(10)
+    assert statuses(aws.look(step)) == ["as-left"]
+    assert alias(aws) == ("2", {}, WORDS)
+    assert len(aws.parameters(SHIFTING)) == 2
+
+
+def test_the_way_back_too_waits_for_what_aws_itself_still_sends_on(aws: AwsWorld, step: ShiftAlias):
+    before = alias(aws)
+    assert carry_out(aws, step) == "as-left"
+    keep_ready(aws)
+    undo = step.undo
+    assert undo is not None
+    aws.look(undo)
+    aws.act(undo)
+    assert alias(aws) == ("1", {"2": 1.0}, WORDS)
+    assert statuses(aws.look(undo)) == ["in-progress"]
+    aws.sandbox.advance(10)
+    assert statuses(aws.look(undo)) == ["as-left"]
+    assert alias(aws) == before
+
+
+def test_another_version_beside_the_new_one_is_somebody_elses_doing(aws: AwsWorld, step: ShiftAlias):
+    assert carry_out(aws, step) == "as-left"
+    client = aws.client("lambda")
+    client.update_function_configuration(FunctionName=NAME, Timeout=99)
+    aws.sandbox.advance(5)
+    client.publish_version(FunctionName=NAME, Description="theirs")
+    aws.sandbox.advance(5)
+    client.update_alias(FunctionName=NAME, Name="live", RoutingConfig={"AdditionalVersionWeights": {"3": 0.5}})
+    assert statuses(aws.look(step)) == ["drifted"]
+
+
 def test_what_others_published_is_not_undone(aws: AwsWorld, step: ShiftAlias):
     client = aws.client("lambda")
     client.update_function_configuration(FunctionName=NAME, Timeout=99)
     aws.sandbox.advance(5)
     client.publish_version(FunctionName=NAME, Description="theirs")
+    aws.sandbox.advance(5)
     client.update_alias(FunctionName=NAME, Name="live", FunctionVersion="3")
     undo = step.undo
     assert undo is not None

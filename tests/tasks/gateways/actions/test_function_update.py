@@ -13,6 +13,7 @@ from deployments.sandbox.faults import FaultKind
 from deployments.sandbox.package_builds import code_with
 from runbooks.errors import AnswerLost, Outside, Refused
 from runbooks.function_package import LARGEST_UPLOAD_BYTES, FunctionPackage
+from runbooks.steps import PublishVersion
 from tasks.gateways.actions import actions
 from tests.tasks.gateways.aws_world import ACCOUNT, REGION, AwsWorld, operation, statuses
 from tests.tasks.gateways.function_world import (
@@ -119,10 +120,42 @@ def test_a_version_carries_the_operation_in_its_description_and_is_published_onc
         aws.act(step)
     aws.forget_everything()
     (look,) = aws.look(step)
+    assert (look.status, look.result) == ("in-progress", {"version": "2"})
+    aws.sandbox.advance(5)
+    (look,) = aws.look(step)
     assert (look.status, look.result) == ("as-left", {"version": "2"})
     assert versions(aws) == ["$LATEST", "1", "2"]
     published = latest(aws) | aws.client("lambda").get_function_configuration(FunctionName=NAME, Qualifier="2")
     assert published["Description"] == operation(step)
+
+
+def publishing(aws: AwsWorld) -> PublishVersion:
+    """Published a moment ago."""
+    built = furnish(aws)
+    step = a_publication(aws, built)
+    carry_out(aws, an_update(aws, built))
+    aws.look(step)
+    aws.act(step)
+    return step
+
+
+def test_a_version_is_not_done_before_it_can_be_invoked(aws: AwsWorld):
+    step = publishing(aws)
+    (look,) = aws.look(step)
+    assert (look.status, look.detail) == ("in-progress", f"Lambda is making version 2 of {NAME} ready")
+    aws.sandbox.advance(5)
+    assert statuses(aws.look(step)) == ["as-left"]
+    assert len(aws.parameters(PUBLISHING)) == 1
+
+
+def test_a_version_that_never_can_be_invoked_is_a_failure_and_lambda_says_why(aws: AwsWorld):
+    step = publishing(aws)
+    aws.sandbox.cloud.world(ACCOUNT, REGION).functions[NAME].failed["2"] = "its initialization has failed"
+    aws.sandbox.advance(5)
+    (look,) = aws.look(step)
+    detail = f"version 2 of {NAME} cannot be invoked: its initialization has failed"
+    assert (look.status, look.detail) == ("failed", detail)
+    assert len(aws.parameters(PUBLISHING)) == 1
 
 
 def test_what_somebody_has_published_already_is_taken_for_it(aws: AwsWorld):
@@ -130,6 +163,8 @@ def test_what_somebody_has_published_already_is_taken_for_it(aws: AwsWorld):
     step = a_publication(aws, built)
     carry_out(aws, an_update(aws, built))
     aws.client("lambda").publish_version(FunctionName=NAME, Description="by hand")
+    assert statuses(aws.look(step)) == ["in-progress"]
+    aws.sandbox.advance(5)
     (look,) = aws.look(step)
     assert (look.status, look.result) == ("as-left", {"version": "2"})
 

@@ -116,6 +116,18 @@ def test_the_build_is_found_among_a_hundred_newer_ones(aws: AwsWorld):
     assert look.status == "in-progress"
 
 
+def test_a_build_that_somebody_else_starts_for_the_operation_does_not_stand_in_for_its_own(aws: AwsWorld):
+    furnish(aws, build="fails")
+    step = a_rebuild()
+    started = aws.act(step)
+    finish(aws)
+    claimed = [{"name": OPERATION_VARIABLE, "value": operation(step), "type": "PLAINTEXT"}]
+    client = aws.client("codebuild", Role.PATCH)
+    client.start_build(projectName="checkout-image", environmentVariablesOverride=claimed)
+    (look,) = aws.look(step)
+    assert (look.status, look.result) == ("failed", started)
+
+
 def test_builds_of_others_are_not_taken_for_this_one(aws: AwsWorld):
     furnish(aws)
     another_image(aws, "1.4.3")

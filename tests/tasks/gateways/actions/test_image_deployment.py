@@ -21,7 +21,9 @@ from tests.tasks.gateways.running_images import (
     another_revision,
     configuration_of,
     raise_alarm,
+    revisions_of,
     running,
+    shown,
 )
 
 
@@ -205,8 +207,56 @@ def test_somebody_elses_deployment_under_way_is_drift(aws: AwsWorld):
     look = the_look(aws, step)
     assert look.status == "drifted"
     assert look.detail.startswith("another deployment of service checkout is under way, of checkout:1: ")
+
+
+def test_a_newer_release_of_the_same_task_definition_is_not_overwritten(aws: AwsWorld):
+    shop, step = ready(aws)
+    update(aws, forceNewDeployment=True)
     aws.sandbox.advance(LONG_ENOUGH)
+    look = the_look(aws, step)
+    assert (look.status, look.detail) == ("drifted", "service checkout was deployed again since the plan was made")
+    assert look.found["task_definition"] == step.expects
+    assert look.found["revisions"] == revisions_of(aws) != list(step.revisions)
+    with pytest.raises(Refused) as refused:
+        aws.act(step)
+    assert refused.value.code == "drifted"
+    assert statuses(aws.look(a_deployment(aws, shop))) == ["as-expected"]
+
+
+def test_a_plan_that_was_made_in_the_middle_of_somebody_elses_rollout_deploys_nothing_after_it(aws: AwsWorld):
+    shop, _ = ready(aws, strategy="ROLLING")
+    update(aws, forceNewDeployment=True)
+    aws.sandbox.advance(3)
+    step = a_deployment(aws, shop)
+    assert len(step.revisions) == 2
+    aws.sandbox.advance(LONG_ENOUGH)
+    assert statuses(aws.look(step)) == ["drifted"]
+
+
+def test_somebody_elses_deployment_that_went_back_leaves_the_service_as_the_plan_found_it(aws: AwsWorld):
+    _, step = ready(aws)
+    update(aws, forceNewDeployment=True)
+    aws.sandbox.advance(60)
+    raise_alarm(aws)
+    aws.sandbox.advance(60)
+    raise_alarm(aws, state="OK")
     assert statuses(aws.look(step)) == ["as-expected"]
+
+
+def test_a_service_of_which_ecs_tells_no_revision_is_known_by_its_deployment(aws: AwsWorld):
+    _, step = ready(aws)
+
+    def tells_none(parsed: dict[str, Any], **_: Any) -> None:
+        for one in parsed["services"]:
+            one.pop("currentServiceRevisions")
+
+    aws.client("ecs").meta.events.register("after-call.ecs.DescribeServices", tells_none)
+    (deployment,) = shown(aws)["deployments"]
+    step = step.model_copy(update={"revisions": (deployment["id"],)})
+    assert statuses(aws.look(step)) == ["as-expected"]
+    update(aws, forceNewDeployment=True)
+    aws.sandbox.advance(LONG_ENOUGH)
+    assert statuses(aws.look(step)) == ["drifted"]
 
 
 def test_a_service_that_has_another_revision_by_now_is_drift(aws: AwsWorld):

@@ -24,7 +24,7 @@ from tests.tasks.gateways.image_world import (
     run_it,
     undo_of,
 )
-from tests.tasks.gateways.running_images import a_definition, a_job, a_rule, a_service
+from tests.tasks.gateways.running_images import a_definition, a_job, a_rule, a_service, let_pull
 
 
 def done(aws: AwsWorld, step: Step) -> None:
@@ -249,6 +249,18 @@ def test_an_image_that_is_only_started_later_is_left_as_it_is(aws: AwsWorld, lat
     who = later(aws, built)
     (look,) = aws.look(make(built["digest"]))
     assert (look.status, look.detail) == ("drifted", f"the image is in use: {who}")
+
+
+@pytest.mark.parametrize("make", [a_tag_removal, an_archiving, a_deletion])
+def test_an_image_that_may_be_used_where_nobody_can_look_is_left_as_it_is(aws: AwsWorld, make: type):
+    built = furnish(aws)
+    let_pull(aws, built, "*")
+    (look,) = aws.look(make(built["digest"]))
+    assert look.status == "drifted"
+    assert look.detail == (
+        "the image is perhaps in use: it may be used in any account: whoever is there may pull it, and this system "
+        "cannot look there"
+    )
 
 
 # --- the rule for tags -----------------------------------------------------------------------------------------------

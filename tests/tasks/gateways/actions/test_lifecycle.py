@@ -22,6 +22,7 @@ from tests.tasks.gateways.image_world import (
     run_it,
     undo_of,
 )
+from tests.tasks.gateways.running_images import push, push_index
 
 ARCHIVES_ALL_BUT_ONE = EXPIRES_ALL_BUT_ONE.replace(
     '{"type":"expire"}', '{"type":"transition","targetStorageClass":"archive"}'
@@ -109,8 +110,8 @@ def test_a_policy_that_would_take_an_image_somebody_runs_is_not_put(aws: AwsWorl
     aws.sandbox.advance(5)
     (look,) = aws.look(step)
     assert (look.status, look.found) == ("drifted", {"policy": None, "takes": [built["digest"]]})
-    who = f"{built['digest']} (service checkout of shop in {ACCOUNT} (2))"
-    assert look.detail == f"it would take images that are in use: {who}"
+    who = f"in use: service checkout of shop in {ACCOUNT} (2)"
+    assert look.detail == f"it would take {built['digest']}, {who}"
     assert policy(aws) is None
     assert set(images(aws)) == {built["digest"], newer}
 
@@ -124,6 +125,48 @@ def test_a_policy_that_takes_only_what_nobody_runs_is_put_and_the_ledger_says_wh
     aws.sandbox.advance(5)
     (look,) = aws.look(step)
     assert (look.status, look.found) == ("as-expected", {"policy": None, "takes": [built["digest"]]})
+
+
+def an_index_with_an_attestation(aws: AwsWorld, built: dict[str, Any]) -> tuple[str, str]:
+    """As BuildKit pushes the image under the tag `multi`; the index and the attestation, which Inspector leaves out."""
+    attestation = push(aws, built, "attestation")
+    nowhere = {"os": "unknown", "architecture": "unknown"}
+    index = push_index(aws, built, "multi", built["digest"], **{attestation: nowhere})
+
+    def leave_out(parsed: dict[str, Any], **_: Any) -> None:
+        rows = parsed["coveredResources"]
+        parsed["coveredResources"] = [row for row in rows if not row["resourceId"].endswith((index, attestation))]
+
+    aws.client("inspector2").meta.events.register("after-call.inspector2.ListCoverage", leave_out)
+    return index, attestation
+
+
+def test_a_policy_may_take_an_index_and_an_attestation_that_inspector_leaves_out(aws: AwsWorld):
+    built = furnish(aws)
+    taken = {built["digest"], *an_index_with_an_attestation(aws, built)}
+    another_image(aws, "1.4.3")
+    step = a_lifecycle()
+    aws.look(step)
+    aws.act(step)
+    aws.sandbox.advance(5)
+    (look,) = aws.look(step)
+    assert (look.status, look.found) == ("as-expected", {"policy": None, "takes": sorted(taken)})
+
+
+def test_a_policy_that_would_take_the_index_that_somebody_runs_is_not_put(aws: AwsWorld):
+    built = furnish(aws)
+    index, attestation = an_index_with_an_attestation(aws, built)
+    another_image(aws, "1.4.3")
+    run_it(aws, f"{built['repository_uri']}:multi")
+    step = a_lifecycle()
+    aws.look(step)
+    aws.act(step)
+    aws.sandbox.advance(5)
+    (look,) = aws.look(step)
+    who = f"in use: service checkout of shop in {ACCOUNT} (2)"
+    hurt = "; ".join(f"{digest}, {who}" for digest in sorted((built["digest"], index)))
+    assert (look.status, look.detail) == ("drifted", f"it would take {hurt}")
+    assert attestation in look.found["takes"]
 
 
 def test_killed_after_the_preview_was_asked_for_it_goes_on_from_there(aws: AwsWorld):

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from deployments.sandbox import builds
+from runbooks.build_terms import Workflow
 from runbooks.errors import AnswerLost, Halted, Outside, Refused
 from runbooks.steps import Step
 from tasks.gateways.actions import actions
@@ -168,6 +170,36 @@ def test_halted_no_dispatch_leaves(hub: HubWorld) -> None:
     with pytest.raises(Halted):
         actions(hub.aws.sessions, elsewhere)[step.kind].act(step, operation(step))
     assert hub.runs == []
+
+
+@pytest.mark.parametrize("branch", ["feature", "main"])
+def test_a_run_that_somebody_else_starts_for_the_operation_does_not_stand_in_for_its_own(
+    hub: HubWorld, branch: str
+) -> None:
+    built = furnish(hub.aws, test="fails")
+    step = a_try(built["image"])
+    started = hub.aws.act(step)
+    hub.finish()
+    hub.change(f"{HOME}/test.yml", outcome="succeeds")
+    hub.hub.branches.add("feature")
+    inputs = {**step.variables, "REMEDIATION_OPERATION": operation(step)}
+    hub.gateway.dispatch(Workflow.parse(f"{HOME}/test.yml@{branch}"), inputs)
+    hub.finish()
+    assert [run.status for run in hub.runs] == ["FAILED", "SUCCEEDED"]
+    (look,) = hub.aws.look(step)
+    assert (look.status, look.result) == ("failed", started)
+
+
+def test_a_run_that_github_counts_to_another_branch_ends_the_step_and_is_the_only_one(
+    hub: HubWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(hub.aws)
+    start = builds.start
+    monkeypatch.setattr(builds, "start", lambda world, asked, *more: start(world, asked | {"ref": "x"}, *more))
+    with pytest.raises(Outside) as refused:
+        hub.aws.act(a_dispatch())
+    assert refused.value.code == "run-ref"
+    assert len(hub.runs) == 1
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("succeeds", "as-left"), ("fails", "failed")])

@@ -8,10 +8,12 @@ from typing import Any
 
 from sqlalchemy import select, text
 
-from runbooks.case import CaseKey
+from runbooks.case import CaseKey, case_stream
 from runbooks.finding import Finding, Resource
-from runbooks.records import ApprovalAsked, Decision
+from runbooks.records import ApprovalAsked, CaseTriaged, Decision
+from runbooks.triage import assess
 from tasks.gateways.ledger import Ledger, tables
+from tests.runbooks.builders import a_runbook, case_facts
 
 MORNING = datetime(2026, 3, 2, 8, 0, 0, 123456, tzinfo=UTC)
 RUNBOOK = "ec2-critical"
@@ -71,6 +73,15 @@ def start(ledger: Ledger, *resources: str) -> str:
     """A response over new cases on the resources; its id."""
     cases = [open_case(ledger, resource) for resource in resources or ("i-0a",)]
     return ledger.start_response(RUNBOOK, cases, "intake").id
+
+
+def triaged(ledger: Ledger, response: str) -> None:
+    """A run of the response has read its cases: what was seen of them until then is answered."""
+    row = ledger.response(response)
+    assert row is not None
+    for case in row.cases:
+        assessment = assess(case_facts(case=case), a_runbook())
+        ledger.append(case_stream(case), CaseTriaged(response=response, assessment=assessment))
 
 
 def question(attempt: int = 1, *, digest: str = DIGEST, minutes: float = 60) -> ApprovalAsked:

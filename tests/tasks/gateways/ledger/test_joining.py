@@ -12,7 +12,7 @@ from runbooks.errors import Overtaken
 from runbooks.records import CasesJoined, ResponseEnded, ResponseStarted
 from runbooks.signing import Signer
 from tasks.gateways.ledger import Ledger
-from tests.tasks.gateways.ledger.samples import RUNBOOK, contents, open_case
+from tests.tasks.gateways.ledger.samples import RUNBOOK, contents, open_case, triaged
 
 ALIKE, OTHER = "a" * 16, "b" * 16
 
@@ -123,6 +123,7 @@ def test_an_ended_response_lets_the_joined_go_too(ledger: Ledger) -> None:
     first, second = opened_on(ledger, "i-0a", "i-0b")
     (response,) = group(ledger, [first])
     group(ledger, [second])
+    triaged(ledger, response)
     ledger.end_response(response, ResponseEnded(result="fixed", reason="all agree"), {second: "fixed"})
     assert {row.id: (row.status, row.response_id) for row in ledger.cases()} == {
         first: ("open", None),

@@ -27,6 +27,7 @@ from tests.tasks.gateways.ledger.samples import (
     question,
     start,
     tamper,
+    triaged,
 )
 
 
@@ -146,6 +147,7 @@ def a_long_story(ledger: Ledger, clock: Clock) -> None:
     ledger.take_over(response, attempt, "run-1", ["i-0a"], 60)
     ledger.wait(response, "verify", "waiting for a scan", clock.pass_by(minutes=3))
     closed = {open_case(ledger, "i-0a", updated_at=clock.now): "fixed"}
+    triaged(ledger, response)
     ledger.end_response(response, ResponseEnded(result="fixed", reason="all agree"), closed)
     clock.pass_by(days=1)
     open_case(ledger, "i-0a", updated_at=clock.now, severity="LOW")

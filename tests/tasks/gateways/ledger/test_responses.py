@@ -21,6 +21,7 @@ from tests.tasks.gateways.ledger.samples import (
     open_case,
     question,
     start,
+    triaged,
 )
 
 FIXED = ResponseEnded(result="fixed", reason="all agree")
@@ -179,6 +180,7 @@ def test_a_waiting_response_is_looked_at_when_its_time_has_come(ledger: Ledger, 
 def test_an_ended_response_closes_the_fixed_cases_and_lets_the_others_go(ledger: Ledger) -> None:
     response = a_running_response(ledger, "i-0a", "i-0b")
     fixed, other = row_of(ledger, response).cases
+    triaged(ledger, response)
     assert ledger.end_response(response, FIXED, {fixed: "fixed on evidence"}) is True
     row = row_of(ledger, response)
     assert (row.status, row.result) == ("ended", "fixed")
@@ -189,6 +191,20 @@ def test_an_ended_response_closes_the_fixed_cases_and_lets_the_others_go(ledger:
     assert ledger.entries(case_stream(fixed))[-1].record() == CaseClosed(response=response, reason="fixed on evidence")
     assert ledger.entries(response_stream(response))[-1].record() == FIXED
     assert ledger.lapsed(MORNING + timedelta(days=1)) == ()
+
+
+def test_a_case_with_a_finding_that_nobody_has_answered_stays_open_whatever_the_verdict(ledger: Ledger) -> None:
+    response = a_running_response(ledger, "i-0a", "i-0b")
+    fixed, late = row_of(ledger, response).cases
+    triaged(ledger, response)
+    ledger.take_finding(a_key("i-0b"), a_finding(2, resource="i-0b"), "webhook", None)
+    assert ledger.end_response(response, FIXED, {fixed: "fixed", late: "fixed"}) is True
+    assert {case.id: (case.status, case.response_id) for case in ledger.cases()} == {
+        fixed: ("closed", None),
+        late: ("open", None),
+    }
+    assert [each.case.id for each in ledger.unanswered()] == [late]
+    assert ledger.unanswered_findings(late) == (a_finding(2).arn,)
 
 
 def test_a_response_ends_once(ledger: Ledger) -> None:

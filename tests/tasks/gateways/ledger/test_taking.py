@@ -9,11 +9,19 @@ import pytest
 
 from runbooks.case import case_stream
 from runbooks.errors import BadInput
-from runbooks.records import CaseClosed, CaseTriaged, FindingSeen, ResponseEnded
-from runbooks.triage import assess
+from runbooks.records import CaseClosed, FindingSeen, ResponseEnded
 from tasks.gateways.ledger import Ledger, Sighting, Taken
-from tests.runbooks.builders import a_runbook, case_facts
-from tests.tasks.gateways.ledger.samples import MORNING, RUNBOOK, Clock, a_finding, a_key, contents, kinds, open_case
+from tests.tasks.gateways.ledger.samples import (
+    MORNING,
+    RUNBOOK,
+    Clock,
+    a_finding,
+    a_key,
+    contents,
+    kinds,
+    open_case,
+    triaged,
+)
 
 HOUR = timedelta(hours=1)
 CASE = a_key().id
@@ -27,11 +35,6 @@ def sighting(number: int = 1, resource: str = "i-0a", source: str = "webhook", *
 
 def take(ledger: Ledger, number: int = 1, **changes: Any) -> Taken:
     return ledger.take([sighting(number, **changes)])[0]
-
-
-def triaged(ledger: Ledger, response: str) -> None:
-    assessment = assess(case_facts(case=CASE), a_runbook())
-    ledger.append(case_stream(CASE), CaseTriaged(response=response, assessment=assessment))
 
 
 def waiting(ledger: Ledger) -> list[str]:
