@@ -16,6 +16,8 @@ from tasks.write_up import conclude_release
 async def release(response: str = "", attempt: int = 0, case: str = "") -> State:
     """Put back everything that containing a case changed, in reverse. Asks for approval first.
 
+    Of an open port, or a function that is not contained, what remedied it is put back.
+
     Args:
         case: The contained case: its id, or the id of its resource, such as i-0123456789abcdef0.
         response: Left empty when you start one by hand; the sweep fills it in when it wakes the run.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from runbooks.case import case_stream
@@ -64,7 +64,7 @@ def triage_cases() -> Triaged:
     known = assessments_of(run.services.ledger, run.response.id, run.response.cases)
     missing = [case for case in run.response.cases if case not in known]
     if missing:
-        known |= _write_down(run, _read(run, missing))
+        known |= _assessed(run, missing)
     triaged = Triaged(tuple(known[case] for case in run.response.cases))
     show.triage(run, triaged.assessments)
     return triaged
@@ -74,9 +74,7 @@ def triage_cases() -> Triaged:
 def triage_again(cases: Sequence[str]) -> Triaged:
     """Read the world of these cases anew: it, or who reads it, has changed since the plan was made."""
     run = current()
-    known = assessments_of(run.services.ledger, run.response.id, run.response.cases) | _write_down(
-        run, _read(run, cases)
-    )
+    known = assessments_of(run.services.ledger, run.response.id, run.response.cases) | _assessed(run, cases)
     show.triage(run, tuple(known.values()))
     return Triaged(tuple(known.values()))
 
@@ -109,16 +107,24 @@ def to_act_on(run: Run, cases: Sequence[str]) -> list[Assessment]:
     return acting
 
 
+def _assessed(run: Run, cases: Sequence[str]) -> dict[str, Assessment]:
+    """The world of these cases read, and what it calls for written down."""
+    through = run.services.ledger.findings_through(cases)
+    return _write_down(run, _read(run, cases), through)
+
+
 def _read(run: Run, cases: Sequence[str]) -> dict[str, CaseFacts]:
     facts = playbook(run).read(run, cases)
     contained = contained_cases(run.services.ledger, run.response, contains=bool(run.runbook.contain.when))
     return {case: each.model_copy(update={"contained": case in contained}) for case, each in facts.items()}
 
 
-def _write_down(run: Run, facts: dict[str, CaseFacts]) -> dict[str, Assessment]:
+def _write_down(run: Run, facts: dict[str, CaseFacts], through: Mapping[str, int]) -> dict[str, Assessment]:
     assessments = {case: assess(each, run.runbook) for case, each in facts.items()}
     records = {
-        case_stream(case): [CaseTriaged(response=run.response.id, assessment=each)]
+        case_stream(case): [
+            CaseTriaged(response=run.response.id, assessment=each, findings_through=through.get(case, 0))
+        ]
         for case, each in assessments.items()
     }
     run.services.ledger.append_all(records, lease=run.lease)

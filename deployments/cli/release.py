@@ -26,6 +26,8 @@ Ctrl-C stops following, and nothing else.
 def release(case: str, /, *, wait: Wait = True, as_name: As = None, as_json: Json = False) -> int:
     """Put back what containing the case changed. A person is asked before anything is changed.
 
+    Of an open port, or a function that is not contained: what remedied it, which is open or vulnerable again then.
+
     Args:
         case: The case's id or the beginning of it, or the id of its resource.
     """

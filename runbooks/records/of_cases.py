@@ -34,6 +34,9 @@ class CaseTriaged(Model):
     kind: Literal["case-triaged"] = "case-triaged"
     response: str
     assessment: Assessment
+    findings_through: int | None = None
+    """The entry of the case's newest sighting of a finding that triage could read: what came while it read is for the
+    next response. None, in entries of before: all that there was."""
 
 
 class CaseVerdict(Model):

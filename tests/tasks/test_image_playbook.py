@@ -57,7 +57,7 @@ def test_a_later_look_judges_what_the_services_run_that_the_first_triage_saw(
         house.ledger.take_finding(CaseKey.of(finding, house.runbook.name), finding, "webhook")
     first = a_run(house, tmp_path)
     (case,) = first.response.cases
-    _write_down(first, PLAYBOOK.read(first, [case]))
+    _write_down(first, PLAYBOOK.read(first, [case]), {})
     patched, by_hand = build(aws, built, "1.4.3"), push(aws, built, "hotfix")
     house.ledger.append(case_stream(case), CaseSuccessors(response=house.response, successors=(patched,)))
     house.ledger.end_response(house.response, ResponseEnded(result="unverifiable", reason="not seen"), {})
@@ -66,7 +66,7 @@ def test_a_later_look_judges_what_the_services_run_that_the_first_triage_saw(
 
     house.response = house.ledger.start_response(house.runbook.name, [case], "sweep", purpose="verify").id
     look = a_run(house, tmp_path)
-    _write_down(look, PLAYBOOK.read(look, [case]))
+    _write_down(look, PLAYBOOK.read(look, [case]), {})
     known = assessments_of(house.ledger, look.response.id, [case])
     verdict = PLAYBOOK.judged(look, look.history(), None, known, house.now(), False)[case]
 
@@ -98,7 +98,7 @@ def test_images_that_somebody_has_retired_meanwhile_leave_nothing_to_deprecate_a
     house.ledger.take_finding(an_image_key(), an_image_finding(), "webhook")
     run = a_run(house, tmp_path)
     rebuilt(run)
-    _write_down(run, {IMAGE_CASE: an_image_case(image=None, services=())})
+    _write_down(run, {IMAGE_CASE: an_image_case(image=None, services=())}, {})
     plan = PLAYBOOK.planners[Phase.DEPRECATE](run, run.history(), run.response.cases)
     assert (plan.steps, plan.cases) == ((), ())
 

@@ -95,7 +95,7 @@ def examined(open_house: OpenHouse, executor_aws: Sandbox, tmp_path: Path) -> Ca
         for finding in InspectorGateway(house.sessions).findings_of(ACCOUNT, REGION, built["image_arn"]):
             house.ledger.take_finding(CaseKey.of(finding, runbook.name), finding, "webhook")
         run = a_run(house, tmp_path)
-        _write_down(run, PLAYBOOK.read(run, run.response.cases))
+        _write_down(run, PLAYBOOK.read(run, run.response.cases), {})
         plan = plan_rebuild(run.response.id, runbook, to_act_on(run, run.response.cases))
         (step,) = plan.steps
         digest = build(aws, built, getattr(step, "tag"))  # noqa: B009 - whichever step builds

@@ -102,6 +102,16 @@ class Cases(Journal):
         with self._database.reading() as connection:
             return self._unanswered_findings(connection, case_id)
 
+    def findings_through(self, case_ids: Iterable[str]) -> dict[str, int]:
+        """The newest entry of each case's stream that is a sighting of a finding; nothing of a case without any."""
+        newest = select(findings.c.case_id, func.max(findings.c.sequence)).group_by(findings.c.case_id)
+        with self._database.reading() as connection:
+            return {
+                case_id: sequence
+                for names in portions(case_ids)
+                for case_id, sequence in connection.execute(newest.where(findings.c.case_id.in_(names))).tuples()
+            }
+
     def seen_at(self, case_id: str, arn: str) -> datetime | None:
         """When Inspector had last updated the finding, in its newest sighting in the case; None when it is new."""
         query = select(findings.c.updated_at).where(findings.c.case_id == case_id, findings.c.arn == arn)

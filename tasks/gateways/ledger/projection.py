@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, Update, and_, bindparam, case, select, update
+from sqlalchemy import ColumnElement, Connection, Table, Update, and_, bindparam, case, select, true, update
 
 from runbooks import records
 from runbooks.chain import Entry, UnknownRecord
@@ -93,7 +93,9 @@ def _case_triaged(connection: Connection, entry: Entry, case_id: str, record: re
     """What a triage could read is answered by its response, whatever that comes to."""
     _set(connection, cases, case_id, triaged_by=record.response)
     purpose = select(responses.c.purpose).where(responses.c.id == record.response).scalar_subquery()
-    _answer(connection, findings.c.case_id == case_id, purpose == "respond")
+    through = record.findings_through
+    read = findings.c.sequence <= through if through is not None else true()
+    _answer(connection, findings.c.case_id == case_id, purpose == "respond", read)
 
 
 def _case_closed(connection: Connection, entry: Entry, case_id: str, record: records.CaseClosed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -75,13 +76,19 @@ def start(ledger: Ledger, *resources: str) -> str:
     return ledger.start_response(RUNBOOK, cases, "intake").id
 
 
-def triaged(ledger: Ledger, response: str) -> None:
-    """A run of the response has read its cases: what was seen of them until then is answered."""
+def triaged(ledger: Ledger, response: str, through: Mapping[str, int] | None = None) -> None:
+    """A run of the response has read its cases: what was seen of them until then is answered.
+
+    Args:
+        through: what `findings_through` said before it read; None: nothing came while it did.
+    """
+    through = ledger.findings_through([case.id for case in ledger.cases()]) if through is None else through
     row = ledger.response(response)
     assert row is not None
     for case in row.cases:
         assessment = assess(case_facts(case=case), a_runbook())
-        ledger.append(case_stream(case), CaseTriaged(response=response, assessment=assessment))
+        record = CaseTriaged(response=response, assessment=assessment, findings_through=through.get(case, 0))
+        ledger.append(case_stream(case), record)
 
 
 def question(attempt: int = 1, *, digest: str = DIGEST, minutes: float = 60) -> ApprovalAsked:

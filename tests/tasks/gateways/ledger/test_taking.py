@@ -143,6 +143,16 @@ def test_what_a_triage_has_read_waits_no_longer_until_it_says_something_else(led
     assert waiting(ledger) == [CASE]
 
 
+def test_what_came_while_triage_read_is_for_the_next_response(ledger: Ledger) -> None:
+    take(ledger)
+    response = ledger.start_response(RUNBOOK, [CASE], "webhook").id
+    through = ledger.findings_through([CASE])
+    take(ledger, 2)
+    triaged(ledger, response, through)
+    assert ledger.end_response(response, ResponseEnded(result="fixed", reason="it is"), {CASE: "fixed"})
+    assert (waiting(ledger), ledger.cases("open")[0].id) == ([CASE], CASE)
+
+
 def test_what_closed_and_came_back_waits_again(ledger: Ledger) -> None:
     take(ledger)
     answered(ledger)
