@@ -1,4 +1,4 @@
-"""The whole product, started once for all of these tests: sandbox, Prefect, worker, receiver and sweep."""
+"""The whole product: sandbox, Prefect, worker, receiver and sweep, started once and stopped after the last test."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BECOMES_SILENT_SECONDS = "10"
 """The least the settings allow: how soon a killed run is noticed."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """Everything that runs. The severity chooses the runbook: MEDIUM expires in a minute, LOW asks before a release."""
     folder = tmp_path_factory.mktemp("product")
@@ -76,13 +76,13 @@ def library(folder: Path) -> Path:
     return own
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def unanswered(product: Product) -> Incident:
     """Nobody will answer this one. Delivered before the other tests begin, its minute passes while they run."""
     return product.deliver(1, severity="MEDIUM")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def survivor(product: Product) -> Incident:
     """What happens to it happens while processes die. Its patch takes long, and its runbook asks before a release."""
     return product.deliver(4, severity="LOW", slow=True)
