@@ -265,7 +265,7 @@ def test_a_repository_that_cannot_be_deployed_is_said_with_prefects_words(tmp_pa
 
 def scheduled(api: str, login: tuple[str, str]) -> list[str]:
     """The runs that the server's scheduler has made of the deployment's schedule."""
-    with httpx.Client(base_url=api, auth=login) as client:
+    with httpx.Client(base_url=api, auth=login, timeout=60) as client:
         token = client.get("/csrf-token", params={"client": "a-test"}).json()["token"]
         headers = {"Prefect-Csrf-Client": "a-test", "Prefect-Csrf-Token": token}
         found = client.post("/flow_runs/filter", json={}, headers=headers).raise_for_status().json()
@@ -284,11 +284,11 @@ def test_the_locked_prefect_starts_deploys_schedules_and_works_behind_a_password
         ensure_work_pool(env, "local")
         deploy_all(tmp_path, env)
         stack.start(prefect_worker_service(env, "local"))
-        assert httpx.get(f"{api}/deployments/name/nothing/one").status_code == httpx.codes.UNAUTHORIZED
-        deployment = httpx.get(f"{api}/deployments/name/nothing/one", auth=login).json()
-        until(lambda: httpx.get(f"{api}/work_pools/local", auth=login).json()["status"] == "READY")
+        assert httpx.get(f"{api}/deployments/name/nothing/one", timeout=60).status_code == httpx.codes.UNAUTHORIZED
+        deployment = httpx.get(f"{api}/deployments/name/nothing/one", auth=login, timeout=60).json()
+        until(lambda: httpx.get(f"{api}/work_pools/local", auth=login, timeout=60).json()["status"] == "READY")
         until(lambda: scheduled(api, login), seconds=90)
-        forged = httpx.post(f"{api}/flow_runs/filter", json={}, auth=login)
+        forged = httpx.post(f"{api}/flow_runs/filter", json={}, auth=login, timeout=60)
     assert (deployment["work_pool_name"], deployment["paused"]) == ("local", False)
     assert forged.status_code == httpx.codes.FORBIDDEN
     assert marked(stack.mark) == []

@@ -86,11 +86,11 @@ class Product:
 
     def messages(self) -> list[dict[str, Any]]:
         """Every message in the sandbox's Slack."""
-        return httpx.get(self.local.slack.replace("/api/", "/sandbox/messages"), trust_env=False).json()
+        return httpx.get(self.local.slack.replace("/api/", "/sandbox/messages"), trust_env=False, timeout=60).json()
 
     def issues(self) -> list[dict[str, Any]]:
         """Every ticket in the sandbox's Jira."""
-        return httpx.get(f"{self.local.jira}/sandbox/issues", trust_env=False).json()
+        return httpx.get(f"{self.local.jira}/sandbox/issues", trust_env=False, timeout=60).json()
 
     def run(self, *arguments: str, within: float = LONGEST_SECONDS) -> subprocess.CompletedProcess[str]:
         """The `runbooks` command, with the settings of the running product."""

@@ -23,7 +23,8 @@ def test_a_question_that_nobody_answers_ends_with_a_person_and_a_late_yes_change
     written = unanswered.history().entries
     with pytest.raises(Outside, match="did not take the answer"):
         product.operator.answer(str(question.flow_run))
-    state = httpx.get(f"{product.local.prefect}/api/flow_runs/{question.flow_run}", trust_env=False).json()["state"]
+    address = f"{product.local.prefect}/api/flow_runs/{question.flow_run}"
+    state = httpx.get(address, trust_env=False, timeout=60).json()["state"]
     assert (state["type"], state["message"]) == ("CANCELLED", "the approval expired")
     assert unanswered.history().entries == written
     assert unanswered.changes() == []

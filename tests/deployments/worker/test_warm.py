@@ -103,7 +103,13 @@ class Server:
         """While SQLite is locked Prefect says 503, and to ask again."""
         while True:
             url = self.env["PREFECT_API_URL"] + path
-            response = httpx.request(method, url, headers=self.headers, trust_env=False, timeout=30, **body)
+            try:
+                response = httpx.request(method, url, headers=self.headers, trust_env=False, timeout=30, **body)
+            except httpx.ReadTimeout:
+                # On SQLite Prefect may take that long on a busy machine. What only reads is asked again.
+                if method != "GET":
+                    raise
+                continue
             if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 return response.raise_for_status().json()
 
