@@ -210,7 +210,7 @@ def test_a_second_signal_while_ending_kills_at_once(tmp_path: Path) -> None:
         interrupted_twice()
     assert caught.value.code == 130
     assert marked(stack.mark) == []
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 60, "its patience"
 
 
 def test_a_port_that_is_taken_is_named() -> None:
