@@ -121,7 +121,8 @@ def state_of(world: World, function: Function, version: str) -> str:
     """The state of a published version."""
     if version in function.failed:
         return "Failed"
-    return "Pending" if world.now < function.ready_at.get(version, world.now) else "Active"
+    ready_at = function.ready_at.get(version)
+    return "Pending" if ready_at is not None and world.now < ready_at else "Active"
 
 
 def show_state(world: World, function: Function, configuration: dict[str, Any]) -> dict[str, Any]:

@@ -117,3 +117,10 @@ def test_an_alias_shares_its_traffic_between_two_published_versions_only(sandbox
     client.update_alias(FunctionName=NAME, Name="live", FunctionVersion="2", RoutingConfig={})
     (alias,) = client.list_aliases(FunctionName=NAME)["Aliases"]
     assert (alias["FunctionVersion"], "RoutingConfig" in alias) == ("2", False)
+
+
+def test_a_version_that_is_ready_stays_so_while_time_goes_on(sandbox, aws, orders, monkeypatch):
+    orders()
+    monkeypatch.setattr(sandbox.cloud.clock, "_pace", 1.0)
+    shown = [configuration(aws, Qualifier="1")["State"] for _ in range(5)]
+    assert shown == ["Active"] * 5
