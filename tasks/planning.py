@@ -25,7 +25,7 @@ from tasks.rounds import (
     scope_of,
 )
 from tasks.run import Run, current
-from tasks.triage import Triaged, already_triaged, triage_again
+from tasks.triage import triage_again
 from tasks.visible import visible
 
 
@@ -51,14 +51,6 @@ def make_plan(phase: Phase) -> Plan:
     if not plan.approval.required or plan.approval.pre_authorised:  # the others are shown when they are asked about
         show.plan(run, plan)
     return plan
-
-
-def triaged_before(phase: Phase) -> Triaged:
-    """The world read again for the first plan of the phase; once that is made, what triage wrote down last."""
-    run = current()
-    if run.history().plan(phase) is not None and (known := already_triaged()) is not None:
-        return known
-    return triage_again(run.response.cases)
 
 
 def _overtaken(run: Run, history: ResponseHistory, plan: Plan) -> bool:

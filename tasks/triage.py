@@ -10,6 +10,7 @@ from runbooks.errors import Refused
 from runbooks.facts import CaseFacts
 from runbooks.history import ResponseHistory
 from runbooks.left_alone import left_alone
+from runbooks.plan import Phase
 from runbooks.records import CaseTriaged
 from runbooks.triage import Assessment, assess
 from tasks.artifacts import show
@@ -77,6 +78,14 @@ def triage_again(cases: Sequence[str]) -> Triaged:
     known = assessments_of(run.services.ledger, run.response.id, run.response.cases) | _assessed(run, cases)
     show.triage(run, tuple(known.values()))
     return Triaged(tuple(known.values()))
+
+
+def triaged_before(phase: Phase) -> Triaged:
+    """The world read again for the first plan of the phase; once that is made, what triage wrote down last."""
+    run = current()
+    if run.history().plan(phase) is not None and (known := already_triaged()) is not None:
+        return known
+    return triage_again(run.response.cases)
 
 
 def assessments_of(ledger: Ledger, response: str, cases: Sequence[str]) -> dict[str, Assessment]:

@@ -7,9 +7,8 @@ from flows.playbooks.opening import alert_and_triage, left_alone
 from runbooks.plan import Phase
 from runbooks.records import ResponseEnded
 from runbooks.verdict import VerdictKind
-from tasks.planning import triaged_before
 from tasks.rounds import settled
-from tasks.triage import Triaged, still_contained
+from tasks.triage import Triaged, still_contained, triaged_before
 from tasks.write_up import close_with_post_mortem, hand_over
 
 
